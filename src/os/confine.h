@@ -1,0 +1,56 @@
+/* confine.h - what a process can no longer do
+ *
+ * Each of Paddock's processes calls these in this order, after it has loaded what it
+ * needs and before it reads its first byte from anybody:
+ *   1. confine_namespaces()  user, mount, ipc, uts, cgroup (and net) of its own
+ *   2. confine_root()        an empty read-only root, with only the named binds
+ *   3. confine_limits()      descriptors, processes, core
+ *   4. confine_drop()        capabilities, no_new_privs, dumpable off
+ *   5. confine_landlock()    as far as the kernel has it
+ *   6. confine_seccomp()     allowlist; anything else kills the process
+ * (The pid namespace is made by whoever clones: os/spawn.h.) Any failure is ERR_CONFINE
+ * with errno, and the caller exits: there is no running half-confined.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/str.h"
+
+#define CONFINE_NET_EMPTY 0x01	/* a network namespace of its own, with nothing in it, not even lo up */
+must_use enum err confine_namespaces(unsigned flags);
+
+struct confine_bind {
+	const char *source;	/* on the host */
+	const char *target;	/* in the new root, absolute; created */
+	bool writable;
+	bool optional;		/* no error if the source does not exist */
+};
+/** confine_root() - tmpfs root with the binds (and /proc if @proc), pivoted into, old root
+ *  detached, remounted read-only */
+must_use enum err confine_root(const struct confine_bind *binds, size_t count, bool proc);
+
+must_use enum err confine_limits(unsigned descriptors_max, unsigned processes_max);
+must_use enum err confine_drop(void);
+
+struct confine_path {
+	const char *path;
+	bool write;
+};
+/** confine_landlock() - only these trees can be opened; none with count 0. ABI of the
+ *  running kernel is used as far as it goes, network and scoping rules included where
+ *  present (@net_connect: TCP connect stays allowed); no Landlock at all is not an error:
+ *  *ret_abi (may be NULL) says 0. */
+must_use enum err confine_landlock(const struct confine_path *paths, size_t count,
+				   bool net_connect, int *ret_abi);
+
+/** Named sets of system calls, or'ed; CONFINE_BASE is in each. Arguments are checked where
+ *  that matters (mprotect PROT_EXEC, ioctl numbers, socket families, clone flags). */
+#define CONFINE_BASE	0x0001u	/* memory, clocks, read/write/poll/epoll on what is open, exit, own signals, futex */
+#define CONFINE_SOCKET	0x0002u	/* TCP and UDP client sockets: courier */
+#define CONFINE_FILES	0x0004u	/* openat, fstat, fallocate, fsync, rename: a spool */
+#define CONFINE_TREE	0x0008u	/* openat2 and the *at family: paddock-files */
+#define CONFINE_TTY	0x0010u	/* TCGETS, TCSETS*, TIOCGWINSZ; never TIOCSTI: terminal */
+#define CONFINE_SPAWN	0x0020u	/* clone, execve, wait: keeper's credential commands */
+#define CONFINE_FDPASS	0x0040u	/* sendmsg/recvmsg with descriptors */
+#define CONFINE_THREADS	0x0080u	/* clone of threads (libuv's pool) */
+must_use enum err confine_seccomp(unsigned sets);
