@@ -8,6 +8,22 @@
  * "Stored" is: the write() of the whole line returned. Room for the outcome of every open
  * intent, for a stop record and for a checkpoint is allocated (fallocate) before the intent
  * is written, so that a full disk refuses the next request and loses no outcome (I3).
+ *
+ * Kinds, and the members that readers know by name (others may stand beside them; docs/audit.md):
+ *
+ *   start       sandbox, name, person, command (list), policy, policy_digest
+ *   stop        result, exit_code
+ *   dns         host, query_type, verdict ("yes", "no"), asked_by
+ *   connection  connection, host, address, port, asked_by; at its end bytes_in, bytes_out, result
+ *   intent      request, method, url, verdict ("allow", "observe"), rule, line, credential, asked_by
+ *   outcome     request (an intent's), status, bytes_in, bytes_out, duration_ms, result
+ *   denial      request, method, url (or host), rule, line, result, text, asked_by
+ *   reload      policy_digest, result
+ *   limit       text
+ *   claim       claim (exec, exit, file, terminal, ...), path, text, exit_code, exit_signal
+ *   checkpoint  note: written by the spool itself
+ *
+ * An intent and its outcome are joined by "request", which no two intents of a trail share.
  */
 #pragma once
 
@@ -32,8 +48,13 @@ void record_bool(struct record *r, const char *name, bool value);
 void record_list(struct record *r, const char *name, const struct str *values, size_t count);
 /** record_process() - "asked_by": {pid, uid, exe, ancestors} */
 void record_process(struct record *r, const struct msg_process *p);
-/** record_claim() - the members of a claim, as RFC-style names */
+/** record_claim() - the members of a claim that are set: "claim" (its kind in lower case),
+ *  "result" if not OK, "text", "host", "address" (as text), "port", "query_type", "path",
+ *  "verdict", "connection", "bytes_in", "bytes_out", "exit_code", "exit_signal", "asked_by" */
 void record_claim(struct record *r, const struct msg_claim *c);
+/** record_claim_kind() - the kind of record that a claim becomes: dns, connection, denial,
+ *  start, stop, limit, or claim */
+struct str record_claim_kind(enum claim_kind kind);
 
 struct spool;
 /** audit_signer - signs a checkpoint note body; the key stays in the keeper. The courier
