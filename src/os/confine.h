@@ -16,24 +16,34 @@
 #include "base/err.h"
 #include "base/str.h"
 
+#include <sys/types.h>
+
 #define CONFINE_NET_EMPTY 0x01	/* a network namespace of its own, with nothing in it, not even lo up */
 must_use enum err confine_namespaces(unsigned flags);
+
+/** confine_map_ids() - uid and gid 0 of the user namespace just entered are @uid and @gid outside */
+must_use enum err confine_map_ids(uid_t uid, gid_t gid);
 
 struct confine_bind {
 	const char *source;	/* on the host */
 	const char *target;	/* in the new root, absolute; created */
 	bool writable;
+	bool device;		/* device nodes in it can be opened (/dev/kvm) */
 	bool optional;		/* no error if the source does not exist */
 };
 /** confine_root() - tmpfs root with the binds (and /proc if @proc), pivoted into, old root
  *  detached, remounted read-only */
 must_use enum err confine_root(const struct confine_bind *binds, size_t count, bool proc);
 
+/** confine_limits() - RLIMIT_NOFILE, RLIMIT_NPROC (counted in our own user namespace), no core */
 must_use enum err confine_limits(unsigned descriptors_max, unsigned processes_max);
+/** confine_drop() - empty capability sets and bounding set, securebits locked so that uid 0 of the
+ *  namespace means nothing, no_new_privs, not dumpable, killed when the parent dies */
 must_use enum err confine_drop(void);
 
 struct confine_path {
-	const char *path;
+	const char *path;	/* or, if NULL: */
+	int fd;			/* an open directory, O_PATH is enough */
 	bool write;
 };
 /** confine_landlock() - only these trees can be opened; none with count 0. ABI of the
@@ -50,7 +60,7 @@ must_use enum err confine_landlock(const struct confine_path *paths, size_t coun
 #define CONFINE_FILES	0x0004u	/* openat, fstat, fallocate, fsync, rename: a spool */
 #define CONFINE_TREE	0x0008u	/* openat2 and the *at family: paddock-files */
 #define CONFINE_TTY	0x0010u	/* TCGETS, TCSETS*, TIOCGWINSZ; never TIOCSTI: terminal */
-#define CONFINE_SPAWN	0x0020u	/* clone, execve, wait: keeper's credential commands */
-#define CONFINE_FDPASS	0x0040u	/* sendmsg/recvmsg with descriptors */
-#define CONFINE_THREADS	0x0080u	/* clone of threads (libuv's pool) */
+#define CONFINE_THREADS	0x0020u	/* clone of threads (libuv's pool) */
+#define CONFINE_SPAWN	0x0040u	/* keeper's credential commands, which inherit the filter: not an allowlist but a
+				   refusal (EPERM) of what no such command needs: mounts, modules, bpf, ptrace, ... */
 must_use enum err confine_seccomp(unsigned sets);

@@ -5,6 +5,8 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
+
 #include <sys/types.h>
 
 #define SPAWN_FDS_MAX 16
