@@ -20,23 +20,50 @@ struct secret {
 	char bytes[];
 };
 
+static size_t whole_pages(size_t n)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return (n + page - 1) / page * page;
+}
+
+void *secret_map(size_t n)
+{
+	size_t mapped;
+	void *p;
+
+	if (n == 0 || n > SIZE_MAX / 2)
+		return NULL;
+	mapped = whole_pages(n);
+	p = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	if (madvise(p, mapped, MADV_DONTDUMP) || madvise(p, mapped, MADV_WIPEONFORK)) {
+		munmap(p, mapped);
+		return NULL;
+	}
+	(void)mlock(p, mapped);
+	return p;
+}
+
+void secret_unmap(void *p, size_t n)
+{
+	if (!p)
+		return;
+	explicit_bzero(p, n);
+	munmap(p, whole_pages(n));
+}
+
 enum err secret_new(const void *p, size_t n, struct secret **ret_secret)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE), mapped;
 	struct secret *s;
 
 	if (n == 0 || n > SECRET_MAX_BYTES)
 		return ERR_LIMIT;
-	mapped = (sizeof *s + n + page - 1) / page * page;
-	s = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (s == MAP_FAILED)
+	s = secret_map(sizeof *s + n);
+	if (!s)
 		return ERR_MEMORY;
-	if (madvise(s, mapped, MADV_DONTDUMP) || madvise(s, mapped, MADV_WIPEONFORK)) {
-		munmap(s, mapped);
-		return ERR_MEMORY;
-	}
-	(void)mlock(s, mapped);
-	s->mapped = mapped;
+	s->mapped = sizeof *s + n;
 	s->n = n;
 	memcpy(s->bytes, p, n);
 	*ret_secret = s;
@@ -45,12 +72,8 @@ enum err secret_new(const void *p, size_t n, struct secret **ret_secret)
 
 void secret_free(struct secret *s)
 {
-	if (!s)
-		return;
-	size_t mapped = s->mapped;
-
-	explicit_bzero(s, mapped);
-	munmap(s, mapped);
+	if (s)
+		secret_unmap(s, s->mapped);
 }
 
 struct str secret_str(const struct secret *s) { return (struct str){ s->bytes, s->n }; }

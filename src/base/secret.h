@@ -22,6 +22,10 @@ void secret_free(struct secret *s);
 struct str secret_str(const struct secret *s);
 /** secret_eq() - in time that depends on the lengths only */
 bool secret_eq(struct str a, struct str b);
+/** secret_map() - @n (> 0) zeroed bytes of the same kind of memory, for tables from which a
+ *  secret could be read; NULL without memory. secret_unmap() wipes; NULL is fine. */
+void *secret_map(size_t n);
+void secret_unmap(void *p, size_t n);
 /** secret_process() - this process: no core dumps, not ptraceable by its user
  *  (PR_SET_DUMPABLE 0); call before the first secret is read. ERR_LOCAL with errno. */
 must_use enum err secret_process(void);

@@ -131,6 +131,14 @@ static void secret_compares_and_bounds(void **state)
 	assert_false(secret_eq(secret_str(s), STR("hunter2")));
 	assert_int_equal(secret_new("", 0, &none), ERR_LIMIT);
 	assert_int_equal(secret_new(big, sizeof big, &none), ERR_LIMIT);
+	assert_null(secret_map(0));
+	assert_null(secret_map(SIZE_MAX));
+	char *table = secret_map(10000);
+
+	assert_non_null(table);
+	assert_int_equal(table[9999], 0);
+	secret_unmap(table, 10000);
+	secret_unmap(NULL, 1);
 }
 
 static void time_is_rfc3339(void **state)
