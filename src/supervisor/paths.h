@@ -1,0 +1,24 @@
+/* paths.h - where Paddock keeps what, by the XDG base directory rules
+ *
+ *   state    $XDG_STATE_HOME/paddock    (~/.local/state)  trails, keys: kept
+ *   cache    $XDG_CACHE_HOME/paddock    (~/.cache)        images, kernels: can be made again
+ *   config   $XDG_CONFIG_HOME/paddock   (~/.config)       trusted policy digests
+ *   runtime  $XDG_RUNTIME_DIR/paddock   (else a 0700 directory of ours under $TMPDIR or /tmp)
+ */
+#pragma once
+
+#include "base/buf.h"
+
+enum paths_kind { PATHS_STATE, PATHS_CACHE, PATHS_CONFIG, PATHS_RUNTIME };
+
+#define PATHS_MAX 4096
+
+/** paths_directory() - makes the directory (0700, parents as needed) and writes its path
+ * Return: ERR_OK; ERR_INPUT (no home, or a relative variable; @ret says which); ERR_LOCAL with
+ * errno: @ret holds the path that failed. A runtime directory under /tmp that is not ours is
+ * refused: ERR_LOCAL, EPERM. */
+must_use enum err paths_directory(enum paths_kind kind, struct buf *ret);
+/** paths_make() - mkdir -p with mode 0700 for what is missing; ERR_LOCAL with errno */
+must_use enum err paths_make(const char *path);
+/** paths_read() - a whole regular file of at most @max bytes into @ret; ERR_LOCAL, ERR_LIMIT */
+must_use enum err paths_read(const char *path, size_t max, struct buf *ret);

@@ -1,0 +1,50 @@
+/* spec.h - what a run is to be: the options of `paddock run`, checked but not yet acted on */
+#pragma once
+
+#include "base/buf.h"
+#include "machine/machine.h"
+#include "policy/policy.h"
+
+#define SPEC_ENVIRONMENT_MAX 256
+#define SPEC_RESOLVE_MAX 64
+
+/** struct spec_resolve - --resolve HOST:PORT:ADDRESS[:PORT]; an IPv6 ADDRESS is bracketed */
+struct spec_resolve {
+	struct str host;	/* canonical */
+	uint16_t port;
+	struct str address;	/* canonical literal */
+	uint16_t address_port;	/* the same as port if none was given */
+};
+
+struct spec {
+	const char *policy_path;	/* NULL: no policy: everything is denied */
+	struct buf policy_text;
+	struct policy *policy;		/* compiled, never NULL */
+	const char *policy_note;	/* why there is no policy, for people; or NULL */
+	const char *workspace;		/* absolute, canonical, a directory */
+	const char *image;
+	const char *machine;		/* driver */
+	const char *name;		/* or NULL */
+	uint64_t memory_bytes, timeout_ms;	/* timeout 0: none */
+	uint32_t cpus;
+	bool quiet;
+	uint32_t environment_count;
+	struct str environment[SPEC_ENVIRONMENT_MAX];	/* NAME=VALUE, for the guest */
+	uint32_t resolve_count;
+	struct spec_resolve resolve[SPEC_RESOLVE_MAX];
+	const char *upstream_ca_path;	/* or NULL */
+	struct buf upstream_ca;		/* its PEM text */
+	char *const *command;		/* argv, NULL-terminated */
+	struct arena *arena;		/* owns the strings above that were made */
+};
+
+/** spec_parse() - reads `paddock run`'s arguments (after the verb), the policy and the files that
+ *  they name
+ * Return: ERR_OK; ERR_INPUT with one line in @why that names the option and the mend */
+must_use enum err spec_parse(int argc, char **argv, struct spec *ret, struct buf *why);
+void spec_free(struct spec *s);
+
+/** size_parse() - "512MiB", "2GiB", "1048576"; duration_parse() - "90s", "10m", "2h", "500ms",
+ *  plain digits are seconds. The whole text, at most @max. */
+bool size_parse(struct str text, uint64_t max, uint64_t *ret_bytes);
+bool duration_parse(struct str text, uint64_t max_ms, uint64_t *ret_ms);
