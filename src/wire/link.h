@@ -15,10 +15,11 @@
  *   HELLO   magic "PDLK", u16 version,  -                       first frame each way, stream 0, once;
  *           u16 0, u32 window,                                  window: credit given per stream at its start
  *           u32 streams_max
- *   OPEN    u8 kind (enum link_kind),   -                       numbers rise; odd from the side nearer to the
- *           then fields (msg.h)                                 agent (LINK_LOWER), even from the other;
+ *   OPEN    u8 kind (enum link_kind),   -                       the opener's next number: they rise
+ *           then fields (msg.h)                                 by two, from 1 at the side nearer to the
+ *                                                               agent (LINK_LOWER), from 2 at the other;
  *                                                               at most LINK_OPEN_MAX bytes
- *   HEAD    one whole message, by kind  -                       uses credit
+ *   HEAD    one whole message, by kind  -                       uses credit; 1 byte at least
  *   DATA    bytes                       LINK_FLAG_STDERR        uses credit; 1 byte at least
  *   END     -                           -                       this side sends no more on the stream
  *   RESET   u32 enum err                -                       the stream is over, both ways, at once
@@ -26,11 +27,13 @@
  *
  * A stream is over when both sides have sent END, or either sent RESET. Frames for a
  * stream that was once open and is over are dropped (they crossed a RESET); frames for
- * one that was never opened end the link. So does everything else out of this table:
- * a broken peer is not repaired (I4, I8).
+ * one that was never opened end the link. So does everything else out of this table,
+ * credit for more than was sent included: a broken peer is not repaired (I4, I8). An OPEN
+ * above streams_max is answered by RESET (LIMIT), as both sides can open at once.
  *
- * Memory (I7): one partial frame in, at most output_max + a few control frames out;
- * link_wants_input() turns false while the peer does not read.
+ * Memory (I7): one partial frame in, at most output_max + 1 MiB of control frames out;
+ * link_wants_input() turns false while the peer does not read and control frames pile up
+ * (payload alone never turns it: two full sides must not wait for each other).
  */
 #pragma once
 
@@ -97,7 +100,8 @@ static inline void link_freep(struct link **l) { link_free(*l); }
 
 /** link_receive() - takes bytes from the front of @input until a frame is whole
  * Return: ERR_OK with *ret (call again: @input may hold more); ERR_MORE when @input is
- * used up; ERR_LINK_* when the peer broke the rules, which is final: close the link. */
+ * used up; ERR_LINK_* when the peer broke the rules, ERR_MEMORY or ERR_LIMIT when a frame
+ * of our own could not be queued; these are final: close the link. */
 must_use enum err link_receive(struct link *l, struct str *input, struct link_frame *ret);
 
 /** link_wants_input() - false while too much output waits: stop reading the peer */
@@ -108,7 +112,8 @@ struct str link_output(struct link *l);
 void link_sent(struct link *l, size_t n);
 
 /** link_open() - starts a stream; @fields <= LINK_OPEN_MAX - 1 bytes
- * Return: ERR_OK and *ret_stream; ERR_LIMIT (streams, or the peer's cap), ERR_MEMORY,
+ * Return: ERR_OK and *ret_stream; ERR_LIMIT (streams, the peer's cap, or output_max bytes
+ * wait already), ERR_MEMORY,
  * ERR_STATE (no HELLO from the peer yet, or numbers used up) */
 must_use enum err link_open(struct link *l, enum link_kind kind, struct str fields,
 			    uint32_t *ret_stream);
@@ -129,7 +134,9 @@ void link_reset(struct link *l, uint32_t stream, enum err reason);
  *  (batched). Must be called for every DATA and HEAD payload byte sooner or later. */
 void link_consumed(struct link *l, uint32_t stream, size_t n);
 
-/** link_set_user(), link_user() - the caller's pointer for an open stream; NULL if none */
+/** link_set_user(), link_user() - the caller's pointer for an open stream; NULL if none. For
+ *  the stream that an END or RESET just received has ended it is known until the next
+ *  link_receive(). */
 void link_set_user(struct link *l, uint32_t stream, void *user);
 void *link_user(const struct link *l, uint32_t stream);
 /** link_is_open() - neither over nor never opened */
