@@ -6,16 +6,16 @@
 
 #include "wire/http1.h"
 
-#define HTTP1_CHUNK_LINE_MAX 1024	/* size and extensions of one chunk; extensions are dropped */
+#define HTTP1_CHUNK_DIGITS_MAX 16	/* hex digits of a chunk's size */
+#define HTTP1_EXTENSIONS_MAX 16384	/* chunk extensions (which are dropped) in a whole body */
 #define HTTP1_TRAILERS_MAX 8192		/* the whole trailer section */
 
 struct http1_body {
 	enum http1_framing framing;
 	int state;		/* private to http1_body.c */
 	uint64_t left;		/* of the body, or of the present chunk */
-	uint32_t line;		/* bytes of the present chunk line so far */
-	bool extension, quoted, escaped;
-	uint64_t extension_total;
+	unsigned digits;	/* of the present chunk's size so far */
+	size_t extensions;	/* bytes of chunk extensions so far, in the whole body */
 	size_t scanned;		/* of the trailer section */
 	struct buf trailers;
 	bool done;
@@ -31,7 +31,7 @@ void http1_body_free(struct http1_body *b);
  * Takes bytes from the front of @input; leaves those that follow the message.
  * Return: ERR_OK with *ret_data non-empty: a piece, call again; ERR_OK with *ret_data empty: the
  * body is whole (b->done); ERR_MORE: @input is used up; ERR_BODY_FRAMING: malformed, final;
- * ERR_LIMIT: chunk lines or trailers too long, final; ERR_MEMORY. */
+ * ERR_LIMIT: chunk extensions or trailers too long, final; ERR_MEMORY. */
 must_use enum err http1_body_next(struct http1_body *b, struct str *input, struct str *ret_data);
 
 /** http1_body_eof() - the peer has closed: ERR_OK if the body is whole now (b->done), which it is
