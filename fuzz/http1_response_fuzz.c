@@ -1,0 +1,76 @@
+/* http1_response_fuzz.c - an answer that parses is canonical, and written for a client and parsed
+ * again it is the same answer; its body can be read in any framing without a fault */
+#include "wire/http1_body.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static enum err parse(struct str bytes, struct str method, struct buf *storage, struct http1_response *ret,
+		      size_t *ret_end)
+{
+	size_t scanned = 0;
+	enum err e = http1_head_end(bytes, &scanned, ret_end);
+
+	return e ? e : http1_parse_response(str_head(bytes, *ret_end), method, storage, ret);
+}
+
+static void written_again(const struct http1_response *first, struct str method)
+{
+	static struct http1_response second;
+	bool close = first->close;
+	auto_buf storage, out;
+	size_t end;
+
+	buf_init(&storage, HTTP1_STORAGE_MAX);
+	buf_init(&out, 2 * HTTP1_STORAGE_MAX);
+	check(http1_put_response(&out, &first->head, method, false, close) == ERR_OK);
+	check(parse(buf_str(&out), method, &storage, &second, &end) == ERR_OK && end == out.len);
+	check(second.head.status == first->head.status && second.head.final == first->head.final);
+	check(second.head.length == first->head.length && second.head.field_count == first->head.field_count);
+	check((second.framing == HTTP1_NONE) == (first->framing == HTTP1_NONE));
+	check(second.framing != HTTP1_UNTIL_CLOSE);
+	for (uint32_t i = 0; i < first->head.field_count; i++)
+		check(str_eq(first->head.fields[i].name, second.head.fields[i].name) &&
+		      str_eq(first->head.fields[i].value, second.head.fields[i].value));
+}
+
+static void read_body(const struct http1_response *r, struct str text)
+{
+	struct http1_body b;
+	size_t total = 0, given = text.n;
+	struct str piece;
+
+	http1_body_init(&b, r->framing, r->head.length);
+	while (http1_body_next(&b, &text, &piece) == ERR_OK && piece.n)
+		total += piece.n;
+	check(total <= given);
+	if (r->framing == HTTP1_NONE)
+		check(b.done && text.n == given);
+	if (http1_body_eof(&b) == ERR_OK)
+		check(b.done);
+	http1_body_free(&b);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct http1_response first;
+	struct str bytes = str_make(data, size);
+	struct str method = size && data[size - 1] & 1 ? STR("HEAD") : STR("GET");
+	auto_buf storage;
+	size_t end;
+
+	buf_init(&storage, HTTP1_STORAGE_MAX);
+	if (parse(bytes, method, &storage, &first, &end))
+		return 0;
+	check(end <= size && head_check(&first.head) == ERR_OK);
+	written_again(&first, method);
+	read_body(&first, str_from(bytes, end));
+	return 0;
+}
