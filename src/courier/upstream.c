@@ -1,0 +1,568 @@
+/* upstream.c - connections to upstreams
+ *
+ * Theory of operation: RESOLVE -> CONNECT (address after address) -> HANDSHAKE -> READY -> kept or
+ * gone. Which addresses may be dialled is decided when they are known, by the rule of the exchange
+ * that asks, and the bytes that were judged are the bytes that go to connect(): nothing is looked
+ * up twice. A kept connection is judged again by the rule of the exchange that would reuse it.
+ * Interest in events is derived from state in `interest()` alone: reading stops when the owner
+ * does not ask for more, so that backpressure reaches the upstream (I7).
+ * Failure: the status says why; the owner releases. Every state but READY has a deadline here;
+ * READY's are the owner's.
+ */
+#include "courier/upstream.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum state { RESOLVE, CONNECT, HANDSHAKE, READY, IDLE, FAILED };
+
+struct upstream_connection {
+	struct upstream *upstream;
+	struct upstream_connection *next, **at;	/* list of all */
+	enum state state;
+	enum err error;
+	const char *reason;
+	void (*changed)(void *user);
+	void *user;
+
+	enum head_scheme scheme;
+	uint16_t port, dial_port;
+	int32_t credential;
+	bool reused, overridden;
+	char host[HEAD_HOST_MAX + 1];
+	size_t host_bytes;
+	const struct policy_rule *rule;
+
+	struct resolve *query;
+	struct address addresses[RESOLVE_ADDRESSES_MAX];
+	uint32_t address_count, address_next;	/* the one in use is address_next - 1 */
+	uint64_t deadline_ms, attempt_deadline_ms;
+
+	int fd;
+	uv_poll_t *poll;
+	int events;
+	bool starved, blocked;			/* the last read, write said ERR_MORE */
+	bool eof;
+	struct upstream_tls *tls;
+};
+
+struct upstream {
+	struct upstream_options options;
+	struct resolver *resolver;
+	struct upstream_connection *all;
+	uint32_t idle;
+};
+
+static void advance(struct upstream_connection *c);
+
+enum err upstream_new(const struct upstream_options *o, struct upstream **ret)
+{
+	struct upstream *u = calloc(1, sizeof *u);
+
+	if (!u)
+		return ERR_MEMORY;
+	u->options = *o;
+	enum err e = resolver_new(o->loop, &u->resolver);
+
+	if (e != ERR_OK) {
+		free(u);
+		return e;
+	}
+	*ret = u;
+	return ERR_OK;
+}
+
+/* ---- a connection's socket and memory ---- */
+
+static void poll_closed(uv_handle_t *h) { free(h); }
+
+static void socket_close(struct upstream_connection *c)
+{
+	if (c->poll)
+		uv_close((uv_handle_t *)c->poll, poll_closed);
+	c->poll = NULL;
+	c->events = 0;
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+}
+
+static void destroy(struct upstream_connection *c)
+{
+	if (c->state == IDLE)
+		c->upstream->idle--;
+	resolve_cancel(c->query);
+	socket_close(c);
+	upstream_tls_free(c->tls);
+	*c->at = c->next;
+	if (c->next)
+		c->next->at = c->at;
+	free(c);
+}
+
+void upstream_free(struct upstream *u)
+{
+	if (!u)
+		return;
+	while (u->all)
+		destroy(u->all);
+	resolver_free(u->resolver);
+	free(u);
+}
+
+static void fail(struct upstream_connection *c, enum err why, const char *reason)
+{
+	c->state = FAILED;
+	c->error = why;
+	c->reason = reason;
+	c->deadline_ms = UINT64_MAX;
+	resolve_cancel(c->query);
+	c->query = NULL;
+	socket_close(c);
+}
+
+static void poll_ready(uv_poll_t *poll, int status, int events);
+
+/* What this connection wants to hear of, from its state: the only place that says so. */
+static void interest(struct upstream_connection *c)
+{
+	int events = 0;
+
+	if (!c->poll)
+		return;
+	if (c->state == CONNECT)
+		events = UV_WRITABLE;
+	else if (c->state == HANDSHAKE || c->state == IDLE)
+		events = UV_READABLE;
+	else if (c->state == READY)
+		events = (c->starved ? UV_READABLE : 0) | (c->blocked ? UV_WRITABLE : 0);
+	if (c->tls && c->state != IDLE && upstream_tls_output(c->tls).n)
+		events |= UV_WRITABLE;
+	if (events == c->events)
+		return;
+	c->events = events;
+	if (events)
+		uv_poll_start(c->poll, events, poll_ready);
+	else
+		uv_poll_stop(c->poll);
+}
+
+/* ---- dialling ---- */
+
+static bool connect_next(struct upstream_connection *c)
+{
+	const struct address *a = &c->addresses[c->address_next++];
+	struct sockaddr_storage to;
+	socklen_t to_bytes = address_socket(a, c->dial_port, &to);
+	int one = 1;
+
+	c->fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (c->fd < 0)
+		return false;
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	if (connect(c->fd, (struct sockaddr *)&to, to_bytes) && errno != EINPROGRESS)
+		return false;
+	c->poll = calloc(1, sizeof *c->poll);
+	if (!c->poll)
+		return false;
+	if (uv_poll_init(c->upstream->options.loop, c->poll, c->fd)) {
+		free(c->poll);
+		c->poll = NULL;
+		return false;
+	}
+	c->poll->data = c;
+	c->attempt_deadline_ms = clock_ms() + UPSTREAM_ATTEMPT_MS;
+	return true;
+}
+
+static void connect_any(struct upstream_connection *c)
+{
+	c->state = CONNECT;
+	while (c->address_next < c->address_count) {
+		socket_close(c);
+		if (connect_next(c)) {
+			interest(c);
+			return;
+		}
+	}
+	fail(c, ERR_DIAL, "no address of the upstream accepts a connection");
+}
+
+static void resolved(void *user, enum err result, const struct address *addresses, uint32_t count)
+{
+	struct upstream_connection *c = user;
+
+	c->query = NULL;
+	if (result != ERR_OK) {
+		fail(c, result, "");
+		return advance(c);
+	}
+	for (uint32_t i = 0; i < count; i++)
+		if (address_admit(&addresses[i], c->rule) == ERR_OK)
+			c->addresses[c->address_count++] = addresses[i];
+	if (c->address_count == 0)
+		fail(c, ERR_ADDRESS_REFUSED, "");
+	else
+		connect_any(c);
+	if (c->state == FAILED)
+		advance(c);
+}
+
+/* Tells the owner, unless it is still inside upstream_dial(). May free @c. */
+static void advance(struct upstream_connection *c)
+{
+	if (c->changed)
+		c->changed(c->user);
+}
+
+static const struct resolve_override *override_of(const struct upstream *u, struct str host, uint16_t port)
+{
+	for (uint32_t i = 0; i < u->options.override_count; i++)
+		if (u->options.overrides[i].port == port && str_eq(u->options.overrides[i].host, host))
+			return &u->options.overrides[i];
+	return NULL;
+}
+
+static enum err locate(struct upstream_connection *c)
+{
+	struct str host = { c->host, c->host_bytes };
+	const struct resolve_override *o = override_of(c->upstream, host, c->port);
+	struct address literal;
+
+	c->dial_port = c->port;
+	if (o) {
+		c->overridden = true;
+		c->dial_port = o->to_port;
+		c->addresses[c->address_count++] = o->address;
+		connect_any(c);
+	} else if (host_type(host) == HOST_NAME) {
+		return resolve_start(c->upstream->resolver, host, resolved, c, &c->query);
+	} else if (!address_parse(host, &literal) || address_admit(&literal, c->rule) != ERR_OK) {
+		fail(c, ERR_ADDRESS_REFUSED, "");
+	} else {
+		c->addresses[c->address_count++] = literal;
+		connect_any(c);
+	}
+	return ERR_OK;
+}
+
+/* ---- reuse ---- */
+
+/* Nothing may have come on a kept connection: neither an end nor an answer to no question. */
+static bool quiet(const struct upstream_connection *c)
+{
+	char byte;
+
+	return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+static struct upstream_connection *kept(struct upstream *u, const struct upstream_target *t)
+{
+	uint64_t now = clock_ms();
+
+	for (struct upstream_connection *c = u->all; c; c = c->next) {
+		if (c->state != IDLE || c->scheme != t->scheme || c->port != t->port ||
+		    c->credential != t->credential || !str_eq(str_make(c->host, c->host_bytes), t->host))
+			continue;
+		if (!c->overridden && address_admit(&c->addresses[c->address_next - 1], t->rule) != ERR_OK)
+			continue;
+		if (!t->repeatable && c->deadline_ms - now < UPSTREAM_IDLE_MS - UPSTREAM_IDLE_BODY_MS)
+			continue;
+		if (quiet(c))
+			return c;
+	}
+	return NULL;
+}
+
+enum err upstream_dial(struct upstream *u, const struct upstream_target *t, void (*changed)(void *user),
+		       void *user, struct upstream_connection **ret)
+{
+	struct upstream_connection *c = t->fresh ? NULL : kept(u, t);
+
+	if (c) {
+		u->idle--;
+		c->state = READY;
+		c->reused = true;
+		c->deadline_ms = UINT64_MAX;
+		c->changed = changed;
+		c->user = user;
+		interest(c);
+		*ret = c;
+		return ERR_OK;
+	}
+	c = calloc(1, sizeof *c);
+	if (!c || t->host.n > HEAD_HOST_MAX) {
+		free(c);
+		return ERR_MEMORY;
+	}
+	*c = (struct upstream_connection){ .upstream = u, .scheme = t->scheme, .port = t->port, .fd = -1,
+					   .credential = t->credential, .rule = t->rule,
+					   .host_bytes = t->host.n, .reason = "" };
+	memcpy(c->host, t->host.p, t->host.n);
+	c->deadline_ms = clock_ms() + UPSTREAM_CONNECT_MS;
+	c->next = u->all;
+	c->at = &u->all;
+	if (c->next)
+		c->next->at = &c->next;
+	u->all = c;
+	enum err e = locate(c);
+
+	if (e != ERR_OK) {
+		destroy(c);
+		return e;
+	}
+	c->changed = changed;
+	c->user = user;
+	*ret = c;
+	return ERR_OK;
+}
+
+void upstream_release(struct upstream_connection *c, bool keep)
+{
+	if (!keep || c->state != READY || c->upstream->idle >= UPSTREAM_IDLE_MAX || c->eof ||
+	    (c->tls && upstream_tls_output(c->tls).n)) {
+		destroy(c);
+		return;
+	}
+	c->state = IDLE;
+	c->upstream->idle++;
+	c->changed = NULL;
+	c->user = NULL;
+	c->rule = NULL;
+	c->starved = c->blocked = false;
+	c->deadline_ms = clock_ms() + UPSTREAM_IDLE_MS;
+	interest(c);
+}
+
+/* ---- bytes ---- */
+
+static enum err flush(struct upstream_connection *c)
+{
+	struct str out;
+
+	while (c->tls && (out = upstream_tls_output(c->tls)).n) {
+		ssize_t n = send(c->fd, out.p, out.n, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN || errno == EWOULDBLOCK ? ERR_MORE : ERR_UPSTREAM_CLOSED;
+		upstream_tls_sent(c->tls, (size_t)n);
+	}
+	return ERR_OK;
+}
+
+static enum err receive(struct upstream_connection *c, char *p, size_t n, size_t *ret_n)
+{
+	ssize_t got;
+
+	do
+		got = recv(c->fd, p, n, 0);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK ? ERR_MORE : ERR_UPSTREAM_CLOSED;
+	if (got == 0) {
+		c->eof = true;
+		return ERR_CLOSED;
+	}
+	*ret_n = (size_t)got;
+	return ERR_OK;
+}
+
+static enum err feed(struct upstream_connection *c)
+{
+	char bytes[UPSTREAM_TLS_CHUNK];
+	size_t n;
+	enum err e = receive(c, bytes, sizeof bytes, &n);
+
+	if (e == ERR_CLOSED)
+		return ERR_UPSTREAM_CLOSED;	/* without close_notify: it may have been cut off */
+	return e == ERR_OK ? upstream_tls_input(c->tls, str_make(bytes, n)) : e;
+}
+
+static enum err read_tls(struct upstream_connection *c, char *p, size_t n, size_t *ret_n)
+{
+	for (;;) {
+		enum err e = upstream_tls_read(c->tls, p, n, ret_n), f = flush(c);
+
+		if (e == ERR_CLOSED)
+			c->eof = true;
+		if (e != ERR_MORE)
+			return e;
+		if (f != ERR_OK && f != ERR_MORE)
+			return f;
+		e = feed(c);
+		if (e != ERR_OK)
+			return e;
+	}
+}
+
+enum err upstream_read(struct upstream_connection *c, char *p, size_t n, size_t *ret_n)
+{
+	if (c->state != READY)
+		return ERR_UPSTREAM_CLOSED;
+	enum err e = c->tls ? read_tls(c, p, n, ret_n) : receive(c, p, n, ret_n);
+
+	c->starved = e == ERR_MORE;
+	interest(c);
+	return e;
+}
+
+enum err upstream_write(struct upstream_connection *c, struct str bytes, size_t *ret_n)
+{
+	enum err e;
+
+	if (c->state != READY)
+		return ERR_UPSTREAM_CLOSED;
+	if (c->tls) {
+		e = flush(c);
+		if (e == ERR_OK)
+			e = upstream_tls_write(c->tls, bytes, ret_n);
+		if (e == ERR_OK) {
+			enum err f = flush(c);
+
+			if (f != ERR_OK && f != ERR_MORE)
+				e = f;
+		}
+	} else {
+		ssize_t n = send(c->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
+
+		e = n >= 0 ? ERR_OK
+			   : errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? ERR_MORE
+										 : ERR_UPSTREAM_CLOSED;
+		if (e == ERR_OK)
+			*ret_n = (size_t)n;
+	}
+	c->blocked = e == ERR_MORE;
+	interest(c);
+	return e;
+}
+
+/* ---- events ---- */
+
+static void handshake(struct upstream_connection *c)
+{
+	for (;;) {
+		enum err e = upstream_tls_handshake(c->tls), f = flush(c);
+
+		if (e == ERR_OK) {
+			c->state = READY;
+			c->deadline_ms = UINT64_MAX;
+			c->rule = NULL;
+			return;
+		}
+		if (e == ERR_MORE && f != ERR_OK && f != ERR_MORE)
+			e = f;
+		if (e == ERR_MORE)
+			e = feed(c);
+		if (e == ERR_MORE)
+			return;
+		if (e == ERR_UPSTREAM_TLS)
+			return fail(c, e, upstream_tls_reason(c->tls));
+		if (e != ERR_OK)
+			return fail(c, e == ERR_UPSTREAM_CLOSED ? ERR_DIAL : e,
+				    "the upstream closed during the TLS handshake");
+	}
+}
+
+static void connected(struct upstream_connection *c)
+{
+	int error = 0;
+	socklen_t size = sizeof error;
+
+	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size) || error)
+		return connect_any(c);
+	if (c->scheme != HEAD_HTTPS) {
+		c->state = READY;
+		c->deadline_ms = UINT64_MAX;
+		c->rule = NULL;
+		return;
+	}
+	enum err e = upstream_tls_new(c->upstream->options.tls, str_make(c->host, c->host_bytes), &c->tls);
+
+	if (e != ERR_OK)
+		return fail(c, e, "");
+	c->state = HANDSHAKE;
+	c->deadline_ms = clock_ms() + UPSTREAM_TLS_MS;
+	handshake(c);
+}
+
+/* A READY connection: what the owner waited for is here, or some of our output went out. */
+static bool ready(struct upstream_connection *c, int status, int events)
+{
+	enum err e = flush(c);
+
+	if (status < 0 || (e != ERR_OK && e != ERR_MORE))
+		events = UV_READABLE | UV_WRITABLE;	/* the owner's next call meets the failure */
+	bool told = (c->starved && (events & UV_READABLE)) ||
+		    (c->blocked && (events & UV_WRITABLE) && e != ERR_MORE);
+
+	if (events & UV_READABLE)
+		c->starved = false;
+	if ((events & UV_WRITABLE) && e != ERR_MORE)
+		c->blocked = false;
+	return told;
+}
+
+static void poll_ready(uv_poll_t *poll, int status, int events)
+{
+	struct upstream_connection *c = poll->data;
+	bool told = true;
+
+	if (c->state == IDLE) {
+		destroy(c);	/* closed by the upstream, or it speaks unasked */
+		return;
+	}
+	enum state before = c->state;
+
+	if (before == CONNECT)
+		connected(c);
+	else if (before == HANDSHAKE)
+		handshake(c);
+	else
+		told = ready(c, status, events);
+	interest(c);
+	if (told && (before == READY || c->state == READY || c->state == FAILED))
+		advance(c);
+}
+
+void upstream_tick(struct upstream *u, uint64_t now_ms)
+{
+	for (struct upstream_connection *c = u->all, *next; c; c = next) {
+		next = c->next;
+		if (c->state == IDLE && now_ms >= c->deadline_ms) {
+			destroy(c);
+		} else if (c->state == CONNECT && now_ms >= c->attempt_deadline_ms &&
+			   now_ms < c->deadline_ms && c->address_next < c->address_count) {
+			connect_any(c);
+			if (c->state == FAILED) {
+				advance(c);
+				next = u->all;
+			}
+		} else if (c->state < READY && now_ms >= c->deadline_ms) {
+			fail(c, ERR_UPSTREAM_TIMEOUT, "");
+			advance(c);	/* the owner releases it, and may dial: begin anew */
+			next = u->all;
+		}
+	}
+}
+
+/* ---- questions ---- */
+
+enum err upstream_status(const struct upstream_connection *c)
+{
+	return c->state == READY ? ERR_OK : c->state == FAILED ? c->error : ERR_MORE;
+}
+
+const char *upstream_reason(const struct upstream_connection *c) { return c->reason ? c->reason : ""; }
+bool upstream_reused(const struct upstream_connection *c) { return c->reused; }
+bool upstream_overridden(const struct upstream_connection *c) { return c->overridden; }
+
+const struct address *upstream_address(const struct upstream_connection *c)
+{
+	return &c->addresses[c->address_next ? c->address_next - 1 : 0];
+}

@@ -1,0 +1,69 @@
+/* upstream.h - connections to upstreams: resolved, judged, dialled, verified, kept for reuse
+ *
+ * One connection carries one exchange at a time. An owner is told by `changed` that something
+ * happened and then asks: upstream_status(), upstream_read(), upstream_write(). `changed` is
+ * never called from within a function of this header.
+ */
+#pragma once
+
+#include "courier/resolve.h"
+#include "tls/upstream.h"
+
+#define UPSTREAM_CONNECT_MS 10000	/* all addresses of one upstream together */
+#define UPSTREAM_ATTEMPT_MS 4000	/* one address, while there are others */
+#define UPSTREAM_TLS_MS 10000
+#define UPSTREAM_IDLE_MS 30000		/* kept for reuse */
+#define UPSTREAM_IDLE_BODY_MS 3000	/* reused for what cannot be tried again: under every common
+					   server's own idle time (Node's is 5 s) */
+#define UPSTREAM_IDLE_MAX 64
+
+struct upstream;			/* all connections of the courier */
+struct upstream_connection;
+
+struct upstream_target {
+	enum head_scheme scheme;
+	struct str host;			/* canonical; copied */
+	uint16_t port;
+	int32_t credential;			/* never shared between two; -1: none */
+	const struct policy_rule *rule;		/* names addresses; borrowed until READY or failed */
+	bool fresh;				/* no connection that was used before */
+	bool repeatable;			/* can be tried again if a kept connection turns out dead */
+};
+
+struct upstream_options {
+	uv_loop_t *loop;
+	struct upstream_tls_context *tls;	/* borrowed */
+	const struct resolve_override *overrides;	/* borrowed */
+	uint32_t override_count;
+};
+/** upstream_new() - ERR_LOCAL, ERR_MEMORY */
+must_use enum err upstream_new(const struct upstream_options *o, struct upstream **ret);
+/** upstream_free() - all connections must have been released */
+void upstream_free(struct upstream *u);
+/** upstream_tick() - deadlines; at least once a second */
+void upstream_tick(struct upstream *u, uint64_t now_ms);
+
+/** upstream_dial() - a kept connection or a new one
+ * Return: ERR_OK and *ret (see upstream_status()); ERR_LIMIT, ERR_MEMORY, ERR_LOCAL */
+must_use enum err upstream_dial(struct upstream *u, const struct upstream_target *t,
+				void (*changed)(void *user), void *user, struct upstream_connection **ret);
+/** upstream_status() - ERR_OK: ready; ERR_MORE: not yet; ERR_RESOLVE, ERR_ADDRESS_REFUSED,
+ *  ERR_DIAL, ERR_UPSTREAM_TLS, ERR_UPSTREAM_TIMEOUT, ERR_MEMORY, ERR_LIMIT: it will never be */
+must_use enum err upstream_status(const struct upstream_connection *c);
+/** upstream_reason() - words for a failure, without bytes of the peer's; maybe empty */
+const char *upstream_reason(const struct upstream_connection *c);
+/** upstream_reused() - did it carry an exchange before this one? */
+bool upstream_reused(const struct upstream_connection *c);
+/** upstream_address() - what was dialled, once ready */
+const struct address *upstream_address(const struct upstream_connection *c);
+/** upstream_overridden() - did the user's --resolve choose the address? */
+bool upstream_overridden(const struct upstream_connection *c);
+
+/** upstream_read() - up to @n bytes. ERR_OK with *ret_n > 0; ERR_MORE: `changed` will tell;
+ *  ERR_CLOSED: an orderly end; ERR_UPSTREAM_CLOSED, ERR_UPSTREAM_TLS, ERR_MEMORY: broken off */
+must_use enum err upstream_read(struct upstream_connection *c, char *p, size_t n, size_t *ret_n);
+/** upstream_write() - takes the front of @bytes. ERR_OK with *ret_n > 0; ERR_MORE: `changed` will
+ *  tell; ERR_UPSTREAM_CLOSED, ERR_UPSTREAM_TLS, ERR_MEMORY */
+must_use enum err upstream_write(struct upstream_connection *c, struct str bytes, size_t *ret_n);
+/** upstream_release() - the owner is done; @keep: the exchange ended cleanly and another may follow */
+void upstream_release(struct upstream_connection *c, bool keep);

@@ -1,0 +1,45 @@
+/* upstream.h - the client's side of TLS towards an upstream, on memory
+ *
+ * No socket here: ciphertext goes in by upstream_tls_input() and out by upstream_tls_output().
+ * Nothing passes before the chain and the name of the upstream's certificate are verified.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "wire/head.h"
+
+struct upstream_tls_context;	/* trust store and settings: made once, before confinement */
+struct upstream_tls;		/* one connection */
+
+#define UPSTREAM_TLS_CHUNK 16384	/* most plaintext that one write takes, most ciphertext of one input */
+
+/** upstream_tls_context_new() - the system's CA bundle, and the CAs in @extra_pem (may be empty)
+ * *ret_system_ca: was a bundle of the system found?
+ * Return: ERR_OK; ERR_INPUT (@extra_pem holds no certificate or a malformed one), ERR_MEMORY */
+must_use enum err upstream_tls_context_new(struct str extra_pem, struct upstream_tls_context **ret,
+					   bool *ret_system_ca);
+void upstream_tls_context_free(struct upstream_tls_context *c);
+
+/** upstream_tls_new() - a connection to @host, a canonical name or address literal
+ * Return: ERR_OK; ERR_INPUT (not canonical), ERR_MEMORY */
+must_use enum err upstream_tls_new(struct upstream_tls_context *c, struct str host, struct upstream_tls **ret);
+void upstream_tls_free(struct upstream_tls *t);
+
+/** upstream_tls_input() - ciphertext from the upstream, at most UPSTREAM_TLS_CHUNK bytes a call and
+ *  only when handshake or read said ERR_MORE. ERR_LIMIT, ERR_MEMORY */
+must_use enum err upstream_tls_input(struct upstream_tls *t, struct str ciphertext);
+/** upstream_tls_output() - ciphertext to write now, maybe empty; _sent(): @n of it are written */
+struct str upstream_tls_output(struct upstream_tls *t);
+void upstream_tls_sent(struct upstream_tls *t, size_t n);
+
+/** upstream_tls_handshake() - ERR_OK when it is done and the certificate verified; ERR_MORE: input
+ *  is needed (after the output is written); ERR_UPSTREAM_TLS, for which upstream_tls_reason() has
+ *  words; ERR_MEMORY */
+must_use enum err upstream_tls_handshake(struct upstream_tls *t);
+/** upstream_tls_read() - up to @n bytes of plaintext; ERR_OK with *ret_n > 0; ERR_MORE: input is
+ *  needed; ERR_CLOSED: the upstream said close_notify; ERR_UPSTREAM_TLS */
+must_use enum err upstream_tls_read(struct upstream_tls *t, char *p, size_t n, size_t *ret_n);
+/** upstream_tls_write() - takes the front of @plain; ERR_MORE while earlier output is not written */
+must_use enum err upstream_tls_write(struct upstream_tls *t, struct str plain, size_t *ret_n);
+/** upstream_tls_reason() - why the handshake failed; static or owned by @t, never a peer's bytes */
+const char *upstream_tls_reason(const struct upstream_tls *t);
