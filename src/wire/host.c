@@ -99,7 +99,7 @@ static void put_group(struct buf *b, uint16_t v)
 	bool begun = false;
 
 	for (int shift = 12; shift >= 0; shift -= 4) {
-		unsigned d = (v >> shift) & 15u;
+		unsigned d = ((unsigned)v >> shift) & 15u;
 
 		begun = begun || d || shift == 0;
 		if (begun)

@@ -3,10 +3,9 @@
  * Theory of operation: bytes from the peer go into link_receive(), which hands out one
  * checked frame at a time; a frame that lies whole in the caller's input is used in place,
  * one that does not is gathered in `partial`. What we send is appended to `output`, from
- * whose front the caller writes. Streams live in an array of slots that grows up to
- * streams_max, found through hash chains; numbers are handed out one after the other on
- * either side, so chains stay short whatever the peer does, and "was once open" is one
- * comparison with the highest number seen.
+ * whose front the caller writes. Open streams are in a table (stream.c); numbers are handed
+ * out one after the other on either side, so "was once open" is one comparison with the
+ * highest number seen.
  *
  * Trust: every byte of the peer's is hostile. A frame outside of the table ends the link;
  * an OPEN that we have no room for is answered by RESET and forgotten (two honest sides can
@@ -22,6 +21,8 @@
  * and returned by the next link_receive(): a link that lost a frame is over.
  */
 #include "wire/link.h"
+#include "wire/queue.h"
+#include "wire/stream.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -30,30 +31,12 @@
 #define HELLO_MAGIC STR("PDLK")
 #define WINDOW_MAX_BYTES (64u * 1024 * 1024)
 #define STREAMS_MAX 65536u
-#define SLOTS_FIRST 16u
-#define NO_SLOT UINT32_MAX
 
 /* Control frames (CREDIT, END, RESET) pass output_max, or two sides that are both full
  * would wait for each other. Past the soft bound we stop reading, past the hard one the
  * link fails; one read of the caller's (128 KiB) cannot lead from one to the other. */
 #define CONTROL_SOFT_BYTES (256u * 1024)
 #define CONTROL_HARD_BYTES (1024u * 1024)
-
-struct stream {
-	uint32_t number;		/* 0: free slot */
-	uint32_t next;			/* slot in the same chain, or next free slot */
-	uint32_t send_credit;		/* payload bytes we may send */
-	uint32_t receive_credit;	/* payload bytes the peer may send */
-	uint32_t held;			/* received, not yet consumed by our owner */
-	uint32_t pending;		/* consumed, not yet given back */
-	bool sent_end, received_end;
-	void *user;
-};
-
-struct output {
-	char *p;
-	size_t start, end, cap;		/* bytes [start, end) wait to be written */
-};
 
 struct link {
 	struct link_limits limits;
@@ -64,14 +47,11 @@ struct link {
 	uint32_t last_own, last_peer;	/* highest number opened by either side */
 	uint32_t batch;			/* credit is given back in pieces of at least this */
 
-	struct stream *slots;
-	uint32_t *chains;		/* slot_count heads: slot of the first stream, or NO_SLOT */
-	uint32_t slot_count, open_count, first_free;
-
+	struct stream_table streams;
 	uint32_t ended;			/* stream that the last received frame ended, and its user */
 	void *ended_user;
 
-	struct output output;
+	struct queue output;
 	char *partial;			/* header and payload of a frame that came in pieces */
 	size_t partial_len, partial_cap;
 	bool partial_done;		/* the frame in partial was handed out */
@@ -94,42 +74,7 @@ static uint32_t get_little(const char *p, size_t n)
 
 /* -- output ------------------------------------------------------------------------- */
 
-static size_t output_queued(const struct link *l) { return l->output.end - l->output.start; }
-
-/* Room for @n more bytes at the end: by moving what waits to the front when at least half
- * of the buffer is used up (so each byte is moved at most once on average), else by growing. */
-static bool output_reserve(struct output *o, size_t n)
-{
-	size_t queued = o->end - o->start, cap = o->cap ? o->cap : 4096;
-	char *p;
-
-	if (n <= o->cap - o->end)
-		return true;
-	if (o->start >= o->cap / 2 && n <= o->cap - queued) {
-		memmove(o->p, o->p + o->start, queued);
-	} else {
-		while (cap - queued < n)
-			cap *= 2;	/* n and queued are bounded: frame() */
-		p = malloc(cap);
-		if (!p)
-			return false;
-		if (queued)
-			memcpy(p, o->p + o->start, queued);
-		free(o->p);
-		o->p = p;
-		o->cap = cap;
-	}
-	o->start = 0;
-	o->end = queued;
-	return true;
-}
-
-static void output_put(struct output *o, const void *p, size_t n)
-{
-	if (n)
-		memcpy(o->p + o->end, p, n);
-	o->end += n;
-}
+static size_t output_queued(const struct link *l) { return queue_bytes(&l->output).n; }
 
 /* Queues one frame whose payload is @a and @b back to back. */
 static enum err frame(struct link *l, uint32_t stream, enum link_type type, uint8_t flags,
@@ -143,15 +88,15 @@ static enum err frame(struct link *l, uint32_t stream, enum link_type type, uint
 		return l->failed;
 	if (output_queued(l) > l->limits.output_max + CONTROL_HARD_BYTES)
 		return ERR_LIMIT;
-	if (!output_reserve(&l->output, sizeof header + n))
+	if (!queue_reserve(&l->output, sizeof header + n))
 		return ERR_MEMORY;
 	put_little(header, stream, 4);
 	header[4] = (uint8_t)type;
 	header[5] = flags;
 	put_little(header + 8, (uint32_t)n, 4);
-	output_put(&l->output, header, sizeof header);
-	output_put(&l->output, a.p, a.n);
-	output_put(&l->output, b.p, b.n);
+	queue_put(&l->output, str_make(header, sizeof header));
+	queue_put(&l->output, a);
+	queue_put(&l->output, b);
 	return ERR_OK;
 }
 
@@ -177,100 +122,24 @@ bool link_wants_input(const struct link *l)
 	return !l->failed && output_queued(l) < l->limits.output_max + CONTROL_SOFT_BYTES;
 }
 
-struct str link_output(struct link *l)
-{
-	return (struct str){ l->output.p ? l->output.p + l->output.start : NULL, output_queued(l) };
-}
+struct str link_output(struct link *l) { return queue_bytes(&l->output); }
 
-void link_sent(struct link *l, size_t n)
-{
-	assert(n <= output_queued(l));
-	l->output.start += n;
-	if (l->output.start == l->output.end)
-		l->output.start = l->output.end = 0;
-}
+void link_sent(struct link *l, size_t n) { queue_take(&l->output, n); }
 
 /* -- streams ------------------------------------------------------------------------ */
 
-static uint32_t *chain_of(const struct link *l, uint32_t number)
-{
-	return &l->chains[number & (l->slot_count - 1)];	/* slot_count is a power of two */
-}
-
-static struct stream *stream_find(const struct link *l, uint32_t number)
-{
-	if (number == 0 || l->slot_count == 0)
-		return NULL;
-	for (uint32_t i = *chain_of(l, number); i != NO_SLOT; i = l->slots[i].next)
-		if (l->slots[i].number == number)
-			return &l->slots[i];
-	return NULL;
-}
-
-static void chain_insert(struct link *l, uint32_t slot)
-{
-	uint32_t *head = chain_of(l, l->slots[slot].number);
-
-	l->slots[slot].next = *head;
-	*head = slot;
-}
-
-/* Twice as many slots; the chains are made anew. Called when every slot is in use. */
-static bool slots_grow(struct link *l)
-{
-	uint32_t count = l->slot_count ? l->slot_count * 2 : SLOTS_FIRST;
-	struct stream *slots = reallocarray(l->slots, count, sizeof *slots);
-	uint32_t *chains;
-
-	if (!slots)
-		return false;
-	l->slots = slots;
-	chains = reallocarray(l->chains, count, sizeof *chains);
-	if (!chains)
-		return false;	/* the larger slot array is kept, its new part unused */
-	l->chains = chains;
-	for (uint32_t i = 0; i < count; i++)
-		chains[i] = NO_SLOT;
-	for (uint32_t i = l->slot_count; i < count; i++)
-		slots[i] = (struct stream){ .next = i + 1 < count ? i + 1 : NO_SLOT };
-	l->first_free = l->slot_count;
-	l->slot_count = count;
-	for (uint32_t i = 0; i < l->first_free; i++)
-		chain_insert(l, i);
-	return true;
-}
-
 static enum err stream_new(struct link *l, uint32_t number)
 {
-	uint32_t slot;
+	struct stream *s;
 
-	if (l->open_count >= l->limits.streams_max)
+	if (l->streams.open_count >= l->limits.streams_max)
 		return ERR_LIMIT;
-	if (l->first_free == NO_SLOT && !slots_grow(l))
+	s = stream_add(&l->streams, number);
+	if (!s)
 		return ERR_MEMORY;
-	slot = l->first_free;
-	l->first_free = l->slots[slot].next;
-	l->slots[slot] = (struct stream){
-		.number = number,
-		.send_credit = l->peer_window,
-		.receive_credit = l->limits.window_bytes,
-	};
-	chain_insert(l, slot);
-	l->open_count++;
+	s->send_credit = l->peer_window;
+	s->receive_credit = l->limits.window_bytes;
 	return ERR_OK;
-}
-
-static void stream_free(struct link *l, struct stream *s)
-{
-	uint32_t slot = (uint32_t)(s - l->slots);
-	uint32_t *at = chain_of(l, s->number);
-
-	while (*at != slot)
-		at = &l->slots[*at].next;
-	*at = s->next;
-	*s = (struct stream){ .next = l->first_free };
-	l->first_free = slot;
-	l->open_count--;
 }
 
 static bool is_own(const struct link *l, uint32_t number)
@@ -443,7 +312,7 @@ static void stream_over(struct link *l, struct stream *s)
 {
 	l->ended = s->number;
 	l->ended_user = s->user;
-	stream_free(l, s);
+	stream_remove(&l->streams, s);
 }
 
 static enum err receive_credit(const struct link *l, const struct link_frame *f, struct stream *s)
@@ -461,7 +330,7 @@ static enum err receive_credit(const struct link *l, const struct link_frame *f,
 /* ERR_OK: hand the frame out. ERR_MORE: it was dealt with, or dropped. */
 static enum err receive_on_stream(struct link *l, struct link_frame *f)
 {
-	struct stream *s = stream_find(l, f->stream);
+	struct stream *s = stream_find(&l->streams, f->stream);
 
 	if (f->type == LINK_RESET) {
 		uint32_t reason = get_little(f->payload.p, 4);
@@ -528,14 +397,14 @@ enum err link_open(struct link *l, enum link_kind kind, struct str fields, uint3
 	assert(kind_is_known(first) && fields.n <= LINK_OPEN_MAX - 1);
 	if (!l->hello_received || l->failed || number < l->last_own)
 		return ERR_STATE;
-	if (l->open_count >= l->peer_streams_max || output_queued(l) >= l->limits.output_max)
+	if (l->streams.open_count >= l->peer_streams_max || output_queued(l) >= l->limits.output_max)
 		return ERR_LIMIT;
 	e = stream_new(l, number);
 	if (e)
 		return e;
 	e = frame(l, number, LINK_OPEN, 0, str_make(&first, 1), fields);
 	if (e) {
-		stream_free(l, stream_find(l, number));
+		stream_remove(&l->streams, stream_find(&l->streams, number));
 		return e;
 	}
 	l->last_own = number;
@@ -545,7 +414,7 @@ enum err link_open(struct link *l, enum link_kind kind, struct str fields, uint3
 
 size_t link_sendable(const struct link *l, uint32_t stream)
 {
-	const struct stream *s = stream_find(l, stream);
+	const struct stream *s = stream_find(&l->streams, stream);
 	size_t queued = output_queued(l) + LINK_HEADER_BYTES, n;
 
 	if (!s || s->sent_end || l->failed || queued >= l->limits.output_max)
@@ -559,7 +428,7 @@ size_t link_sendable(const struct link *l, uint32_t stream)
 static enum err send_payload(struct link *l, uint32_t stream, enum link_type type, uint8_t flags,
 			     struct str bytes)
 {
-	struct stream *s = stream_find(l, stream);
+	struct stream *s = stream_find(&l->streams, stream);
 	enum err e;
 
 	if (!s || s->sent_end || l->failed)
@@ -587,29 +456,29 @@ enum err link_data(struct link *l, uint32_t stream, uint8_t flags, struct str by
 
 void link_end(struct link *l, uint32_t stream)
 {
-	struct stream *s = stream_find(l, stream);
+	struct stream *s = stream_find(&l->streams, stream);
 
 	if (!s || s->sent_end)
 		return;
 	s->sent_end = true;
 	control(l, stream, LINK_END, (struct str){ 0 });
 	if (s->received_end)
-		stream_free(l, s);
+		stream_remove(&l->streams, s);
 }
 
 void link_reset(struct link *l, uint32_t stream, enum err reason)
 {
-	struct stream *s = stream_find(l, stream);
+	struct stream *s = stream_find(&l->streams, stream);
 
 	if (!s)
 		return;
-	stream_free(l, s);
+	stream_remove(&l->streams, s);
 	control_u32(l, stream, LINK_RESET, (uint32_t)reason);
 }
 
 void link_consumed(struct link *l, uint32_t stream, size_t n)
 {
-	struct stream *s = stream_find(l, stream);
+	struct stream *s = stream_find(&l->streams, stream);
 
 	if (!s)
 		return;
@@ -639,7 +508,7 @@ static void hello(struct link *l)
 struct link *link_new(enum link_side side, const struct link_limits *limits)
 {
 	struct link *l = calloc(1, sizeof *l);
-	uint32_t spare = limits->window_bytes - LINK_PAYLOAD_MAX;
+	uint32_t spare;
 
 	assert(limits->streams_max >= 1 && limits->streams_max <= STREAMS_MAX);
 	assert(limits->window_bytes >= LINK_PAYLOAD_MAX && limits->window_bytes <= WINDOW_MAX_BYTES);
@@ -648,7 +517,8 @@ struct link *link_new(enum link_side side, const struct link_limits *limits)
 		return NULL;
 	l->side = side;
 	l->limits = *limits;
-	l->first_free = NO_SLOT;
+	stream_table_init(&l->streams);
+	spare = limits->window_bytes - LINK_PAYLOAD_MAX;
 	l->batch = spare < limits->window_bytes / 4 ? spare : limits->window_bytes / 4;
 	if (l->batch == 0)
 		l->batch = 1;
@@ -664,16 +534,15 @@ void link_free(struct link *l)
 {
 	if (!l)
 		return;
-	free(l->slots);
-	free(l->chains);
-	free(l->output.p);
+	stream_table_free(&l->streams);
+	queue_free(&l->output);
 	free(l->partial);
 	free(l);
 }
 
 void link_set_user(struct link *l, uint32_t stream, void *user)
 {
-	struct stream *s = stream_find(l, stream);
+	struct stream *s = stream_find(&l->streams, stream);
 
 	if (s)
 		s->user = user;
@@ -683,20 +552,22 @@ void link_set_user(struct link *l, uint32_t stream, void *user)
 
 void *link_user(const struct link *l, uint32_t stream)
 {
-	const struct stream *s = stream_find(l, stream);
+	const struct stream *s = stream_find(&l->streams, stream);
 
 	if (s)
 		return s->user;
 	return stream != 0 && stream == l->ended ? l->ended_user : NULL;
 }
 
-bool link_is_open(const struct link *l, uint32_t stream) { return stream_find(l, stream) != NULL; }
+bool link_is_open(const struct link *l, uint32_t stream) { return stream_find(&l->streams, stream) != NULL; }
 
 void link_each(struct link *l, void (*f)(void *ctx, uint32_t stream, void *user), void *ctx)
 {
-	for (uint32_t i = 0; i < l->slot_count; i++)
-		if (l->slots[i].number)
-			f(ctx, l->slots[i].number, l->slots[i].user);
+	const struct stream_table *t = &l->streams;
+
+	for (uint32_t i = 0; i < t->slot_count; i++)	/* t may grow meanwhile, never shrinks */
+		if (t->slots[i].number)
+			f(ctx, t->slots[i].number, t->slots[i].user);
 }
 
-uint32_t link_streams(const struct link *l) { return l->open_count; }
+uint32_t link_streams(const struct link *l) { return l->streams.open_count; }

@@ -1,8 +1,7 @@
 /* msg.c - the small messages in OPEN and HEAD payloads; tags and members are in msg.h
  *
- * Theory of operation: msg_next() walks fields, checking tag, order and length; each msg_get
- * is one loop over it with a case per tag that the message may have, and no other tag is
- * taken. A getter works on a local and writes the caller's struct at the end, when
+ * Theory of operation: each msg_get walks the fields (msg_field.c) with a case per tag that
+ * the message may have; no other tag is taken. A getter works on a local and writes the caller's struct at the end, when
  * everything was right. Putters write in the order of the tags and leave out what is empty.
  *
  * Trust: every byte may come from the guest. Views point into the payload. What is checked
@@ -20,97 +19,18 @@
 #define SEED_MIN_BYTES 32
 #define SEED_MAX_BYTES 64
 
-/* -- fields ------------------------------------------------------------------------- */
-
-void msg_put(struct buf *b, enum msg_tag tag, struct str value)
+/* Hands every field to @take, which refuses what @m cannot have. */
+static enum err walk(struct str payload, bool (*take)(const struct msg_field *f, void *m), void *m)
 {
-	if (value.n > MSG_FIELD_MAX) {
-		if (!b->err)
-			b->err = ERR_LIMIT;
-		return;
-	}
-	if (buf_reserve(b, 4 + value.n))
-		return;		/* sticky; no half of a field is written */
-	buf_put_byte(b, (uint8_t)tag);
-	buf_put_byte(b, 0);
-	buf_put_u16le(b, (uint16_t)value.n);
-	buf_put(b, value);
-}
+	struct reader r = reader_of(payload);
+	struct msg_field f;
+	uint8_t last = 0;
+	enum err e;
 
-static void put_integer(struct buf *b, enum msg_tag tag, uint64_t v, size_t n)
-{
-	uint8_t x[8];
-
-	for (size_t i = 0; i < n; i++)
-		x[i] = (uint8_t)(v >> (8 * i));
-	msg_put(b, tag, str_make(x, n));
-}
-
-void msg_put_u8(struct buf *b, enum msg_tag tag, uint8_t v) { put_integer(b, tag, v, 1); }
-void msg_put_u16(struct buf *b, enum msg_tag tag, uint16_t v) { put_integer(b, tag, v, 2); }
-void msg_put_u32(struct buf *b, enum msg_tag tag, uint32_t v) { put_integer(b, tag, v, 4); }
-void msg_put_u64(struct buf *b, enum msg_tag tag, uint64_t v) { put_integer(b, tag, v, 8); }
-
-bool msg_u8(struct str v, uint8_t *ret)
-{
-	struct reader r = reader_of(v);
-
-	return v.n == 1 && reader_u8(&r, ret);
-}
-
-bool msg_u16(struct str v, uint16_t *ret)
-{
-	struct reader r = reader_of(v);
-
-	return v.n == 2 && reader_u16le(&r, ret);
-}
-
-bool msg_u32(struct str v, uint32_t *ret)
-{
-	struct reader r = reader_of(v);
-
-	return v.n == 4 && reader_u32le(&r, ret);
-}
-
-bool msg_u64(struct str v, uint64_t *ret)
-{
-	struct reader r = reader_of(v);
-
-	return v.n == 8 && reader_u64le(&r, ret);
-}
-
-static bool tag_is_known(uint8_t tag)
-{
-	switch (tag) {
-#define TAG_CASE(name, number) case number:
-	MSG_TAG_TABLE(TAG_CASE)
-#undef TAG_CASE
-		return true;
-	}
-	return false;
-}
-
-static bool tag_is_list(uint8_t tag)
-{
-	return tag == MSG_ANCESTOR || tag == MSG_MOUNT || tag == MSG_ARGUMENT || tag == MSG_ENVIRONMENT;
-}
-
-enum err msg_next(struct reader *r, uint8_t *last_tag, struct msg_field *ret)
-{
-	uint8_t tag, zero;
-	uint16_t n;
-	struct str value;
-
-	if (reader_done(r))
-		return ERR_MORE;
-	if (!reader_u8(r, &tag) || !reader_u8(r, &zero) || !reader_u16le(r, &n) ||
-	    !reader_take(r, n, &value))
-		return ERR_LINK_MALFORMED;
-	if (zero != 0 || !tag_is_known(tag) || tag < *last_tag || (tag == *last_tag && !tag_is_list(tag)))
-		return ERR_LINK_MALFORMED;
-	*last_tag = tag;
-	*ret = (struct msg_field){ (enum msg_tag)tag, value };
-	return ERR_OK;
+	while (!(e = msg_next(&r, &last, &f)))
+		if (!take(&f, m))
+			return ERR_LINK_MALFORMED;
+	return e == ERR_MORE ? ERR_OK : e;
 }
 
 /* -- shapes of values --------------------------------------------------------------- */
@@ -191,7 +111,7 @@ static bool get_size(struct str v, uint16_t *ret_rows, uint16_t *ret_columns)
 
 static void put_size(struct buf *b, enum msg_tag tag, uint16_t rows, uint16_t columns)
 {
-	put_integer(b, tag, (uint32_t)rows | (uint32_t)columns << 16, 4);
+	msg_put_u32(b, tag, (uint32_t)rows | (uint32_t)columns << 16);
 }
 
 static void put_present(struct buf *b, enum msg_tag tag, struct str value)
@@ -253,8 +173,10 @@ void msg_put_connect(struct buf *b, const struct msg_connect *m)
 	put_present(b, MSG_PUBLIC_KEY, m->public_key);
 }
 
-static bool get_connect_field(const struct msg_field *f, struct msg_connect *m)
+static bool get_connect_field(const struct msg_field *f, void *message)
 {
+	struct msg_connect *m = message;
+
 	switch ((unsigned)f->tag) {
 	case MSG_ADDRESS:
 		return get_address(f->value, &m->address);
@@ -278,16 +200,10 @@ static bool get_connect_field(const struct msg_field *f, struct msg_connect *m)
 
 enum err msg_get_connect(struct str payload, struct msg_connect *ret)
 {
-	struct reader r = reader_of(payload);
 	struct msg_connect m = { 0 };
-	struct msg_field f;
-	uint8_t last = 0;
-	enum err e;
+	enum err e = walk(payload, get_connect_field, &m);
 
-	while (!(e = msg_next(&r, &last, &f)))
-		if (!get_connect_field(&f, &m))
-			return ERR_LINK_MALFORMED;
-	if (e != ERR_MORE)
+	if (e)
 		return e;
 	*ret = m;
 	return ERR_OK;
@@ -333,8 +249,10 @@ static bool get_claim_kind(struct str v, enum claim_kind *ret)
 	return true;
 }
 
-static bool get_claim_field(const struct msg_field *f, struct msg_claim *m)
+static bool get_claim_field(const struct msg_field *f, void *message)
 {
+	struct msg_claim *m = message;
+
 	switch ((unsigned)f->tag) {
 	case MSG_CLAIM_KIND:
 		return get_claim_kind(f->value, &m->kind);
@@ -371,16 +289,10 @@ static bool get_claim_field(const struct msg_field *f, struct msg_claim *m)
 
 enum err msg_get_claim(struct str payload, struct msg_claim *ret)
 {
-	struct reader r = reader_of(payload);
 	struct msg_claim m = { 0 };
-	struct msg_field f;
-	uint8_t last = 0;
-	enum err e;
+	enum err e = walk(payload, get_claim_field, &m);
 
-	while (!(e = msg_next(&r, &last, &f)))
-		if (!get_claim_field(&f, &m))
-			return ERR_LINK_MALFORMED;
-	if (e != ERR_MORE)
+	if (e)
 		return e;
 	if (m.kind == 0)
 		return ERR_LINK_MALFORMED;
@@ -435,8 +347,10 @@ static bool get_mount(struct str v, struct msg_config *m)
 	       get_absolute_path(reader_rest(&r), &mount->path);
 }
 
-static bool get_config_field(const struct msg_field *f, struct msg_config *m)
+static bool get_config_field(const struct msg_field *f, void *message)
 {
+	struct msg_config *m = message;
+
 	switch ((unsigned)f->tag) {
 	case MSG_HOSTNAME:
 		return get_hostname(f->value, &m->hostname);
@@ -459,16 +373,10 @@ static bool get_config_field(const struct msg_field *f, struct msg_config *m)
 
 enum err msg_get_config(struct str payload, struct msg_config *ret)
 {
-	struct reader r = reader_of(payload);
 	struct msg_config m = { 0 };
-	struct msg_field f;
-	uint8_t last = 0;
-	enum err e;
+	enum err e = walk(payload, get_config_field, &m);
 
-	while (!(e = msg_next(&r, &last, &f)))
-		if (!get_config_field(&f, &m))
-			return ERR_LINK_MALFORMED;
-	if (e != ERR_MORE)
+	if (e)
 		return e;
 	*ret = m;
 	return ERR_OK;
@@ -497,8 +405,10 @@ static bool get_environment(struct str v, struct msg_exec *m)
 	       get_string(v, &m->environment[m->environment_count++]);
 }
 
-static bool get_exec_field(const struct msg_field *f, struct msg_exec *m)
+static bool get_exec_field(const struct msg_field *f, void *message)
 {
+	struct msg_exec *m = message;
+
 	switch ((unsigned)f->tag) {
 	case MSG_ARGUMENT:
 		return m->argument_count < MSG_ARGUMENTS_MAX &&
@@ -518,16 +428,10 @@ static bool get_exec_field(const struct msg_field *f, struct msg_exec *m)
 
 enum err msg_get_exec(struct str payload, struct msg_exec *ret)
 {
-	struct reader r = reader_of(payload);
 	struct msg_exec m = { 0 };
-	struct msg_field f;
-	uint8_t last = 0;
-	enum err e;
+	enum err e = walk(payload, get_exec_field, &m);
 
-	while (!(e = msg_next(&r, &last, &f)))
-		if (!get_exec_field(&f, &m))
-			return ERR_LINK_MALFORMED;
-	if (e != ERR_MORE)
+	if (e)
 		return e;
 	if (m.argument_count == 0 || m.arguments[0].n == 0)
 		return ERR_LINK_MALFORMED;
@@ -560,8 +464,10 @@ void msg_put_status(struct buf *b, const struct msg_status *m)
 		msg_put_u8(b, MSG_EXIT_SIGNAL, m->exit_signal);
 }
 
-static bool get_status_field(const struct msg_field *f, struct msg_status *m)
+static bool get_status_field(const struct msg_field *f, void *message)
 {
+	struct msg_status *m = message;
+
 	switch ((unsigned)f->tag) {
 	case MSG_RESULT:
 		return m->has_result = get_err(f->value, &m->result);
@@ -592,16 +498,10 @@ static bool get_status_field(const struct msg_field *f, struct msg_status *m)
 
 enum err msg_get_status(struct str payload, struct msg_status *ret)
 {
-	struct reader r = reader_of(payload);
 	struct msg_status m = { 0 };
-	struct msg_field f;
-	uint8_t last = 0;
-	enum err e;
+	enum err e = walk(payload, get_status_field, &m);
 
-	while (!(e = msg_next(&r, &last, &f)))
-		if (!get_status_field(&f, &m))
-			return ERR_LINK_MALFORMED;
-	if (e != ERR_MORE)
+	if (e)
 		return e;
 	*ret = m;
 	return ERR_OK;
