@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FD_SPARE 100	/* first number for temporary duplicates; above every target */
+#define FD_SPARE 200	/* first number for temporary duplicates; above every target */
 
 static bool place_descriptors(const struct spawn *s, int *report)
 {

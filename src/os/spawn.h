@@ -9,7 +9,7 @@
 
 #include <sys/types.h>
 
-#define SPAWN_FDS_MAX 16
+#define SPAWN_FDS_MAX 96
 
 struct spawn_fd {
 	int fd;		/* in this process */

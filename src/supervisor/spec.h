@@ -7,6 +7,7 @@
 
 #define SPEC_ENVIRONMENT_MAX 256
 #define SPEC_RESOLVE_MAX 64
+#define SPEC_TOOLS_MAX 16
 
 /** struct spec_resolve - --resolve HOST:PORT:ADDRESS[:PORT]; an IPv6 ADDRESS is bracketed */
 struct spec_resolve {
@@ -22,7 +23,8 @@ struct spec {
 	struct policy *policy;		/* compiled, never NULL */
 	const char *policy_note;	/* why there is no policy, for people; or NULL */
 	const char *workspace;		/* absolute, canonical, a directory */
-	const char *image;
+	const char *image;		/* reference as given: "host", "debian", a path */
+	const char *image_path;		/* erofs file, once it was built; or NULL (a driver without images) */
 	const char *machine;		/* driver */
 	const char *name;		/* or NULL */
 	uint64_t memory_bytes, timeout_ms;	/* timeout 0: none */
@@ -34,17 +36,8 @@ struct spec {
 	struct spec_resolve resolve[SPEC_RESOLVE_MAX];
 	const char *upstream_ca_path;	/* or NULL */
 	struct buf upstream_ca;		/* its PEM text */
-	char *const *command;		/* argv, NULL-terminated */
+	char *const *command;		/* argv, NULL-terminated; [0] as it is looked up in the guest */
+	uint32_t tool_count;		/* directories of the host that COMMAND needs, shown read-only */
+	struct str tools[SPEC_TOOLS_MAX];
 	struct arena *arena;		/* owns the strings above that were made */
 };
-
-/** spec_parse() - reads `paddock run`'s arguments (after the verb), the policy and the files that
- *  they name
- * Return: ERR_OK; ERR_INPUT with one line in @why that names the option and the mend */
-must_use enum err spec_parse(int argc, char **argv, struct spec *ret, struct buf *why);
-void spec_free(struct spec *s);
-
-/** size_parse() - "512MiB", "2GiB", "1048576"; duration_parse() - "90s", "10m", "2h", "500ms",
- *  plain digits are seconds. The whole text, at most @max. */
-bool size_parse(struct str text, uint64_t max, uint64_t *ret_bytes);
-bool duration_parse(struct str text, uint64_t max_ms, uint64_t *ret_ms);

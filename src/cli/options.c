@@ -1,0 +1,432 @@
+/* options.c - see options.h
+ *
+ * Everything is checked before anything is started: a bad option leaves nothing behind. A
+ * policy that lies in the workspace was perhaps written by an agent: it is used only if the
+ * user named it with --policy or trusted its digest.
+ */
+#include "cli/options.h"
+
+#include "cli/trust.h"
+#include "supervisor/paths.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MEMORY_DEFAULT (2ull << 30)
+#define MEMORY_MIN (128ull << 20)
+#define MEMORY_MAX (1ull << 40)
+#define CPUS_MAX 64u
+#define TIMEOUT_MAX_MS (366ull * 24 * 3600 * 1000)
+#define NAME_MAX_BYTES 63
+#define CA_MAX_BYTES (1024 * 1024)
+#define ARENA_MAX (1024 * 1024)
+
+enum option_key {
+	OPTION_POLICY = 256, OPTION_WORKSPACE, OPTION_IMAGE, OPTION_MEMORY, OPTION_CPUS, OPTION_ENV, OPTION_NAME,
+	OPTION_TIMEOUT, OPTION_RESOLVE, OPTION_UPSTREAM_CA, OPTION_MACHINE,
+};
+
+static const struct option long_options[] = {
+	{ "policy", required_argument, NULL, OPTION_POLICY },
+	{ "workspace", required_argument, NULL, OPTION_WORKSPACE },
+	{ "image", required_argument, NULL, OPTION_IMAGE },
+	{ "memory", required_argument, NULL, OPTION_MEMORY },
+	{ "cpus", required_argument, NULL, OPTION_CPUS },
+	{ "env", required_argument, NULL, OPTION_ENV },
+	{ "name", required_argument, NULL, OPTION_NAME },
+	{ "timeout", required_argument, NULL, OPTION_TIMEOUT },
+	{ "resolve", required_argument, NULL, OPTION_RESOLVE },
+	{ "upstream-ca", required_argument, NULL, OPTION_UPSTREAM_CA },
+	{ "machine", required_argument, NULL, OPTION_MACHINE },
+	{ "quiet", no_argument, NULL, 'q' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static enum err wrong(struct buf *why, const char *option, const char *value, const char *expected)
+{
+	buf_clear(why);
+	buf_printf(why, "%s %.200s: %s", option, value, expected);
+	return ERR_INPUT;
+}
+
+/* Digits, then a unit of the table; the product must not exceed @max. */
+struct unit {
+	struct str name;
+	uint64_t factor;
+};
+
+static bool quantity(struct str text, const struct unit *units, size_t count, uint64_t max, uint64_t *ret)
+{
+	size_t digits = 0;
+	uint64_t n;
+
+	while (digits < text.n && ascii_digit(text.p[digits]))
+		digits++;
+	if (!str_decimal(str_head(text, digits), max, &n))
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (str_eq(str_from(text, digits), units[i].name)) {
+			if (n > max / units[i].factor)
+				return false;
+			*ret = n * units[i].factor;
+			return true;
+		}
+	return false;
+}
+
+bool size_parse(struct str text, uint64_t max, uint64_t *ret_bytes)
+{
+	static const struct unit units[] = { { STR_INIT(""), 1 }, { STR_INIT("B"), 1 }, { STR_INIT("KiB"), 1ull << 10 },
+		{ STR_INIT("MiB"), 1ull << 20 }, { STR_INIT("GiB"), 1ull << 30 }, { STR_INIT("K"), 1ull << 10 },
+		{ STR_INIT("M"), 1ull << 20 }, { STR_INIT("G"), 1ull << 30 } };
+
+	return quantity(text, units, sizeof units / sizeof *units, max, ret_bytes);
+}
+
+bool duration_parse(struct str text, uint64_t max_ms, uint64_t *ret_ms)
+{
+	static const struct unit units[] = { { STR_INIT(""), 1000 }, { STR_INIT("ms"), 1 }, { STR_INIT("s"), 1000 },
+		{ STR_INIT("m"), 60000 }, { STR_INIT("h"), 3600000 }, { STR_INIT("d"), 86400000 } };
+
+	return quantity(text, units, sizeof units / sizeof *units, max_ms, ret_ms);
+}
+
+static bool variable_name(struct str s)
+{
+	if (s.n == 0 || s.n > 255 || ascii_digit(s.p[0]))
+		return false;
+	for (size_t i = 0; i < s.n; i++)
+		if (!ascii_alpha(s.p[i]) && !ascii_digit(s.p[i]) && s.p[i] != '_')
+			return false;
+	return true;
+}
+
+static enum err add_environment(struct spec *s, const char *value, struct buf *why)
+{
+	struct str text = str_of(value), name = str_head(text, str_find(text, '='));
+	auto_buf pair;
+
+	if (!variable_name(name))
+		return wrong(why, "--env", value, "expected NAME or NAME=VALUE, NAME of letters, digits and _");
+	if (s->environment_count == SPEC_ENVIRONMENT_MAX)
+		return wrong(why, "--env", value, "too many; at most 256 variables can be given");
+	buf_init(&pair, 128 * 1024);
+	buf_put(&pair, text);
+	if (name.n == text.n) {
+		const char *mine = getenv(value);
+
+		if (!mine)
+			return wrong(why, "--env", value, "is not set here; give it as NAME=VALUE, or set it first");
+		buf_put_byte(&pair, '=');
+		buf_put_z(&pair, mine);
+	}
+	struct str copy = arena_copy(s->arena, buf_str(&pair));
+
+	if (buf_err(&pair) || !copy.p)
+		return wrong(why, "--env", "value", "too long; all variables together may have 1 MiB");
+	s->environment[s->environment_count++] = copy;
+	return ERR_OK;
+}
+
+static bool take_port(struct str s, uint16_t *ret)
+{
+	uint64_t n;
+
+	if (!str_decimal(s, 65535, &n) || n == 0)
+		return false;
+	*ret = (uint16_t)n;
+	return true;
+}
+
+/* One part up to ':' (an IPv6 literal in brackets), canonical. */
+static bool take_host(struct arena *arena, struct str *rest, struct str *ret)
+{
+	char canonical[HEAD_HOST_MAX + 1];
+	size_t end = rest->n && rest->p[0] == '[' ? str_find(*rest, ']') + 1 : str_find(*rest, ':');
+
+	if (end > rest->n || host_canonical(str_head(*rest, end), canonical))
+		return false;
+	*ret = arena_copy(arena, str_of(canonical));
+	*rest = str_from(*rest, end);
+	return ret->p != NULL;
+}
+
+static bool parse_resolve(struct spec *s, struct str rest, struct spec_resolve *r)
+{
+	struct str port;
+
+	if (!take_host(s->arena, &rest, &r->host) || !rest.n || rest.p[0] != ':')
+		return false;
+	rest = str_from(rest, 1);
+	port = str_head(rest, str_find(rest, ':'));
+	rest = str_from(rest, port.n + 1);
+	if (!take_port(port, &r->port) || !take_host(s->arena, &rest, &r->address) ||
+	    host_type(r->address) == HOST_NAME)
+		return false;
+	r->address_port = r->port;
+	return rest.n == 0 || (rest.p[0] == ':' && take_port(str_from(rest, 1), &r->address_port));
+}
+
+static enum err add_resolve(struct spec *s, const char *value, struct buf *why)
+{
+	if (s->resolve_count == SPEC_RESOLVE_MAX)
+		return wrong(why, "--resolve", value, "too many; at most 64");
+	if (!parse_resolve(s, str_of(value), &s->resolve[s->resolve_count]))
+		return wrong(why, "--resolve", value,
+			     "expected HOST:PORT:ADDRESS or HOST:PORT:ADDRESS:PORT, for example api.example:443:127.0.0.1:8443");
+	s->resolve_count++;
+	return ERR_OK;
+}
+
+static enum err set_name(struct spec *s, const char *value, struct buf *why)
+{
+	struct str name = str_of(value);
+	bool good = name.n > 0 && name.n <= NAME_MAX_BYTES && value[0] != '-' && value[0] != '.';
+
+	for (size_t i = 0; i < name.n; i++)
+		good = good && (ascii_alpha(value[i]) || ascii_digit(value[i]) || strchr("-_.", value[i]));
+	if (!good)
+		return wrong(why, "--name", value, "expected 1 to 63 letters, digits, '-', '_' or '.'");
+	s->name = value;
+	return ERR_OK;
+}
+
+static enum err set_quantity(struct spec *s, int key, const char *value, struct buf *why)
+{
+	uint64_t n;
+
+	switch (key) {
+	case OPTION_MEMORY:
+		if (!size_parse(str_of(value), MEMORY_MAX, &s->memory_bytes) || s->memory_bytes < MEMORY_MIN)
+			return wrong(why, "--memory", value, "expected a size of at least 128MiB, for example 2GiB");
+		s->memory_bytes &= ~((1ull << 20) - 1);
+		return ERR_OK;
+	case OPTION_CPUS:
+		if (!str_decimal(str_of(value), CPUS_MAX, &n) || n == 0)
+			return wrong(why, "--cpus", value, "expected a whole number from 1 to 64");
+		s->cpus = (uint32_t)n;
+		return ERR_OK;
+	default:
+		if (!duration_parse(str_of(value), TIMEOUT_MAX_MS, &s->timeout_ms) || s->timeout_ms == 0)
+			return wrong(why, "--timeout", value, "expected a duration over 0, for example 90s, 10m or 2h");
+		return ERR_OK;
+	}
+}
+
+static enum err set_option(struct spec *s, int key, char *value, const char **workspace, struct buf *why)
+{
+	switch (key) {
+	case OPTION_POLICY:
+		s->policy_path = value;
+		return ERR_OK;
+	case OPTION_WORKSPACE:
+		*workspace = value;
+		return ERR_OK;
+	case OPTION_IMAGE:
+		s->image = value;
+		return ERR_OK;
+	case OPTION_MACHINE:
+		s->machine = value;
+		return ERR_OK;
+	case OPTION_UPSTREAM_CA:
+		s->upstream_ca_path = value;
+		return ERR_OK;
+	case OPTION_ENV:
+		return add_environment(s, value, why);
+	case OPTION_RESOLVE:
+		return add_resolve(s, value, why);
+	case OPTION_NAME:
+		return set_name(s, value, why);
+	case 'q':
+		s->quiet = true;
+		return ERR_OK;
+	case 'h':
+		return ERR_STATE;
+	default:
+		return set_quantity(s, key, value, why);
+	}
+}
+
+static enum err read_arguments(int argc, char **argv, struct spec *s, const char **workspace, struct buf *why)
+{
+	int key;
+	enum err e = ERR_OK;
+
+	optind = 0;	/* the command line may have been looked at before */
+	opterr = 0;
+	while (!e && (key = getopt_long(argc, argv, "+:qh", long_options, NULL)) != -1) {
+		const char *at = argv[optind - 1 < argc ? optind - 1 : argc - 1];
+
+		if (key == '?')
+			return wrong(why, "paddock run", at, "no such option; see `paddock help run`");
+		if (key == ':')
+			return wrong(why, "paddock run", at, "needs a value; see `paddock help run`");
+		e = set_option(s, key, optarg, workspace, why);
+	}
+	if (e)
+		return e;
+	if (optind >= argc) {
+		buf_put_z(why, "no command: expected `paddock run [options] -- COMMAND [ARGUMENT...]`");
+		return ERR_INPUT;
+	}
+	s->command = argv + optind;
+	return ERR_OK;
+}
+
+static enum err resolve_workspace(struct spec *s, const char *given, struct buf *why)
+{
+	char *real = realpath(given ? given : ".", NULL);
+	struct stat st;
+	struct str copy;
+
+	if (!real)
+		return wrong(why, "--workspace", given ? given : ".", strerror(errno));
+	copy = arena_copy(s->arena, str_of(real));
+	free(real);
+	s->workspace = copy.p;
+	if (!copy.p || stat(copy.p, &st) || !S_ISDIR(st.st_mode))
+		return wrong(why, "--workspace", given ? given : ".", "is not a directory");
+	if (copy.n == 1)
+		return wrong(why, "--workspace", "/", "the whole host cannot be a workspace; name a project's directory");
+	const char *home = getenv("HOME");
+
+	if (home && !strcmp(copy.p, home))
+		return wrong(why, "--workspace", copy.p, "is your home directory, which holds your keys; name a project's directory");
+	return ERR_OK;
+}
+
+/* The policy named, or ./paddock.yaml if its digest is trusted, or none. */
+static enum err find_policy(struct spec *s, struct buf *why)
+{
+	auto_buf path;
+	enum err e;
+
+	buf_init(&path, PATHS_MAX);
+	buf_put_z(&path, s->policy_path ? s->policy_path : s->workspace);
+	if (!s->policy_path)
+		buf_put_z(&path, "/paddock.yaml");
+	e = buf_z(&path) ? paths_read(buf_z(&path), POLICY_BYTES_MAX, &s->policy_text) : ERR_LIMIT;
+	if (s->policy_path) {
+		if (e)
+			return wrong(why, "--policy", s->policy_path, e == ERR_LIMIT ? "is larger than 1 MiB" : strerror(errno));
+		return ERR_OK;
+	}
+	if (e) {
+		s->policy_note = "no policy: everything is denied; `paddock init claude` (or codex, generic) writes one to start from";
+		buf_clear(&s->policy_text);
+		return ERR_OK;
+	}
+	if (!trust_is_trusted(buf_str(&s->policy_text))) {
+		s->policy_note = "paddock.yaml is not trusted, so everything is denied; read it, then run `paddock policy trust`";
+		buf_clear(&s->policy_text);
+		return ERR_OK;
+	}
+	s->policy_path = arena_copy(s->arena, buf_str(&path)).p;
+	return s->policy_path ? ERR_OK : ERR_MEMORY;
+}
+
+static enum err load_policy(struct spec *s, struct buf *why)
+{
+	struct policy_error error;
+	enum err e = find_policy(s, why);
+
+	if (e)
+		return e;
+	if (!s->policy_path)
+		return policy_deny_all(&s->policy);
+	e = policy_load(buf_str(&s->policy_text), s->policy_path, getenv("HOME"), &s->policy, &error);
+	if (e == ERR_POLICY_SYNTAX) {
+		buf_clear(why);
+		buf_printf(why, "%s:%u:%u: %s", s->policy_path, (unsigned)error.line, (unsigned)error.column, error.text);
+		return ERR_INPUT;
+	}
+	return e;
+}
+
+static enum err check_limits(struct spec *s, struct buf *why)
+{
+	const struct policy_limits *limits = policy_limits(s->policy);
+
+	if (limits->memory_bytes && s->memory_bytes > limits->memory_bytes)
+		return wrong(why, "--memory", "value", "is over limits.memory of the policy; lower it, or change the policy");
+	if (limits->cpus && s->cpus > limits->cpus)
+		return wrong(why, "--cpus", "value", "is over limits.cpus of the policy; lower it, or change the policy");
+	if (!s->memory_bytes)
+		s->memory_bytes = limits->memory_bytes ? limits->memory_bytes : MEMORY_DEFAULT;
+	if (!s->cpus)
+		s->cpus = limits->cpus ? limits->cpus : 2;
+	if (s->memory_bytes < MEMORY_MIN)
+		return wrong(why, "limits.memory", "of the policy", "a machine needs at least 128MiB");
+	return ERR_OK;
+}
+
+/* A variable that holds a credential's secret never goes to the guest by --env. */
+static enum err check_environment(const struct spec *s, struct buf *why)
+{
+	for (uint32_t c = 0; c < policy_credential_count(s->policy); c++) {
+		const struct policy_credential *k = policy_credential(s->policy, c);
+
+		if (k->source != POLICY_SOURCE_ENVIRONMENT)
+			continue;
+		for (uint32_t i = 0; i < s->environment_count; i++) {
+			struct str name = str_head(s->environment[i], str_find(s->environment[i], '='));
+
+			if (!str_eq(name, k->environment))
+				continue;
+			buf_clear(why);
+			buf_printf(why, "--env %.*s: holds the credential %.*s, which stays outside; the guest has a "
+				   "placeholder if the policy names one", STR_FMT(name), STR_FMT(k->name));
+			return ERR_INPUT;
+		}
+	}
+	return ERR_OK;
+}
+
+static enum err read_upstream_ca(struct spec *s, struct buf *why)
+{
+	if (!s->upstream_ca_path)
+		return ERR_OK;
+	if (paths_read(s->upstream_ca_path, CA_MAX_BYTES, &s->upstream_ca))
+		return wrong(why, "--upstream-ca", s->upstream_ca_path, strerror(errno));
+	if (!buf_z(&s->upstream_ca) || !strstr(buf_z(&s->upstream_ca), "-----BEGIN CERTIFICATE-----"))
+		return wrong(why, "--upstream-ca", s->upstream_ca_path, "holds no certificate in PEM form");
+	return ERR_OK;
+}
+
+enum err options_parse(int argc, char **argv, struct spec *ret, struct buf *why)
+{
+	const char *workspace = NULL;
+	enum err e;
+
+	*ret = (struct spec){ .image = "host", .machine = "qemu", .arena = arena_new(ARENA_MAX) };
+	buf_init(&ret->policy_text, POLICY_BYTES_MAX + 8192);
+	buf_init(&ret->upstream_ca, CA_MAX_BYTES + 8192);
+	if (!ret->arena)
+		return ERR_MEMORY;
+	e = read_arguments(argc, argv, ret, &workspace, why);
+	if (!e)
+		e = resolve_workspace(ret, workspace, why);
+	if (!e)
+		e = load_policy(ret, why);
+	if (!e)
+		e = check_limits(ret, why);
+	if (!e)
+		e = check_environment(ret, why);
+	if (!e)
+		e = read_upstream_ca(ret, why);
+	return e;
+}
+
+void options_free(struct spec *s)
+{
+	policy_free(s->policy);
+	buf_free(&s->policy_text);
+	buf_free(&s->upstream_ca);
+	arena_free(s->arena);
+	s->arena = NULL;
+}

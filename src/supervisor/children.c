@@ -1,0 +1,432 @@
+/* children.c - starts a sandbox's processes with exactly their descriptors; see children.h
+ *
+ * Order: the keeper first, since the courier's configuration and the guest's trust store need
+ * what it makes (the checkpoint key's name, the sandbox's CA); the machine last, since it is
+ * the only hostile one. Every descriptor is made here and given away: after children_start()
+ * this process keeps two sockets, to the courier and to the terminal process.
+ * Descriptor numbers in each child are part of that program's contract (docs/architecture.md).
+ */
+#include "supervisor/children.h"
+
+#include "base/auto.h"
+#include "base/log.h"
+#include "credential/keeper_key.h"
+#include "os/spawn.h"
+#include "supervisor/configure.h"
+#include "supervisor/paths.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define KEEPER_HELLO_MAX 16384
+#define KEEPER_HELLO_MS 10000
+#define CONTROL_BYTES (2 * 1024 * 1024)	/* a policy fits one message, where the host allows it */
+
+static const char *const names[CHILD_COUNT] = {
+#define CHILD_NAME(name, program) [CHILD_##name] = program,
+	CHILD_TABLE(CHILD_NAME)
+#undef CHILD_NAME
+};
+
+const char *child_name(enum child c) { return names[c]; }
+
+void children_init(struct children *c)
+{
+	*c = (struct children){ .courier_control = -1, .terminal_control = -1 };
+	for (int i = 0; i < CHILD_COUNT; i++)
+		c->process[i].pidfd = -1;
+	buf_init(&c->machine_text, 1024);
+}
+
+/* Everything that exists between the first socket and the last child. */
+struct wiring {
+	int net[2], control[2], files[2];	/* [0] the machine's end */
+	int link[2];				/* inspector, courier */
+	int keeper[2];				/* keeper, courier */
+	int terminal_claims[2], files_claims[2];/* the sender's end, courier */
+	int courier_control[2], terminal_control[2]; /* ours, theirs */
+	int trail, key, log;
+	struct mounts mounts;
+	struct placeholders placeholders;
+	struct buf hello;			/* the keeper's */
+	struct str ca_pem, key_name;
+	char public_key_hex[65];
+};
+
+static void close_pair(int pair[2])
+{
+	auto_fd_close(&pair[0]);
+	auto_fd_close(&pair[1]);
+}
+
+static void wiring_init(struct wiring *w)
+{
+	int *const pairs[] = { w->net, w->control, w->files, w->link, w->keeper, w->terminal_claims,
+			       w->files_claims, w->courier_control, w->terminal_control };
+
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+		pairs[i][0] = pairs[i][1] = -1;
+	w->trail = w->key = w->log = -1;
+	w->mounts.count = 0;
+	w->placeholders.arena = NULL;
+	buf_init(&w->hello, KEEPER_HELLO_MAX);
+}
+
+static void wiring_close(struct wiring *w)
+{
+	close_pair(w->net);
+	close_pair(w->control);
+	close_pair(w->files);
+	close_pair(w->link);
+	close_pair(w->keeper);
+	close_pair(w->terminal_claims);
+	close_pair(w->files_claims);
+	close_pair(w->courier_control);
+	close_pair(w->terminal_control);
+	auto_fd_close(&w->trail);
+	auto_fd_close(&w->key);
+	auto_fd_close(&w->log);
+	mounts_close(&w->mounts);
+	placeholders_free(&w->placeholders);
+	buf_free(&w->hello);
+}
+
+static bool make_pairs(struct wiring *w)
+{
+	const int stream = SOCK_STREAM | SOCK_CLOEXEC, packet = SOCK_SEQPACKET | SOCK_CLOEXEC;
+	const int size = CONTROL_BYTES;
+
+	if (socketpair(AF_UNIX, stream, 0, w->net) || socketpair(AF_UNIX, stream, 0, w->control) ||
+	    socketpair(AF_UNIX, stream, 0, w->files) || socketpair(AF_UNIX, stream, 0, w->link) ||
+	    socketpair(AF_UNIX, stream, 0, w->terminal_claims) || socketpair(AF_UNIX, stream, 0, w->files_claims) ||
+	    socketpair(AF_UNIX, packet, 0, w->keeper) || socketpair(AF_UNIX, packet, 0, w->courier_control) ||
+	    socketpair(AF_UNIX, packet, 0, w->terminal_control))
+		return false;
+	(void)setsockopt(w->courier_control[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+	return true;
+}
+
+/* STATE/trails/<id>, and the installation's checkpoint key beside it */
+static enum err open_state(struct wiring *w, const struct rundir *run, struct buf *why)
+{
+	auto_buf path;
+	enum err e;
+
+	buf_init(&path, PATHS_MAX);
+	e = paths_directory(PATHS_STATE, &path);
+	auto_fd state = e || !buf_z(&path) ? -1 : open(buf_z(&path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (!e && state >= 0)
+		e = keeper_installation_key(state, &w->key);
+	if (!e) {
+		buf_printf(&path, "/trails/%s", run->id);
+		e = buf_z(&path) ? paths_make(buf_z(&path)) : ERR_LIMIT;
+	}
+	if (!e)
+		w->trail = open(buf_z(&path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (e || w->trail < 0) {
+		buf_printf(why, "the audit trail cannot be written, so nothing is started: %.300s: %s",
+			   buf_z(&path) ? buf_z(&path) : "", strerror(errno));
+		return e ? e : ERR_LOCAL;
+	}
+	w->log = openat(run->fd, "machine.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	return w->log < 0 ? ERR_LOCAL : ERR_OK;
+}
+
+/* Beside this program in a build directory, else in ../libexec/paddock. */
+static bool find_program(const char *name, char ret[PATH_MAX])
+{
+	static const char *const places[] = { "", "../libexec/paddock/" };
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+
+	if (n <= 0)
+		return false;
+	while (n > 0 && self[n - 1] != '/')
+		n--;
+	for (size_t i = 0; i < 2; i++) {
+		auto_buf path;
+
+		buf_init(&path, PATH_MAX - 1);
+		buf_put(&path, str_make(self, (size_t)n));
+		buf_put_z(&path, places[i]);
+		buf_put_z(&path, name);
+		if (!buf_z(&path) || access(buf_z(&path), X_OK))
+			continue;
+		memcpy(ret, buf_z(&path), path.len + 1);
+		return true;
+	}
+	return false;
+}
+
+static enum err start(struct children *c, enum child which, struct spawn s, struct buf *why)
+{
+	static char log_variable[64];
+	char path[PATH_MAX];
+	char *argv[] = { (char *)(uintptr_t)names[which], NULL };
+	char *env[] = { NULL, NULL };
+	const char *level = getenv("PADDOCK_LOG");
+
+	if (level && strlen(level) < 16) {
+		memcpy(log_variable, "PADDOCK_LOG=", 12);
+		memcpy(log_variable + 12, level, strlen(level) + 1);
+		env[0] = log_variable;
+	}
+	if (!find_program(names[which], path)) {
+		buf_printf(why, "%s is not installed beside this program: build or install Paddock again", names[which]);
+		return ERR_LOCAL;
+	}
+	s.program = path;
+	s.argv = argv;
+	s.env = env;
+	if (spawn_start(&s, &c->process[which].pid, &c->process[which].pidfd)) {
+		buf_printf(why, "%s could not be started: %s", names[which], strerror(errno));
+		c->process[which].pid = 0;
+		return ERR_LOCAL;
+	}
+	return ERR_OK;
+}
+
+/* The keeper's first and only unasked words: the CA in PEM, then the verifier's key, one line. */
+static enum err read_hello(struct wiring *w, int fd, struct buf *why)
+{
+	for (;;) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		ssize_t n;
+
+		if (buf_reserve(&w->hello, 1024) || poll(&p, 1, KEEPER_HELLO_MS) != 1)
+			break;
+		n = read(fd, buf_tail(&w->hello), 1024);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			break;
+		if (n == 0)
+			return ERR_OK;
+		w->hello.len += (size_t)n;
+	}
+	buf_put_z(why, "paddock-keeper did not come up");
+	return ERR_LOCAL;
+}
+
+static enum err parse_hello(struct wiring *w, struct buf *why)
+{
+	static const char end[] = "-----END CERTIFICATE-----\n";
+	struct str all = buf_str(&w->hello), verifier, key;
+	const char *hit = all.n ? memmem(all.p, all.n, end, sizeof end - 1) : NULL;
+	auto_buf bytes, hex;
+	size_t plus;
+
+	buf_init(&bytes, 64);
+	buf_init(&hex, 64);
+	if (hit) {
+		w->ca_pem = str_head(all, (size_t)(hit - all.p) + sizeof end - 1);
+		verifier = str_from(all, w->ca_pem.n);
+		verifier = str_head(verifier, str_find(verifier, '\n'));
+		plus = str_find(verifier, '+');
+		w->key_name = str_head(verifier, plus);
+		key = str_from(verifier, plus + 1);
+		key = str_from(key, str_find(key, '+') + 1);
+		if (w->key_name.n && !base64_decode(&bytes, key) && bytes.len == 33 && bytes.p[0] == 1) {
+			buf_put_hex(&hex, str_make(bytes.p + 1, 32));
+			memcpy(w->public_key_hex, hex.p, 64);
+			w->public_key_hex[64] = 0;
+			return ERR_OK;
+		}
+	}
+	buf_put_z(why, "paddock-keeper could not be started: see its words above");
+	return ERR_LOCAL;
+}
+
+static enum err start_keeper(struct children *c, struct wiring *w, const struct spec *spec,
+			     const struct rundir *run, struct buf *why)
+{
+	auto_fd config = -1;
+	int hello[2];
+	enum err e = configure_keeper(spec, run, why, &config);
+
+	if (e)
+		return e;
+	if (pipe2(hello, O_CLOEXEC))
+		return ERR_LOCAL;
+	e = start(c, CHILD_KEEPER, (struct spawn){
+		.fds = { { w->keeper[0], 3 }, { config, 4 }, { hello[1], 5 }, { w->key, 6 } }, .fd_count = 4,
+		.new_session = true, .pid_namespace = true }, why);
+	close(hello[1]);
+	if (!e)
+		e = read_hello(w, hello[0], why);
+	close(hello[0]);
+	return e ? e : parse_hello(w, why);
+}
+
+static enum err start_courier(struct children *c, struct wiring *w, const struct spec *spec,
+			      const struct rundir *run, struct buf *why)
+{
+	auto_fd config = -1;
+	enum err e = configure_courier(spec, run, &w->placeholders, buf_str(&c->machine_text), w->key_name,
+				       str_of(w->public_key_hex), &config);
+
+	if (e)
+		return e;
+	return start(c, CHILD_COURIER, (struct spawn){
+		.fds = { { w->link[1], 3 }, { w->keeper[1], 4 }, { w->terminal_claims[1], 6 },
+			 { w->files_claims[1], 7 }, { w->trail, 8 }, { config, 9 }, { w->courier_control[1], 10 } },
+		.fd_count = 7, .new_session = true, .pid_namespace = true }, why);
+}
+
+static enum err start_files(struct children *c, struct wiring *w, const struct spec *spec, struct buf *why)
+{
+	struct spawn s = { .fds = { { w->files[1], 3 }, { w->files_claims[0], 4 } }, .fd_count = 2,
+			   .new_session = true, .pid_namespace = true };
+	auto_fd config = -1;
+	enum err e = configure_files(spec, &w->mounts, &config);
+
+	if (e)
+		return e;
+	s.fds[s.fd_count++] = (struct spawn_fd){ config, 5 };
+	for (uint32_t i = 0; i < w->mounts.count; i++)
+		s.fds[s.fd_count++] = (struct spawn_fd){ w->mounts.entry[i].fd, 6 + (int)i };
+	return start(c, CHILD_FILES, s, why);
+}
+
+static enum err start_terminal(struct children *c, struct wiring *w, const struct spec *spec,
+			       const struct rundir *run, struct buf *why)
+{
+	auto_fd config = -1;
+	enum err e = configure_terminal(spec, run, &w->mounts, &w->placeholders, w->ca_pem, &config);
+
+	if (e == ERR_LIMIT)
+		buf_put_z(why, "the command, its environment and its mounts are over 64 KiB together: pass long input by a file");
+	if (e)
+		return e;
+	/* in the session of the user's terminal, which it must be able to set */
+	return start(c, CHILD_TERMINAL, (struct spawn){
+		.fds = { { STDIN_FILENO, 0 }, { STDOUT_FILENO, 1 }, { STDERR_FILENO, 2 }, { w->control[1], 3 },
+			 { w->terminal_claims[0], 4 }, { w->terminal_control[1], 5 }, { config, 6 } },
+		.fd_count = 7, .pid_namespace = true }, why);
+}
+
+static enum err start_machine(struct children *c, struct wiring *w, const struct spec *spec,
+			      const struct rundir *run, struct buf *why)
+{
+	struct machine_spec m = {
+		.name = run->id, .run_directory = run->path, .image = spec->image_path,
+		.memory_bytes = spec->memory_bytes, .cpus = spec->cpus,
+		.ports = { [MACHINE_NET] = w->net[0], [MACHINE_CONTROL] = w->control[0], [MACHINE_FILES] = w->files[0] },
+		.stderr_fd = w->log,
+	};
+	enum err e = c->machine_ops->start(&m, &c->machine, why);
+
+	if (e)
+		return e;
+	c->process[CHILD_MACHINE].pid = c->machine_ops->pid(c->machine);
+	c->process[CHILD_MACHINE].pidfd = c->machine_ops->pidfd(c->machine);
+	return ERR_OK;
+}
+
+static enum err start_all(struct children *c, struct wiring *w, const struct spec *spec, const struct rundir *run,
+			  struct buf *why)
+{
+	enum err e;
+
+	c->machine_ops = machine_find(str_of(spec->machine));
+	if (!c->machine_ops) {
+		buf_printf(why, "--machine %.60s: no such driver", spec->machine);
+		return ERR_INPUT;
+	}
+	e = c->machine_ops->probe(&c->machine_text);
+	if (e) {
+		buf_put(why, buf_str(&c->machine_text));
+		return e;
+	}
+	if (!make_pairs(w))
+		return ERR_LOCAL;
+	e = open_state(w, run, why);
+	if (!e)
+		e = mounts_open(spec, &w->mounts, why);
+	if (!e)
+		e = placeholders_make(spec->policy, &w->placeholders);
+	if (!e)
+		e = start_keeper(c, w, spec, run, why);
+	if (!e)
+		e = start_courier(c, w, spec, run, why);
+	if (!e)
+		e = start(c, CHILD_INSPECTOR, (struct spawn){
+			.fds = { { w->net[1], 3 }, { w->link[0], 4 } }, .fd_count = 2,
+			.new_session = true, .pid_namespace = true }, why);
+	if (!e)
+		e = start_files(c, w, spec, why);
+	if (!e)
+		e = start_terminal(c, w, spec, run, why);
+	return e ? e : start_machine(c, w, spec, run, why);
+}
+
+enum err children_start(struct children *c, const struct spec *spec, const struct rundir *run, struct buf *why)
+{
+	struct wiring w;
+	enum err e;
+
+	wiring_init(&w);
+	errno = 0;
+	e = start_all(c, &w, spec, run, why);
+	if (!e) {
+		c->courier_control = fd_take(&w.courier_control[0]);
+		c->terminal_control = fd_take(&w.terminal_control[0]);
+	} else {
+		if (!why->len)
+			buf_printf(why, "the sandbox could not be started: %s", errno ? strerror(errno) : err_text(e));
+		children_kill_all(c);
+	}
+	wiring_close(&w);
+	return e;
+}
+
+void children_kill(struct children *c, enum child which)
+{
+	if (c->process[which].pid <= 0)
+		return;
+	if (which == CHILD_MACHINE)
+		c->machine_ops->kill(c->machine);
+	else
+		kill(c->process[which].pid, SIGKILL);
+}
+
+bool children_reap(struct children *c, enum child which, int *ret_status)
+{
+	if (c->process[which].pid <= 0 ||
+	    waitpid(c->process[which].pid, ret_status, WNOHANG) != c->process[which].pid)
+		return false;
+	c->process[which].pid = 0;
+	return true;
+}
+
+void children_kill_all(struct children *c)
+{
+	for (int i = CHILD_COUNT - 1; i >= 0; i--) {
+		if (c->process[i].pid <= 0)
+			continue;
+		children_kill(c, (enum child)i);
+		waitpid(c->process[i].pid, NULL, 0);
+		c->process[i].pid = 0;
+	}
+}
+
+void children_free(struct children *c)
+{
+	children_kill_all(c);
+	for (int i = 0; i < CHILD_COUNT; i++)
+		if (i != CHILD_MACHINE)
+			auto_fd_close(&c->process[i].pidfd);
+	if (c->machine)
+		c->machine_ops->free(c->machine);
+	c->machine = NULL;
+	auto_fd_close(&c->courier_control);
+	auto_fd_close(&c->terminal_control);
+	buf_free(&c->machine_text);
+}

@@ -1,0 +1,57 @@
+/* children.h - the processes of one sandbox and the descriptors between them
+ *
+ *   machine --net--> inspector --link--> courier --seqpacket--> keeper
+ *   machine --control--> terminal --claims--> courier
+ *   machine --files--> files --claims--> courier
+ *   supervisor --seqpacket--> courier, terminal
+ */
+#pragma once
+
+#include "machine/machine.h"
+#include "supervisor/rundir.h"
+#include "supervisor/spec.h"
+
+#include <sys/types.h>
+
+/* in the order in which they start */
+#define CHILD_TABLE(X) \
+	X(KEEPER, "paddock-keeper") \
+	X(COURIER, "paddock-courier") \
+	X(INSPECTOR, "paddock-inspector") \
+	X(FILES, "paddock-files") \
+	X(TERMINAL, "paddock-terminal") \
+	X(MACHINE, "machine")
+
+enum child {
+#define CHILD_ENUM(name, program) CHILD_##name,
+	CHILD_TABLE(CHILD_ENUM)
+#undef CHILD_ENUM
+	CHILD_COUNT
+};
+
+const char *child_name(enum child c);
+
+struct children {
+	struct {
+		pid_t pid;	/* 0: not running */
+		int pidfd;	/* -1: none */
+	} process[CHILD_COUNT];
+	const struct machine_ops *machine_ops;
+	struct machine *machine;
+	int courier_control;	/* SEQPACKET to the courier */
+	int terminal_control;	/* SEQPACKET to the terminal */
+	char ca_fingerprint[65];
+	struct buf machine_text;	/* how the machine runs, for people and the trail */
+};
+
+void children_init(struct children *c);
+/** children_start() - starts all of them, or none: on failure what was started is killed
+ * Return: ERR_OK, or an error with one line in @why */
+must_use enum err children_start(struct children *c, const struct spec *spec, const struct rundir *run,
+				 struct buf *why);
+/** children_kill() - SIGKILL to one; children_kill_all() to all that are left, and reaps them */
+void children_kill(struct children *c, enum child which);
+void children_kill_all(struct children *c);
+/** children_reap() - the process has ended: collects it; *ret_status as waitpid() */
+bool children_reap(struct children *c, enum child which, int *ret_status);
+void children_free(struct children *c);

@@ -1,0 +1,484 @@
+/* configure.c - see configure.h
+ *
+ * Values of credentials whose source is the environment pass through here, from this
+ * process's environment to the keeper's memfd, and nowhere else: children are started with
+ * an environment of their own.
+ */
+#include "supervisor/configure.h"
+
+#include "base/auto.h"
+#include "base/clock.h"
+#include "credential/attach.h"
+#include "supervisor/paths.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CONFIG_MAX (8u * 1024 * 1024)
+#define PATH_STANDARD "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+static json_t *view(struct str s) { return json_stringn(s.p ? s.p : "", s.n); }
+
+static void put(json_t *o, const char *name, json_t *value) { json_object_set_new(o, name, value); }
+
+/* Bytes in a memfd that can no longer change, read from its beginning. */
+static enum err sealed(struct str bytes, bool seal, int *ret_fd)
+{
+	auto_fd fd = memfd_create("paddock", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return ERR_LOCAL;
+	for (size_t done = 0; done < bytes.n;) {
+		ssize_t n = write(fd, bytes.p + done, bytes.n - done);
+
+		if (n < 0 && errno != EINTR)
+			return ERR_LOCAL;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	if (lseek(fd, 0, SEEK_SET) ||
+	    (seal && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)))
+		return ERR_LOCAL;
+	*ret_fd = fd_take(&fd);
+	return ERR_OK;
+}
+
+static enum err sealed_json(json_t *o, bool secret, int *ret_fd)
+{
+	char *z = json_dumps(o, JSON_COMPACT);
+	enum err e;
+
+	json_decref(o);
+	if (!z)
+		return ERR_INPUT;	/* text that is not UTF-8 */
+	e = sealed(str_of(z), !secret, ret_fd);
+	explicit_bzero(z, strlen(z));
+	free(z);
+	return e;
+}
+
+/* --- mounts --- */
+
+static bool is_below(struct str path, struct str directory)
+{
+	return str_starts(path, directory) && (path.n == directory.n || path.p[directory.n] == '/');
+}
+
+static enum err add_mount(struct mounts *m, struct str path, bool read_only, const char *what, struct buf *why)
+{
+	struct stat st;
+
+	for (uint32_t i = 0; i < m->count; i++)
+		if (str_eq(m->entry[i].path, path))
+			return ERR_OK;
+	if (m->count == CONFIGURE_MOUNTS_MAX) {
+		buf_printf(why, "%s: too many directories for one sandbox; at most %d", what, CONFIGURE_MOUNTS_MAX);
+		return ERR_INPUT;
+	}
+	auto_fd fd = open(path.p, O_PATH | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st)) {
+		buf_printf(why, "%s: %.200s: %s", what, path.p, strerror(errno));
+		return ERR_INPUT;
+	}
+	m->entry[m->count++] = (struct mount_entry){
+		.path = path, .read_only = read_only, .file = !S_ISDIR(st.st_mode), .fd = fd_take(&fd),
+	};
+	return ERR_OK;
+}
+
+/* A parent's path is shorter than its child's, so that it is mounted first. */
+static int shorter_first(const void *a, const void *b)
+{
+	const struct mount_entry *x = a, *y = b;
+
+	return (x->path.n > y->path.n) - (x->path.n < y->path.n);
+}
+
+enum err mounts_open(const struct spec *spec, struct mounts *ret, struct buf *why)
+{
+	const struct policy_filesystem *f = policy_filesystem(spec->policy);
+	struct str workspace = str_of(spec->workspace);
+	enum err e;
+
+	ret->count = 0;
+	e = add_mount(ret, workspace, false, "--workspace", why);
+	for (uint32_t i = 0; !e && i < f->visible_count; i++)
+		e = add_mount(ret, f->visible[i].path, f->visible[i].mode == POLICY_MODE_READ,
+			      "filesystem.visible", why);
+	for (uint32_t i = 0; !e && i < spec->tool_count; i++)
+		if (!is_below(spec->tools[i], workspace))
+			e = add_mount(ret, spec->tools[i], true, "COMMAND's installation", why);
+	if (e) {
+		mounts_close(ret);
+		return e;
+	}
+	qsort(ret->entry, ret->count, sizeof ret->entry[0], shorter_first);
+	return ERR_OK;
+}
+
+void mounts_close(struct mounts *m)
+{
+	for (uint32_t i = 0; i < m->count; i++)
+		auto_fd_close(&m->entry[i].fd);
+	m->count = 0;
+}
+
+/* --- placeholders --- */
+
+enum err placeholders_make(const struct policy *p, struct placeholders *ret)
+{
+	struct arena *arena = arena_new(1024 * 1024);
+	enum err e = arena ? ERR_OK : ERR_MEMORY;
+
+	for (uint32_t i = 0; !e && i < policy_credential_count(p); i++) {
+		auto_buf text;
+
+		buf_init(&text, CREDENTIAL_PLACEHOLDER_MAX);
+		e = credential_placeholder(policy_credential(p, i), &text);
+		ret->value[i] = arena_copy(arena, buf_str(&text));
+		if (!e && !ret->value[i].p)
+			e = ERR_MEMORY;
+	}
+	ret->arena = arena;
+	if (e)
+		placeholders_free(ret);
+	return e;
+}
+
+void placeholders_free(struct placeholders *p)
+{
+	arena_free(p->arena);
+	p->arena = NULL;
+}
+
+/* --- keeper --- */
+
+static json_t *keeper_source(const struct policy_credential *k)
+{
+	json_t *o = json_object(), *argv;
+	char *name;
+
+	put(o, "name", view(k->name));
+	switch (k->source) {
+	case POLICY_SOURCE_ENVIRONMENT:
+		name = strndup(k->environment.p, k->environment.n);
+		put(o, "source", json_string("environment"));
+		if (name && getenv(name))
+			put(o, "value", json_string_nocheck(getenv(name)));
+		free(name);
+		break;
+	case POLICY_SOURCE_FILE:
+		put(o, "source", json_string("file"));
+		put(o, "path", view(k->file));
+		break;
+	case POLICY_SOURCE_COMMAND:
+		argv = json_array();
+		for (uint32_t i = 0; i < k->command_count; i++)
+			json_array_append_new(argv, view(k->command[i]));
+		put(o, "source", json_string("command"));
+		put(o, "argv", argv);
+		put(o, "timeout_ms", json_integer((json_int_t)k->command_timeout_ms));
+		break;
+	}
+	return o;
+}
+
+enum err configure_keeper(const struct spec *spec, const struct rundir *run, struct buf *why, int *ret_fd)
+{
+	json_t *o = json_object(), *credentials = json_array();
+
+	for (uint32_t i = 0; i < policy_credential_count(spec->policy); i++) {
+		const struct policy_credential *k = policy_credential(spec->policy, i);
+		auto_buf name;
+
+		buf_init(&name, 4096);
+		buf_put(&name, k->environment);
+		if (k->source == POLICY_SOURCE_ENVIRONMENT && (!buf_z(&name) || !getenv(buf_z(&name)))) {
+			buf_printf(why, "the credential %.*s comes from the environment variable %s, which is not set: set it and "
+				   "run again", STR_FMT(k->name), buf_z(&name));
+			json_decref(o);
+			json_decref(credentials);
+			return ERR_INPUT;
+		}
+		json_array_append_new(credentials, keeper_source(k));
+	}
+	put(o, "sandbox", json_string(run->id));
+	put(o, "credentials", credentials);
+	return sealed_json(o, true, ret_fd);
+}
+
+/* --- courier --- */
+
+static json_t *resolve_list(const struct spec *spec)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < spec->resolve_count; i++) {
+		json_t *r = json_object();
+
+		put(r, "host", view(spec->resolve[i].host));
+		put(r, "port", json_integer(spec->resolve[i].port));
+		put(r, "address", view(spec->resolve[i].address));
+		put(r, "to_port", json_integer(spec->resolve[i].address_port));
+		json_array_append_new(list, r);
+	}
+	return list;
+}
+
+static json_t *placeholder_map(const struct spec *spec, const struct placeholders *placeholders)
+{
+	json_t *map = json_object();
+
+	for (uint32_t i = 0; i < policy_credential_count(spec->policy); i++) {
+		struct str name = policy_credential(spec->policy, i)->name;
+		char *z = strndup(name.p, name.n);
+
+		if (z)
+			put(map, z, view(placeholders->value[i]));
+		free(z);
+	}
+	return map;
+}
+
+enum err configure_courier(const struct spec *spec, const struct rundir *run,
+			   const struct placeholders *placeholders, struct str machine, struct str key_name,
+			   struct str public_key_hex, int *ret_fd)
+{
+	json_t *o = json_object(), *command = json_array();
+	const struct passwd *user = getpwuid(getuid());
+
+	put(o, "version", json_integer(1));
+	put(o, "sandbox", json_string(run->id));
+	put(o, "policy", view(spec->policy_path ? buf_str(&spec->policy_text) : STR("")));
+	put(o, "policy_file", json_string(spec->policy_path ? spec->policy_path : ""));
+	if (spec->name)
+		put(o, "name", json_string(spec->name));
+	if (user)
+		put(o, "person", json_string(user->pw_name));
+	for (char *const *a = spec->command; *a; a++)
+		json_array_append_new(command, json_string(*a) ? json_string(*a) : json_string("?"));
+	put(o, "command", command);
+	put(o, "image", json_string(spec->image));
+	put(o, "machine", view(machine));
+	if (getenv("HOME"))
+		put(o, "home", json_string(getenv("HOME")));
+	put(o, "placeholders", placeholder_map(spec, placeholders));
+	if (spec->resolve_count)
+		put(o, "resolve", resolve_list(spec));
+	if (spec->upstream_ca_path)
+		put(o, "upstream_ca", view(buf_str(&spec->upstream_ca)));
+	put(o, "key_name", view(key_name));
+	put(o, "public_key", view(public_key_hex));
+	return sealed_json(o, false, ret_fd);
+}
+
+/* --- files --- */
+
+static json_t *globs(const struct str *list, uint32_t count)
+{
+	json_t *a = json_array();
+
+	for (uint32_t i = 0; i < count; i++)
+		json_array_append_new(a, view(list[i]));
+	return a;
+}
+
+/* The loaded policy, if it lies below @mount, as a path from there. */
+static json_t *protected_paths(const struct spec *spec, struct str mount)
+{
+	json_t *a = json_array();
+	char *real = spec->policy_path ? realpath(spec->policy_path, NULL) : NULL;
+	struct str policy = str_of(real);
+
+	if (real && policy.n > mount.n && is_below(policy, mount))
+		json_array_append_new(a, view(str_from(policy, mount.n + 1)));
+	free(real);
+	return a;
+}
+
+enum err configure_files(const struct spec *spec, const struct mounts *mounts, int *ret_fd)
+{
+	const struct policy_filesystem *f = policy_filesystem(spec->policy);
+	json_t *o = json_object(), *list = json_array(), *names = json_array();
+
+	for (uint32_t i = 0; i < mounts->count; i++) {
+		const struct mount_entry *m = &mounts->entry[i];
+		json_t *entry = json_object();
+
+		put(entry, "path", view(m->path));
+		put(entry, "read_only", json_boolean(m->read_only));
+		put(entry, "file", json_boolean(m->file));
+		put(entry, "hidden", globs(f->hidden, f->hidden_count));
+		put(entry, "read_only_globs", globs(f->read_only, f->read_only_count));
+		put(entry, "protected_paths", protected_paths(spec, m->path));
+		put(entry, "protect_git", json_boolean(f->protect_git));
+		json_array_append_new(list, entry);
+	}
+	json_array_append_new(names, json_string("paddock.yaml"));
+	put(o, "mounts", list);
+	put(o, "protected_files", names);
+	put(o, "uid", json_integer(getuid()));
+	put(o, "gid", json_integer(getgid()));
+	return sealed_json(o, false, ret_fd);
+}
+
+/* --- terminal: the guest's boot configuration and the command --- */
+
+static enum err put_guest(struct buf *b, const struct spec *spec, const struct rundir *run,
+			  const struct mounts *mounts, struct str ca_pem)
+{
+	struct msg_config c = {
+		.hostname = str_of(spec->name ? spec->name : run->id), .ca_pem = ca_pem,
+		.time_ns = clock_unix_ns(), .processes_max = policy_limits(spec->policy)->processes,
+		.mount_count = mounts->count,
+	};
+	uint8_t seed[64];
+
+	if (getrandom(seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+		return ERR_LOCAL;
+	c.seed = str_make(seed, sizeof seed);
+	for (uint32_t i = 0; i < mounts->count; i++)
+		c.mounts[i] = (struct msg_mount){
+			.flags = (uint8_t)((mounts->entry[i].read_only ? MSG_MOUNT_READ_ONLY : 0) |
+					   (mounts->entry[i].file ? MSG_MOUNT_FILE : 0)),
+			.path = mounts->entry[i].path,
+		};
+	msg_put_config(b, &c);
+	explicit_bzero(seed, sizeof seed);
+	return buf_err(b);
+}
+
+static bool given(const struct spec *spec, struct str name)
+{
+	for (uint32_t i = 0; i < spec->environment_count; i++)
+		if (str_starts(spec->environment[i], name) && spec->environment[i].n > name.n &&
+		    spec->environment[i].p[name.n] == '=')
+			return true;
+	return false;
+}
+
+static void add_variable(struct msg_exec *x, struct arena *arena, const struct spec *spec, struct str name,
+			 struct str value)
+{
+	auto_buf pair;
+
+	if (!value.p || x->environment_count == MSG_ARGUMENTS_MAX || given(spec, name))
+		return;
+	buf_init(&pair, MSG_FIELD_MAX);
+	buf_put(&pair, name);
+	buf_put_byte(&pair, '=');
+	buf_put(&pair, value);
+	struct str copy = arena_copy(arena, buf_str(&pair));
+
+	if (copy.p && !buf_err(&pair))
+		x->environment[x->environment_count++] = copy;
+}
+
+/* The directories of COMMAND's own tools come first, then the standard ones. */
+static struct str guest_path(const struct spec *spec, struct arena *arena)
+{
+	auto_buf path;
+
+	buf_init(&path, 32768);
+	for (uint32_t i = 0; i < spec->tool_count; i++) {
+		static const char *const below[] = { "/bin", "/.bin" };
+
+		for (size_t k = 0; k < 2; k++) {
+			auto_buf candidate;
+			struct stat st;
+
+			buf_init(&candidate, PATHS_MAX);
+			buf_put(&candidate, spec->tools[i]);
+			buf_put_z(&candidate, below[k]);
+			if (buf_z(&candidate) && stat(buf_z(&candidate), &st) == 0 && S_ISDIR(st.st_mode)) {
+				buf_put(&path, buf_str(&candidate));
+				buf_put_byte(&path, ':');
+			}
+		}
+	}
+	buf_put_z(&path, PATH_STANDARD);
+	return arena_copy(arena, buf_str(&path));
+}
+
+static void add_environment(struct msg_exec *x, struct arena *arena, const struct spec *spec,
+			    const struct placeholders *placeholders)
+{
+	static const char *const same[] = { "TERM", "COLORTERM", "LANG", "LC_ALL", "TZ" };
+
+	for (uint32_t i = 0; i < spec->environment_count && i < MSG_ARGUMENTS_MAX; i++)
+		x->environment[x->environment_count++] = spec->environment[i];
+	for (uint32_t i = 0; i < policy_credential_count(spec->policy); i++) {
+		const struct policy_credential *k = policy_credential(spec->policy, i);
+
+		if (k->placeholder_environment.n)
+			add_variable(x, arena, spec, k->placeholder_environment, placeholders->value[i]);
+	}
+	for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+		add_variable(x, arena, spec, str_of(same[i]), str_of(getenv(same[i])));
+	add_variable(x, arena, spec, STR("HOME"), str_of(getenv("HOME") ? getenv("HOME") : "/root"));
+	add_variable(x, arena, spec, STR("USER"), STR("root"));
+	add_variable(x, arena, spec, STR("LOGNAME"), STR("root"));
+	add_variable(x, arena, spec, STR("SHELL"), STR("/bin/sh"));
+	add_variable(x, arena, spec, STR("PATH"), guest_path(spec, arena));
+	add_variable(x, arena, spec, STR("PADDOCK"), STR("1"));
+}
+
+static enum err put_command(struct buf *b, const struct spec *spec, const struct placeholders *placeholders)
+{
+	struct msg_exec *x = calloc(1, sizeof *x);
+	auto_arena arena = arena_new(4u * 1024 * 1024);
+	struct winsize size = { .ws_row = 24, .ws_col = 80 };
+	enum err e = ERR_MEMORY;
+
+	if (x && arena) {
+		e = ERR_OK;
+		for (char *const *a = spec->command; *a; a++) {
+			if (x->argument_count == MSG_ARGUMENTS_MAX) {
+				e = ERR_LIMIT;
+				break;
+			}
+			x->arguments[x->argument_count++] = str_of(*a);
+		}
+		add_environment(x, arena, spec, placeholders);
+		x->directory = str_of(spec->workspace);
+		x->terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+		if (x->terminal)
+			(void)ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+		x->rows = size.ws_row;
+		x->columns = size.ws_col;
+		if (!e)
+			msg_put_exec(b, x);
+		if (!e)
+			e = buf_err(b);
+	}
+	free(x);
+	return e;
+}
+
+enum err configure_terminal(const struct spec *spec, const struct rundir *run, const struct mounts *mounts,
+			    const struct placeholders *placeholders, struct str ca_pem, int *ret_fd)
+{
+	auto_buf guest, command, both;
+	enum err e;
+
+	buf_init(&guest, CONFIG_MAX);
+	buf_init(&command, CONFIG_MAX);
+	buf_init(&both, CONFIG_MAX);
+	e = put_guest(&guest, spec, run, mounts, ca_pem);
+	if (!e)
+		e = put_command(&command, spec, placeholders);
+	if (e)
+		return e;
+	buf_put_u32le(&both, (uint32_t)guest.len);
+	buf_put(&both, buf_str(&guest));
+	buf_put_u32le(&both, (uint32_t)command.len);
+	buf_put(&both, buf_str(&command));
+	return buf_err(&both) ? buf_err(&both) : sealed(buf_str(&both), true, ret_fd);
+}

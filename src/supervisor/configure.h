@@ -1,0 +1,47 @@
+/* configure.h - the configuration that each process reads before it is confined
+ *
+ * Every one is a sealed memfd: nothing is left on disk, and nobody can change it afterwards.
+ */
+#pragma once
+
+#include "supervisor/rundir.h"
+#include "supervisor/spec.h"
+
+#define CONFIGURE_MOUNTS_MAX MSG_MOUNTS_MAX
+
+#include "wire/msg.h"
+
+/** struct mount - one tree of the host that the guest sees; parents come before children */
+struct mount_entry {
+	struct str path;	/* the same on both sides */
+	bool read_only, file;
+	int fd;			/* O_PATH; closed by mounts_close() */
+};
+
+struct mounts {
+	uint32_t count;
+	struct mount_entry entry[CONFIGURE_MOUNTS_MAX];
+};
+
+/** mounts_open() - workspace, what the policy makes visible, COMMAND's own tools
+ * Return: ERR_OK; ERR_INPUT with one line in @why */
+must_use enum err mounts_open(const struct spec *spec, struct mounts *ret, struct buf *why);
+void mounts_close(struct mounts *m);
+
+/** struct placeholders - what stands in the guest for each credential of the policy, by index */
+struct placeholders {
+	struct str value[POLICY_CREDENTIALS_MAX];
+	struct arena *arena;
+};
+must_use enum err placeholders_make(const struct policy *p, struct placeholders *ret);
+void placeholders_free(struct placeholders *p);
+
+/** configure_*() - a sealed memfd with the configuration of that process; ERR_LOCAL, ERR_MEMORY,
+ *  ERR_INPUT with one line in @why */
+must_use enum err configure_keeper(const struct spec *spec, const struct rundir *run, struct buf *why, int *ret_fd);
+must_use enum err configure_courier(const struct spec *spec, const struct rundir *run,
+				    const struct placeholders *placeholders, struct str machine,
+				    struct str key_name, struct str public_key_hex, int *ret_fd);
+must_use enum err configure_files(const struct spec *spec, const struct mounts *mounts, int *ret_fd);
+must_use enum err configure_terminal(const struct spec *spec, const struct rundir *run, const struct mounts *mounts,
+				     const struct placeholders *placeholders, struct str ca_pem, int *ret_fd);

@@ -1,0 +1,123 @@
+/* state.c - see state.h */
+#include "supervisor/state.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "supervisor/paths.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define LOG_MAX (1024 * 1024)
+#define LOG_LINES 12
+
+static json_t *text(const char *z) { return z ? json_string_nocheck(z) : json_null(); }
+
+static enum err dump(json_t *o, struct buf *b)
+{
+	char *z = json_dumps(o, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENSURE_ASCII);
+
+	json_decref(o);
+	if (!z)
+		return ERR_INPUT;
+	buf_put_z(b, z);
+	free(z);
+	return buf_err(b);
+}
+
+static json_t *processes(const struct children *c)
+{
+	json_t *o = json_object();
+
+	for (int i = 0; i < CHILD_COUNT; i++)
+		json_object_set_new(o, child_name((enum child)i), json_integer(c->process[i].pid));
+	return o;
+}
+
+enum err state_write(const struct rundir *run, const struct spec *spec, const struct children *c)
+{
+	json_t *o = json_object(), *command = json_array();
+	char now[CLOCK_RFC3339_BYTES];
+	auto_buf out, how;
+	enum err e;
+
+	clock_rfc3339(clock_unix_ns(), now);
+	buf_init(&out, 65536);
+	buf_init(&how, 1024);
+	buf_put(&how, buf_str(&c->machine_text));
+	for (char *const *a = spec->command; *a; a++)
+		json_array_append_new(command, json_string(*a) ? json_string(*a) : json_string("?"));
+	json_object_set_new(o, "id", text(run->id));
+	json_object_set_new(o, "name", text(spec->name));
+	json_object_set_new(o, "pid", json_integer(getpid()));
+	json_object_set_new(o, "started", text(now));
+	json_object_set_new(o, "workspace", text(spec->workspace));
+	json_object_set_new(o, "policy", text(spec->policy_path));
+	json_object_set_new(o, "policy_digest", text(policy_digest(spec->policy)));
+	json_object_set_new(o, "machine", text(buf_z(&how)));
+	json_object_set_new(o, "command", command);
+	json_object_set_new(o, "processes", processes(c));
+	e = dump(o, &out);
+	return e ? e : rundir_write(run, "state.json", buf_str(&out));
+}
+
+void state_stop_message(struct buf *b, const char *reason, int exit_code)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "op", json_string("stop"));
+	json_object_set_new(o, "reason", json_string(reason[0] ? reason : "ended"));
+	json_object_set_new(o, "exit_code", json_integer(exit_code));
+	if (dump(o, b))
+		buf_put_z(b, "{\"op\":\"stop\"}");
+}
+
+enum err state_reload_message(struct buf *b, const struct spec *spec, struct buf *policy_text)
+{
+	struct policy_error error;
+	struct policy *p = NULL;
+	json_t *o;
+	enum err e = paths_read(spec->policy_path, POLICY_BYTES_MAX, policy_text);
+
+	if (e) {
+		log_error("%s changed and cannot be read (%s): the policy in force stays", spec->policy_path,
+			  strerror(errno));
+		return e;
+	}
+	e = policy_load(buf_str(policy_text), spec->policy_path, getenv("HOME"), &p, &error);
+	if (e) {
+		log_error("%s:%u:%u: %s (the policy in force stays)", spec->policy_path, (unsigned)error.line,
+			  (unsigned)error.column, error.text);
+		return e;
+	}
+	policy_free(p);
+	o = json_object();
+	json_object_set_new(o, "op", json_string("reload"));
+	json_object_set_new(o, "policy", json_stringn(policy_text->p, policy_text->len));
+	return dump(o, b);
+}
+
+void state_print_log(const struct rundir *run)
+{
+	char path[PATHS_MAX], line[512];
+	auto_buf log;
+	size_t from, lines = 0;
+
+	buf_init(&log, LOG_MAX + 4096);
+	if (snprintf(path, sizeof path, "%s/machine.log", run->path) >= (int)sizeof path ||
+	    paths_read(path, LOG_MAX, &log))
+		return;
+	for (from = log.len; from > 0 && lines <= LOG_LINES; from--)
+		lines += log.p[from - 1] == '\n';
+	struct str rest = str_from(buf_str(&log), from);
+
+	while (rest.n) {
+		size_t end = str_find(rest, '\n');
+
+		(void)fprintf(stderr, "  | %s\n", log_escape(str_head(rest, end), line, sizeof line));
+		rest = str_from(rest, end + 1);
+	}
+}
