@@ -26,18 +26,23 @@
  * Canonical means (head_check() enforces each):
  *  method  RFC 9110 token, 1..32 bytes, not CONNECT
  *  host    lower-case A-label name (1..253 bytes, labels 1..63 of [a-z0-9_-], not beginning
- *          or ending with '-', no trailing dot, last label not all digits), or a canonical
+ *          or ending with '-', no trailing dot, last label no number: not all digits, nor 0x
+ *          and hex digits), or a canonical
  *          dotted IPv4, or a canonical (RFC 5952) IPv6 without brackets or zone
  *  path    begins with '/', RFC 3986 pchar and '/', upper-case hex in %XX, no %00, no
- *          encoded control byte, no "." or ".." segment, also not with encoded dots;
- *          or "*" for OPTIONS
+ *          encoded control byte, no "." or ".." segment, also not with encoded dots or
+ *          followed by ';'; or "*" for OPTIONS (path_check() itself refuses "*")
  *  query   RFC 3986 query characters, well-formed %XX (kept as sent)
  *  fields  names lower-case tokens; values visible ASCII, space, tab and bytes >= 0x80, no
  *          space or tab at either end; none of: connection, keep-alive, proxy-connection,
  *          transfer-encoding, te (but "trailers"), upgrade, trailer, expect, content-length,
  *          proxy-authorization, and any that Connection named; exactly one host in a request,
  *          equal to host[:port unless default]
- *          (IPv6 bracketed); content-length lives in framing/length and is re-made by the sender
+ *          (IPv6 bracketed); content-length lives in framing/length and is re-made by the sender;
+ *          trailers have none of: host, te, authorization, cookie, set-cookie, content-type,
+ *          content-encoding, content-range
+ *  framing trailers may follow a streamed body only; a 1xx response and trailers have none;
+ *          bit 2 is set in exactly the responses from status 200 on
  */
 #pragma once
 
@@ -99,5 +104,6 @@ bool query_check(struct str query);
 bool method_check(struct str method);
 bool field_name_check(struct str name);
 bool field_value_check(struct str value);
-/** field_is_hop_by_hop() - in the list above (host and content-length are not in it) */
+/** field_is_hop_by_hop() - in the list above, te included, whatever its value (host and
+ *  content-length are not in it) */
 bool field_is_hop_by_hop(struct str lower_name);
