@@ -1,0 +1,255 @@
+/* keeper_config.c - the keeper reads its configuration; see keeper_config.h
+ *
+ * The memfd holds secrets from the environment. It is read once into memory that is wiped,
+ * then overwritten, so that it is nobody's to read again. jansson allocates with an allocator
+ * that wipes. The configuration comes from our own supervisor; it is read strictly all the
+ * same, so that a mistake is an error at start and not a credential that is silently absent.
+ */
+#include "credential/keeper_config.h"
+
+#include "base/arena.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define STRINGS_MAX (1024u * 1024)
+
+static void wiping_free(void *p)
+{
+	if (p)
+		explicit_bzero(p, malloc_usable_size(p));
+	free(p);
+}
+
+void keeper_config_free(struct keeper_config *c)
+{
+	if (!c)
+		return;
+	for (size_t i = 0; i < c->source_count; i++)
+		secret_free(c->sources[i].value);
+	arena_free(c->arena);
+	free(c);
+}
+
+static enum err read_whole(int fd, struct buf *b)
+{
+	struct stat st;
+	ssize_t n;
+	enum err e;
+
+	if (fstat(fd, &st))
+		return ERR_LOCAL;
+	if (st.st_size <= 0 || st.st_size > KEEPER_CONFIG_MAX)
+		return ERR_INPUT;
+	e = buf_reserve(b, (size_t)st.st_size);
+	if (e)
+		return e;
+	while (b->len < (size_t)st.st_size) {
+		n = pread(fd, b->p + b->len, (size_t)st.st_size - b->len, (off_t)b->len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return ERR_LOCAL;
+		b->len += (size_t)n;
+	}
+	return ERR_OK;
+}
+
+static enum err overwrite(int fd, size_t bytes)
+{
+	static const char zeros[4096];
+
+	for (size_t at = 0; at < bytes;) {
+		size_t n = bytes - at < sizeof zeros ? bytes - at : sizeof zeros;
+		ssize_t done = pwrite(fd, zeros, n, (off_t)at);
+
+		if (done <= 0 && errno != EINTR)
+			return ERR_LOCAL;
+		at += done > 0 ? (size_t)done : 0;
+	}
+	return ftruncate(fd, 0) ? ERR_LOCAL : ERR_OK;
+}
+
+static const char *copy(struct keeper_config *c, const char *z)
+{
+	return arena_copy(c->arena, str_of(z)).p;
+}
+
+/* an array of strings to a NULL-terminated one */
+static enum err copy_list(struct keeper_config *c, json_t *list, size_t max, char ***ret)
+{
+	size_t count = json_array_size(list);
+	char **copies;
+
+	if (!json_is_array(list) || count > max)
+		return ERR_INPUT;
+	copies = arena_array(c->arena, count + 1, sizeof *copies);
+	if (!copies)
+		return ERR_MEMORY;
+	for (size_t i = 0; i < count; i++) {
+		const char *z = json_string_value(json_array_get(list, i));
+		struct str s = z ? arena_copy(c->arena, str_of(z)) : (struct str){ 0 };
+
+		if (!z)
+			return ERR_INPUT;
+		copies[i] = (char *)(uintptr_t)s.p;	/* execve() wants it so */
+		if (!copies[i])
+			return ERR_MEMORY;
+	}
+	*ret = copies;
+	return ERR_OK;
+}
+
+static enum err environment_source(json_t *j, struct keeper_source *s)
+{
+	const char *name, *source, *value = NULL;
+	auto_buf b;
+	enum err e;
+
+	buf_init_secret(&b, SECRET_MAX_BYTES);
+	if (json_unpack_ex(j, NULL, JSON_STRICT, "{s:s, s:s, s?s}", "name", &name, "source", &source,
+			   "value", &value))
+		return ERR_INPUT;
+	s->kind = KEEPER_ENVIRONMENT;
+	if (!value)
+		return ERR_OK;
+	e = base64_decode(&b, str_of(value));
+	return e ? e : secret_new(b.p, b.len, &s->value);
+}
+
+static enum err file_source(struct keeper_config *c, json_t *j, struct keeper_source *s)
+{
+	const char *name, *source, *path;
+
+	if (json_unpack_ex(j, NULL, JSON_STRICT, "{s:s, s:s, s:s}", "name", &name, "source", &source, "path",
+			   &path) || path[0] != '/')
+		return ERR_INPUT;
+	s->kind = KEEPER_FILE;
+	s->path = copy(c, path);
+	return s->path ? ERR_OK : ERR_MEMORY;
+}
+
+static enum err command_source(struct keeper_config *c, json_t *j, struct keeper_source *s)
+{
+	const char *name, *source;
+	json_int_t timeout_ms;
+	json_t *argv;
+	enum err e;
+
+	if (json_unpack_ex(j, NULL, JSON_STRICT, "{s:s, s:s, s:o, s:I}", "name", &name, "source", &source,
+			   "argv", &argv, "timeout_ms", &timeout_ms) ||
+	    timeout_ms < 1 || timeout_ms > KEEPER_COMMAND_TIMEOUT_MAX_MS || json_array_size(argv) == 0)
+		return ERR_INPUT;
+	s->kind = KEEPER_COMMAND;
+	s->timeout_ms = (uint64_t)timeout_ms;
+	e = copy_list(c, argv, KEEPER_ARGUMENTS_MAX, &s->argv);
+	return e || s->argv[0][0] ? e : ERR_INPUT;
+}
+
+static enum err read_source(struct keeper_config *c, json_t *j)
+{
+	const char *name = json_string_value(json_object_get(j, "name"));
+	struct str kind = str_of(json_string_value(json_object_get(j, "source")));
+	struct keeper_source *s;
+
+	if (!name || c->source_count == KEEPER_SOURCES_MAX)
+		return ERR_INPUT;
+	s = &c->sources[c->source_count];
+	s->name = copy(c, name);
+	if (!s->name)
+		return ERR_MEMORY;
+	c->source_count++;
+	if (str_eq(kind, STR("environment")))
+		return environment_source(j, s);
+	if (str_eq(kind, STR("file")))
+		return file_source(c, j, s);
+	if (str_eq(kind, STR("command")))
+		return command_source(c, j, s);
+	return ERR_INPUT;
+}
+
+static enum err read_root(struct keeper_config *c, json_t *root, char why[256])
+{
+	json_t *environment, *credentials;
+	const char *sandbox;
+	json_error_t at;
+	int days, key_fd;
+	enum err e;
+
+	if (json_unpack_ex(root, &at, JSON_STRICT, "{s:s, s:i, s:i, s:o, s:o}", "sandbox", &sandbox, "ca_days",
+			   &days, "checkpoint_key_fd", &key_fd, "environment", &environment, "credentials",
+			   &credentials)) {
+		snprintf(why, 256, "%.200s", at.text);
+		return ERR_INPUT;
+	}
+	snprintf(why, 256, "sandbox, ca_days, checkpoint_key_fd or environment is not valid");
+	if (strlen(sandbox) == 0 || strlen(sandbox) > KEEPER_SANDBOX_MAX || days < 1 || days > 30 ||
+	    key_fd <= KEEPER_START_FD || !json_is_array(credentials))
+		return ERR_INPUT;
+	memcpy(c->sandbox, sandbox, strlen(sandbox));
+	c->ca_days = (unsigned)days;
+	c->key_fd = key_fd;
+	e = copy_list(c, environment, KEEPER_ARGUMENTS_MAX, &c->environment);
+	for (size_t i = 0; i < json_array_size(credentials) && !e; i++) {
+		e = read_source(c, json_array_get(credentials, i));
+		snprintf(why, 256, "credential %zu is not valid", i);
+	}
+	return e;
+}
+
+static enum err parse(struct str text, struct keeper_config **ret, char why[256])
+{
+	struct keeper_config *c = calloc(1, sizeof *c);
+	json_error_t at;
+	json_t *root;
+	enum err e;
+
+	snprintf(why, 256, "out of memory");
+	if (!c)
+		return ERR_MEMORY;
+	c->arena = arena_new(STRINGS_MAX);
+	root = c->arena ? json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &at) : NULL;
+	if (root) {
+		e = read_root(c, root, why);
+	} else {
+		e = c->arena ? ERR_INPUT : ERR_MEMORY;
+		if (c->arena)	/* never the text itself, which may quote a secret */
+			snprintf(why, 256, "not JSON, at byte %d", at.position);
+	}
+	json_decref(root);
+	if (e) {
+		keeper_config_free(c);
+		return e;
+	}
+	*ret = c;
+	return ERR_OK;
+}
+
+enum err keeper_config_read(int fd, struct keeper_config **ret, char ret_why[256])
+{
+	struct keeper_config *c = NULL;
+	enum err e, wiped;
+	auto_buf text;
+
+	json_set_alloc_funcs(malloc, wiping_free);
+	buf_init_secret(&text, KEEPER_CONFIG_MAX);
+	e = read_whole(fd, &text);
+	if (e) {
+		snprintf(ret_why, 256, "the configuration cannot be read");
+		return e;
+	}
+	wiped = overwrite(fd, text.len);
+	if (wiped) {
+		snprintf(ret_why, 256, "the configuration cannot be overwritten");
+		return wiped;
+	}
+	e = parse(buf_str(&text), &c, ret_why);
+	if (!e)
+		*ret = c;
+	return e;
+}

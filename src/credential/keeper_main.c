@@ -1,0 +1,299 @@
+/* keeper_main.c - paddock-keeper: keys and credential sources of one sandbox
+ *
+ * Theory of operation: descriptors (keeper_config.h) are 3 the courier, 4 the configuration,
+ * 5 where the CA's certificate and the checkpoint key's public half go, 6 the checkpoint key.
+ * It makes the sandbox's CA, confines itself, and then answers one request of fixed size
+ * after another until the courier has gone. It reads no byte of guest or upstream: a host
+ * name and a public key are all that ever came from there, checked by then and checked again.
+ *
+ * Confinement, by what the policy's credentials need:
+ *   environment only  empty network, empty root, no file, no process: base system calls
+ *   and files         as above, but the directories of these files (and of what they are links
+ *                     to) are there, read-only: whole directories, since a token is refreshed
+ *                     by rename
+ *   and commands      such a command is the user's own program (gh, gcloud, a script) and needs
+ *                     the user's files and network: there is no namespace, root or Landlock of
+ *                     our own then, only the loss of capabilities, no_new_privs (so that sudo
+ *                     and other set-user-id programs do not work) and a filter that refuses
+ *                     mounts, ptrace, modules and the like, which the command inherits. What
+ *                     stays is that nothing hostile is ever parsed here.
+ * Failure: it exits, the courier sees the end of its descriptor and refuses what needs it.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "credential/keeper_server.h"
+#include "os/confine.h"
+
+#include <errno.h>
+#include <limits.h>
+#define ERR_STATE OPENSSL_ERR_STATE	/* OpenSSL has a type of that name, which nobody needs */
+#include <openssl/crypto.h>
+#undef ERR_STATE
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define SECURE_HEAP_BYTES 65536		/* OpenSSL keeps private keys there: locked, not dumped */
+#define DIRECTORIES_MAX 64
+#define DESCRIPTORS_MAX 16
+#define SEND_SECONDS 10
+
+/* ---- confinement ---- */
+
+struct directories {
+	size_t count;
+	char *paths[DIRECTORIES_MAX];
+};
+
+static bool add_directory_of(struct directories *d, const char *file)
+{
+	const char *slash = strrchr(file, '/');
+	size_t n = slash ? (size_t)(slash - file) : 0;
+	char *path;
+
+	if (!slash)
+		return false;
+	path = n ? strndup(file, n) : strdup("/");
+	for (size_t i = 0; path && i < d->count; i++)
+		if (strcmp(d->paths[i], path) == 0) {
+			free(path);
+			return true;
+		}
+	if (!path || d->count == DIRECTORIES_MAX) {
+		free(path);
+		return false;
+	}
+	d->paths[d->count++] = path;
+	return true;
+}
+
+/* a directory that does not exist yet is left out, and with it the credential */
+static bool collect_directories(const struct keeper_config *c, struct directories *d)
+{
+	for (size_t i = 0; i < c->source_count; i++) {
+		char real[PATH_MAX];
+		struct stat st;
+
+		if (c->sources[i].kind != KEEPER_FILE)
+			continue;
+		if (stat(c->sources[i].path, &st)) {
+			log_note("credential %s: its file cannot be read now: %s", c->sources[i].name,
+				 strerror(errno));
+		} else if (st.st_mode & 0004) {
+			log_note("credential %s: its file can be read by every user of this host",
+				 c->sources[i].name);
+		}
+		if (!add_directory_of(d, c->sources[i].path) ||
+		    (realpath(c->sources[i].path, real) && !add_directory_of(d, real)))
+			return false;
+	}
+	return true;
+}
+
+static enum err confine_to(const struct directories *d)
+{
+	struct confine_bind binds[DIRECTORIES_MAX] = { 0 };
+	struct confine_path paths[DIRECTORIES_MAX] = { 0 };
+	size_t there = 0;
+	struct stat st;
+	enum err e;
+
+	for (size_t i = 0; i < d->count; i++)
+		binds[i] = (struct confine_bind){ .source = d->paths[i], .target = d->paths[i], .optional = true };
+	e = confine_namespaces(CONFINE_NET_EMPTY);
+	if (!e)
+		e = confine_root(binds, d->count, false);
+	for (size_t i = 0; i < d->count; i++)
+		if (stat(d->paths[i], &st) == 0)
+			paths[there++] = (struct confine_path){ .path = d->paths[i], .fd = -1 };
+	if (!e)
+		e = confine_limits(DESCRIPTORS_MAX, 0);
+	if (!e)
+		e = confine_drop();
+	if (!e)
+		e = confine_landlock(paths, there, false, NULL);
+	return e ? e : confine_seccomp(CONFINE_BASE | (d->count ? CONFINE_FILES : 0));
+}
+
+static enum err confine(const struct keeper_config *c)
+{
+	struct directories d = { 0 };
+	enum err e;
+
+	for (size_t i = 0; i < c->source_count; i++)
+		if (c->sources[i].kind == KEEPER_COMMAND) {
+			e = confine_drop();
+			return e ? e : confine_seccomp(CONFINE_SPAWN);
+		}
+	e = collect_directories(c, &d) ? confine_to(&d) : ERR_CONFINE;
+	for (size_t i = 0; i < d.count; i++)
+		free(d.paths[i]);
+	return e;
+}
+
+/* ---- start ---- */
+
+static enum err write_all(int fd, struct str s)
+{
+	while (s.n) {
+		ssize_t n = write(fd, s.p, s.n);
+
+		if (n < 0 && errno != EINTR)
+			return ERR_LOCAL;
+		s = str_from(s, n > 0 ? (size_t)n : 0);
+	}
+	return ERR_OK;
+}
+
+/* PEM, a key's name and hex need no other escape than that of a newline */
+static enum err put_start(const struct mint *m, const struct keeper_key *key, struct buf *out)
+{
+	auto_buf pem;
+	enum err e;
+
+	buf_init(&pem, KEEPER_START_MAX);
+	e = mint_ca_pem(m, &pem);
+	buf_put_z(out, "{\"ca\":\"");
+	for (size_t i = 0; i < pem.len; i++)
+		buf_put(out, pem.p[i] == '\n' ? STR("\\n") : str_make(pem.p + i, 1));
+	buf_put_z(out, "\",\"key_name\":\"");
+	buf_put(out, keeper_key_name(key));
+	buf_put_z(out, "\",\"public_key\":\"");
+	buf_put_hex(out, str_make(keeper_key_public(key), 32));
+	buf_put_z(out, "\",\"verifier_key\":\"");
+	if (!e)
+		e = keeper_key_put_verifier(key, out);
+	buf_put_z(out, "\"}\n");
+	return e ? e : buf_err(out);
+}
+
+/* also warms up OpenSSL's providers, which load lazily, while files can still be opened */
+static enum err warm_up(const struct keeper *k)
+{
+	uint8_t signature[KEEPER_SIGNATURE_BYTES];
+
+	return keeper_key_sign(k->key, STR("not a checkpoint"), signature);
+}
+
+static enum err prepare(struct keeper *k, const char **ret_what)
+{
+	struct keeper_config *config = NULL;
+	struct keeper_key *key = NULL;
+	struct mint *mint = NULL;
+	static char why[256];
+	auto_buf start;
+	enum err e;
+
+	buf_init(&start, KEEPER_START_MAX);
+	*ret_what = why;
+	e = keeper_config_read(KEEPER_CONFIG_FD, &config, why);
+	if (e)
+		return e;
+	*ret_what = "the checkpoint key's file is not valid";
+	e = keeper_key_read(config->key_fd, &key);
+	if (e)
+		return e;
+	close(config->key_fd);
+	*ret_what = "the sandbox's CA cannot be made";
+	e = mint_new(str_of(config->sandbox), clock_unix_ns() / 1000000000, config->ca_days, &mint);
+	if (e)
+		return e;
+	*k = (struct keeper){ .config = config, .key = key, .mint = mint };
+	e = put_start(mint, key, &start);
+	if (!e)
+		e = warm_up(k);
+	if (e)
+		return e;
+	*ret_what = "this process cannot be confined";
+	e = confine(config);
+	if (e)
+		return e;
+	*ret_what = "the start message cannot be written";
+	return write_all(KEEPER_START_FD, buf_str(&start));
+}
+
+/* ---- the loop ---- */
+
+static bool send_reply(const struct keeper_reply *reply)
+{
+	size_t n = KEEPER_REPLY_HEAD + reply->data_bytes;
+	ssize_t sent;
+
+	do
+		sent = write(KEEPER_LINK_FD, reply, n);
+	while (sent < 0 && errno == EINTR);
+	return sent == (ssize_t)n;
+}
+
+static const char *name_of(const struct keeper *k, const struct keeper_request *r)
+{
+	if (r->op == KEEPER_SECRET && r->credential < k->config->source_count)
+		return k->config->sources[r->credential].name;
+	return "request";
+}
+
+static int serve(struct keeper *k, struct keeper_reply *reply)
+{
+	for (;;) {
+		struct keeper_request request;
+		const char *reason;
+		ssize_t n = read(KEEPER_LINK_FD, &request, sizeof request);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n == 0 ? 0 : 1;
+		if (n != (ssize_t)sizeof request) {
+			log_error("a request of the wrong size");
+			return 1;
+		}
+		keeper_answer(k, &request, reply, &reason);
+		if (reason)
+			log_error("%s: %s", name_of(k, &request), reason);
+		bool sent = send_reply(reply);
+
+		explicit_bzero(reply, sizeof *reply);
+		if (!sent) {
+			log_error("the courier does not take its answers");
+			return 1;
+		}
+	}
+}
+
+int main(void)
+{
+	struct timeval send_timeout = { .tv_sec = SEND_SECONDS };
+	struct keeper_reply *reply;
+	static struct keeper keeper;
+	const char *what = NULL;
+	enum err e;
+
+	log_init("paddock-keeper");
+	signal(SIGPIPE, SIG_IGN);
+	e = secret_process();
+	if (e) {
+		log_error("cannot make this process private: %s", strerror(errno));
+		return 1;
+	}
+	(void)CRYPTO_secure_malloc_init(SECURE_HEAP_BYTES, 32);
+	reply = secret_map(sizeof *reply);
+	if (!reply || setsockopt(KEEPER_LINK_FD, SOL_SOCKET, SO_SNDTIMEO, &send_timeout, sizeof send_timeout)) {
+		log_error("descriptor %d is no socket, or out of memory: %s", KEEPER_LINK_FD, strerror(errno));
+		return 1;
+	}
+	e = prepare(&keeper, &what);
+	if (e) {
+		if (e == ERR_LOCAL || e == ERR_CONFINE)
+			log_error("%s: %s", what, strerror(errno));
+		else
+			log_error("%s (%s)", what, err_name(e));
+		return 1;
+	}
+	close(KEEPER_CONFIG_FD);
+	close(KEEPER_START_FD);
+	return serve(&keeper, reply);
+}
