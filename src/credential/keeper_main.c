@@ -32,6 +32,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -119,6 +120,17 @@ static enum err confine_to(const struct directories *d)
 	return e ? e : confine_seccomp(CONFINE_BASE | (d->count ? CONFINE_FILES : 0));
 }
 
+/* what an ordinary user has no capability to drop needs none to be given up */
+static enum err drop_without_namespace(void)
+{
+	if (geteuid() == 0)
+		return confine_drop();
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) ||
+			       prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
+		       ? ERR_CONFINE
+		       : ERR_OK;
+}
+
 static enum err confine(const struct keeper_config *c)
 {
 	struct directories d = { 0 };
@@ -126,7 +138,7 @@ static enum err confine(const struct keeper_config *c)
 
 	for (size_t i = 0; i < c->source_count; i++)
 		if (c->sources[i].kind == KEEPER_COMMAND) {
-			e = confine_drop();
+			e = drop_without_namespace();
 			return e ? e : confine_seccomp(CONFINE_SPAWN);
 		}
 	e = collect_directories(c, &d) ? confine_to(&d) : ERR_CONFINE;
