@@ -18,14 +18,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define KEEPER_HELLO_MAX 16384
 #define KEEPER_HELLO_MS 10000
 #define CONTROL_BYTES (2 * 1024 * 1024)	/* a policy fits one message, where the host allows it */
 
@@ -55,9 +53,7 @@ struct wiring {
 	int trail, key, log;
 	struct mounts mounts;
 	struct placeholders placeholders;
-	struct buf hello;			/* the keeper's */
-	struct str ca_pem, key_name;
-	char public_key_hex[65];
+	struct keeper_start keeper_start;	/* its first words: CA, checkpoint key's public half */
 };
 
 static void close_pair(int pair[2])
@@ -76,7 +72,7 @@ static void wiring_init(struct wiring *w)
 	w->trail = w->key = w->log = -1;
 	w->mounts.count = 0;
 	w->placeholders.arena = NULL;
-	buf_init(&w->hello, KEEPER_HELLO_MAX);
+	w->keeper_start = (struct keeper_start){ .ca_pem = { .p = NULL } };
 }
 
 static void wiring_close(struct wiring *w)
@@ -95,7 +91,7 @@ static void wiring_close(struct wiring *w)
 	auto_fd_close(&w->log);
 	mounts_close(&w->mounts);
 	placeholders_free(&w->placeholders);
-	buf_free(&w->hello);
+	keeper_start_free(&w->keeper_start);
 }
 
 static bool make_pairs(struct wiring *w)
@@ -193,57 +189,6 @@ static enum err start(struct children *c, enum child which, struct spawn s, stru
 	return ERR_OK;
 }
 
-/* The keeper's first and only unasked words: the CA in PEM, then the verifier's key, one line. */
-static enum err read_hello(struct wiring *w, int fd, struct buf *why)
-{
-	for (;;) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
-		ssize_t n;
-
-		if (buf_reserve(&w->hello, 1024) || poll(&p, 1, KEEPER_HELLO_MS) != 1)
-			break;
-		n = read(fd, buf_tail(&w->hello), 1024);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			break;
-		if (n == 0)
-			return ERR_OK;
-		w->hello.len += (size_t)n;
-	}
-	buf_put_z(why, "paddock-keeper did not come up");
-	return ERR_LOCAL;
-}
-
-static enum err parse_hello(struct wiring *w, struct buf *why)
-{
-	static const char end[] = "-----END CERTIFICATE-----\n";
-	struct str all = buf_str(&w->hello), verifier, key;
-	const char *hit = all.n ? memmem(all.p, all.n, end, sizeof end - 1) : NULL;
-	auto_buf bytes, hex;
-	size_t plus;
-
-	buf_init(&bytes, 64);
-	buf_init(&hex, 64);
-	if (hit) {
-		w->ca_pem = str_head(all, (size_t)(hit - all.p) + sizeof end - 1);
-		verifier = str_from(all, w->ca_pem.n);
-		verifier = str_head(verifier, str_find(verifier, '\n'));
-		plus = str_find(verifier, '+');
-		w->key_name = str_head(verifier, plus);
-		key = str_from(verifier, plus + 1);
-		key = str_from(key, str_find(key, '+') + 1);
-		if (w->key_name.n && !base64_decode(&bytes, key) && bytes.len == 33 && bytes.p[0] == 1) {
-			buf_put_hex(&hex, str_make(bytes.p + 1, 32));
-			memcpy(w->public_key_hex, hex.p, 64);
-			w->public_key_hex[64] = 0;
-			return ERR_OK;
-		}
-	}
-	buf_put_z(why, "paddock-keeper could not be started: see its words above");
-	return ERR_LOCAL;
-}
-
 static enum err start_keeper(struct children *c, struct wiring *w, const struct spec *spec,
 			     const struct rundir *run, struct buf *why)
 {
@@ -259,18 +204,18 @@ static enum err start_keeper(struct children *c, struct wiring *w, const struct 
 		.fds = { { w->keeper[0], 3 }, { config, 4 }, { hello[1], 5 }, { w->key, 6 } }, .fd_count = 4,
 		.new_session = true, .pid_namespace = true }, why);
 	close(hello[1]);
-	if (!e)
-		e = read_hello(w, hello[0], why);
+	if (!e && (e = keeper_start_read(hello[0], KEEPER_HELLO_MS, &w->keeper_start)) != ERR_OK)
+		buf_put_z(why, "paddock-keeper did not come up");
 	close(hello[0]);
-	return e ? e : parse_hello(w, why);
+	return e;
 }
 
 static enum err start_courier(struct children *c, struct wiring *w, const struct spec *spec,
 			      const struct rundir *run, struct buf *why)
 {
 	auto_fd config = -1;
-	enum err e = configure_courier(spec, run, &w->placeholders, buf_str(&c->machine_text), w->key_name,
-				       str_of(w->public_key_hex), &config);
+	enum err e = configure_courier(spec, run, &w->placeholders, buf_str(&c->machine_text),
+				       &w->keeper_start, &config);
 
 	if (e)
 		return e;
@@ -299,7 +244,8 @@ static enum err start_terminal(struct children *c, struct wiring *w, const struc
 			       const struct rundir *run, struct buf *why)
 {
 	auto_fd config = -1;
-	enum err e = configure_terminal(spec, run, &w->mounts, &w->placeholders, w->ca_pem, &config);
+	enum err e = configure_terminal(spec, run, &w->mounts, &w->placeholders,
+				       buf_str(&w->keeper_start.ca_pem), &config);
 
 	if (e == ERR_LIMIT)
 		buf_put_z(why, "the command, its environment and its mounts are over 64 KiB together: pass long input by a file");

@@ -1,14 +1,15 @@
 /* configure.c - see configure.h
  *
- * Values of credentials whose source is the environment pass through here, from this
- * process's environment to the keeper's memfd, and nowhere else: children are started with
- * an environment of their own.
+ * Values of credentials whose source is the environment pass from this process's environment
+ * to the keeper's memfd (which the keeper wipes) and nowhere else: children are started with an
+ * environment of their own.
  */
 #include "supervisor/configure.h"
 
 #include "base/auto.h"
 #include "base/clock.h"
 #include "credential/attach.h"
+#include "credential/keeper_config.h"
 #include "supervisor/paths.h"
 
 #include <errno.h>
@@ -30,7 +31,7 @@ static json_t *view(struct str s) { return json_stringn(s.p ? s.p : "", s.n); }
 static void put(json_t *o, const char *name, json_t *value) { json_object_set_new(o, name, value); }
 
 /* Bytes in a memfd that can no longer change, read from its beginning. */
-static enum err sealed(struct str bytes, bool seal, int *ret_fd)
+static enum err sealed(struct str bytes, int *ret_fd)
 {
 	auto_fd fd = memfd_create("paddock", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
@@ -44,13 +45,13 @@ static enum err sealed(struct str bytes, bool seal, int *ret_fd)
 		done += n > 0 ? (size_t)n : 0;
 	}
 	if (lseek(fd, 0, SEEK_SET) ||
-	    (seal && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)))
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		return ERR_LOCAL;
 	*ret_fd = fd_take(&fd);
 	return ERR_OK;
 }
 
-static enum err sealed_json(json_t *o, bool secret, int *ret_fd)
+static enum err sealed_json(json_t *o, int *ret_fd)
 {
 	char *z = json_dumps(o, JSON_COMPACT);
 	enum err e;
@@ -58,8 +59,7 @@ static enum err sealed_json(json_t *o, bool secret, int *ret_fd)
 	json_decref(o);
 	if (!z)
 		return ERR_INPUT;	/* text that is not UTF-8 */
-	e = sealed(str_of(z), !secret, ret_fd);
-	explicit_bzero(z, strlen(z));
+	e = sealed(str_of(z), ret_fd);
 	free(z);
 	return e;
 }
@@ -160,58 +160,66 @@ void placeholders_free(struct placeholders *p)
 
 /* --- keeper --- */
 
-static json_t *keeper_source(const struct policy_credential *k)
+static struct str secret_variable(void *ctx, struct str name)
 {
-	json_t *o = json_object(), *argv;
-	char *name;
+	auto_buf z;
 
-	put(o, "name", view(k->name));
-	switch (k->source) {
-	case POLICY_SOURCE_ENVIRONMENT:
-		name = strndup(k->environment.p, k->environment.n);
-		put(o, "source", json_string("environment"));
-		if (name && getenv(name))
-			put(o, "value", json_string_nocheck(getenv(name)));
-		free(name);
-		break;
-	case POLICY_SOURCE_FILE:
-		put(o, "source", json_string("file"));
-		put(o, "path", view(k->file));
-		break;
-	case POLICY_SOURCE_COMMAND:
-		argv = json_array();
-		for (uint32_t i = 0; i < k->command_count; i++)
-			json_array_append_new(argv, view(k->command[i]));
-		put(o, "source", json_string("command"));
-		put(o, "argv", argv);
-		put(o, "timeout_ms", json_integer((json_int_t)k->command_timeout_ms));
-		break;
+	(void)ctx;
+	buf_init(&z, 4096);
+	buf_put(&z, name);
+	return str_of(buf_z(&z) ? getenv(buf_z(&z)) : NULL);
+}
+
+static enum err check_sources(const struct policy *p, struct buf *why)
+{
+	for (uint32_t i = 0; i < policy_credential_count(p); i++) {
+		const struct policy_credential *k = policy_credential(p, i);
+
+		if (k->source != POLICY_SOURCE_ENVIRONMENT || secret_variable(NULL, k->environment).n)
+			continue;
+		buf_printf(why, "the credential %.*s comes from the environment variable %.*s, which is not set: set it and "
+			   "run again", STR_FMT(k->name), STR_FMT(k->environment));
+		return ERR_INPUT;
 	}
-	return o;
+	return ERR_OK;
+}
+
+/* what a credential command of the user's (gh, gcloud, a script) may see of the environment */
+static enum err command_environment(struct arena *arena, char *ret[4])
+{
+	static const char *const names[] = { "HOME", "PATH", "USER" };
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		const char *value = getenv(names[i]);
+		auto_buf pair;
+
+		if (!value)
+			continue;
+		buf_init(&pair, 65536);
+		buf_put_z(&pair, names[i]);
+		buf_put_byte(&pair, '=');
+		buf_put_z(&pair, value);
+		char *copy = arena_alloc(arena, pair.len + 1);
+
+		if (!copy || !buf_z(&pair))
+			return ERR_MEMORY;
+		memcpy(copy, buf_z(&pair), pair.len + 1);
+		ret[n++] = copy;
+	}
+	ret[n] = NULL;
+	return ERR_OK;
 }
 
 enum err configure_keeper(const struct spec *spec, const struct rundir *run, struct buf *why, int *ret_fd)
 {
-	json_t *o = json_object(), *credentials = json_array();
+	auto_arena arena = arena_new(256 * 1024);
+	char *environment[4];
+	enum err e = arena ? check_sources(spec->policy, why) : ERR_MEMORY;
 
-	for (uint32_t i = 0; i < policy_credential_count(spec->policy); i++) {
-		const struct policy_credential *k = policy_credential(spec->policy, i);
-		auto_buf name;
-
-		buf_init(&name, 4096);
-		buf_put(&name, k->environment);
-		if (k->source == POLICY_SOURCE_ENVIRONMENT && (!buf_z(&name) || !getenv(buf_z(&name)))) {
-			buf_printf(why, "the credential %.*s comes from the environment variable %s, which is not set: set it and "
-				   "run again", STR_FMT(k->name), buf_z(&name));
-			json_decref(o);
-			json_decref(credentials);
-			return ERR_INPUT;
-		}
-		json_array_append_new(credentials, keeper_source(k));
-	}
-	put(o, "sandbox", json_string(run->id));
-	put(o, "credentials", credentials);
-	return sealed_json(o, true, ret_fd);
+	if (!e)
+		e = command_environment(arena, environment);
+	return e ? e : keeper_config_make(spec->policy, str_of(run->id), secret_variable, NULL, environment, ret_fd);
 }
 
 /* --- courier --- */
@@ -248,15 +256,16 @@ static json_t *placeholder_map(const struct spec *spec, const struct placeholder
 }
 
 enum err configure_courier(const struct spec *spec, const struct rundir *run,
-			   const struct placeholders *placeholders, struct str machine, struct str key_name,
-			   struct str public_key_hex, int *ret_fd)
+			   const struct placeholders *placeholders, struct str machine,
+			   const struct keeper_start *keeper, int *ret_fd)
 {
 	json_t *o = json_object(), *command = json_array();
 	const struct passwd *user = getpwuid(getuid());
+	auto_buf hex;
 
 	put(o, "version", json_integer(1));
 	put(o, "sandbox", json_string(run->id));
-	put(o, "policy", view(spec->policy_path ? buf_str(&spec->policy_text) : STR("")));
+	put(o, "policy", view(spec->policy_path ? buf_str(&spec->policy_text) : STR("version: 1\n")));
 	put(o, "policy_file", json_string(spec->policy_path ? spec->policy_path : ""));
 	if (spec->name)
 		put(o, "name", json_string(spec->name));
@@ -274,9 +283,11 @@ enum err configure_courier(const struct spec *spec, const struct rundir *run,
 		put(o, "resolve", resolve_list(spec));
 	if (spec->upstream_ca_path)
 		put(o, "upstream_ca", view(buf_str(&spec->upstream_ca)));
-	put(o, "key_name", view(key_name));
-	put(o, "public_key", view(public_key_hex));
-	return sealed_json(o, false, ret_fd);
+	buf_init(&hex, 64);
+	buf_put_hex(&hex, str_make(keeper->public_key, sizeof keeper->public_key));
+	put(o, "key_name", json_string(keeper->key_name));
+	put(o, "public_key", view(buf_str(&hex)));
+	return sealed_json(o, ret_fd);
 }
 
 /* --- files --- */
@@ -290,23 +301,11 @@ static json_t *globs(const struct str *list, uint32_t count)
 	return a;
 }
 
-/* The loaded policy, if it lies below @mount, as a path from there. */
-static json_t *protected_paths(const struct spec *spec, struct str mount)
-{
-	json_t *a = json_array();
-	char *real = spec->policy_path ? realpath(spec->policy_path, NULL) : NULL;
-	struct str policy = str_of(real);
-
-	if (real && policy.n > mount.n && is_below(policy, mount))
-		json_array_append_new(a, view(str_from(policy, mount.n + 1)));
-	free(real);
-	return a;
-}
-
 enum err configure_files(const struct spec *spec, const struct mounts *mounts, int *ret_fd)
 {
 	const struct policy_filesystem *f = policy_filesystem(spec->policy);
 	json_t *o = json_object(), *list = json_array(), *names = json_array();
+	char *policy = spec->policy_path ? realpath(spec->policy_path, NULL) : NULL;
 
 	for (uint32_t i = 0; i < mounts->count; i++) {
 		const struct mount_entry *m = &mounts->entry[i];
@@ -317,16 +316,18 @@ enum err configure_files(const struct spec *spec, const struct mounts *mounts, i
 		put(entry, "file", json_boolean(m->file));
 		put(entry, "hidden", globs(f->hidden, f->hidden_count));
 		put(entry, "read_only_globs", globs(f->read_only, f->read_only_count));
-		put(entry, "protected_paths", protected_paths(spec, m->path));
 		put(entry, "protect_git", json_boolean(f->protect_git));
 		json_array_append_new(list, entry);
 	}
 	json_array_append_new(names, json_string("paddock.yaml"));
+	if (policy)
+		json_array_append_new(names, json_string(policy));
+	free(policy);
 	put(o, "mounts", list);
 	put(o, "protected_files", names);
-	put(o, "uid", json_integer(getuid()));
-	put(o, "gid", json_integer(getgid()));
-	return sealed_json(o, false, ret_fd);
+	put(o, "uid", json_integer(0));	/* the agent is root of its namespace: what the user owns is its own */
+	put(o, "gid", json_integer(0));
+	return sealed_json(o, ret_fd);
 }
 
 /* --- terminal: the guest's boot configuration and the command --- */
@@ -480,5 +481,5 @@ enum err configure_terminal(const struct spec *spec, const struct rundir *run, c
 	buf_put(&both, buf_str(&guest));
 	buf_put_u32le(&both, (uint32_t)command.len);
 	buf_put(&both, buf_str(&command));
-	return buf_err(&both) ? buf_err(&both) : sealed(buf_str(&both), true, ret_fd);
+	return buf_err(&both) ? buf_err(&both) : sealed(buf_str(&both), ret_fd);
 }

@@ -1,15 +1,16 @@
 /* configure.h - the configuration that each process reads before it is confined
  *
- * Every one is a sealed memfd: nothing is left on disk, and nobody can change it afterwards.
+ * Every one is a memfd: nothing is left on disk. All but the keeper's are sealed: nobody can
+ * change them afterwards; the keeper wipes its own.
  */
 #pragma once
 
+#include "credential/keeper_config.h"
 #include "supervisor/rundir.h"
 #include "supervisor/spec.h"
+#include "wire/msg.h"
 
 #define CONFIGURE_MOUNTS_MAX MSG_MOUNTS_MAX
-
-#include "wire/msg.h"
 
 /** struct mount - one tree of the host that the guest sees; parents come before children */
 struct mount_entry {
@@ -41,7 +42,7 @@ void placeholders_free(struct placeholders *p);
 must_use enum err configure_keeper(const struct spec *spec, const struct rundir *run, struct buf *why, int *ret_fd);
 must_use enum err configure_courier(const struct spec *spec, const struct rundir *run,
 				    const struct placeholders *placeholders, struct str machine,
-				    struct str key_name, struct str public_key_hex, int *ret_fd);
+				    const struct keeper_start *keeper, int *ret_fd);
 must_use enum err configure_files(const struct spec *spec, const struct mounts *mounts, int *ret_fd);
 must_use enum err configure_terminal(const struct spec *spec, const struct rundir *run, const struct mounts *mounts,
 				     const struct placeholders *placeholders, struct str ca_pem, int *ret_fd);

@@ -69,7 +69,7 @@ void state_stop_message(struct buf *b, const char *reason, int exit_code)
 	json_t *o = json_object();
 
 	json_object_set_new(o, "op", json_string("stop"));
-	json_object_set_new(o, "reason", json_string(reason[0] ? reason : "ended"));
+	json_object_set_new(o, "result", json_string(reason[0] ? reason : "ended"));
 	json_object_set_new(o, "exit_code", json_integer(exit_code));
 	if (dump(o, b))
 		buf_put_z(b, "{\"op\":\"stop\"}");

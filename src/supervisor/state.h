@@ -7,7 +7,7 @@
 /** state_write() - RUN/state.json: {id, name, pid, started, workspace, policy, policy_digest,
  *  machine, command, processes: {name: pid}} */
 must_use enum err state_write(const struct rundir *run, const struct spec *spec, const struct children *c);
-/** state_stop_message() - {"op":"stop","reason":...,"exit_code":n} */
+/** state_stop_message() - {"op":"stop","result":...,"exit_code":n} */
 void state_stop_message(struct buf *b, const char *reason, int exit_code);
 /** state_reload_message() - reads the policy file again into @text and makes
  *  {"op":"reload","policy":text}; an error (and a log line) if it cannot be read or is not valid:

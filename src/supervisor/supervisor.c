@@ -61,7 +61,7 @@ struct supervisor {
 	bool stop_sent;
 	uv_timer_t deadline;
 	uv_signal_t signal[SIGNALS];
-	uv_poll_t watch[CHILD_COUNT], terminal;
+	uv_poll_t watch[CHILD_COUNT], terminal, courier;
 	uv_fs_event_t policy_watch;
 	uv_timer_t policy_settle;
 	bool has_termios;
@@ -106,10 +106,10 @@ static void tell_terminal(struct supervisor *s, enum terminal_kind kind, uint32_
 		(void)!send(s->children.terminal_control, &m, sizeof m, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-static void tell_courier(struct supervisor *s, struct str message)
+static bool tell_courier(struct supervisor *s, struct str message)
 {
-	if (s->children.courier_control >= 0)
-		(void)!send(s->children.courier_control, message.p, message.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return send(s->children.courier_control, message.p, message.n, MSG_NOSIGNAL | MSG_DONTWAIT) ==
+	       (ssize_t)message.n;
 }
 
 static bool lives(const struct supervisor *s, enum child c) { return s->children.process[c].pid > 0; }
@@ -127,7 +127,8 @@ static void finish(struct supervisor *s)
 		s->stop_sent = true;
 		buf_init(&message, 4096);
 		state_stop_message(&message, s->reason, s->exit_code);
-		tell_courier(s, buf_str(&message));
+		if (!tell_courier(s, buf_str(&message)))
+			children_kill(&s->children, CHILD_COURIER);
 		return;
 	}
 	children_kill_all(&s->children);
@@ -265,6 +266,24 @@ static void on_terminal(uv_poll_t *handle, int status, int events)
 	terminal_said(s, &m);
 }
 
+/* The courier says how a reload went, for the user's eyes; its own end is seen by its pidfd. */
+static void on_courier(uv_poll_t *handle, int status, int events)
+{
+	struct supervisor *s = handle->data;
+	char text[4096], clean[1024];
+	ssize_t n = status < 0 ? 0 : recv(s->children.courier_control, text, sizeof text, MSG_DONTWAIT);
+
+	(void)events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		uv_poll_stop(handle);
+		return;
+	}
+	if (memmem(text, (size_t)n, "\"reload", 7))
+		log_note("policy: %s", log_escape(str_make(text, (size_t)n), clean, sizeof clean));
+}
+
 /* --- ends of children --- */
 
 static void describe_end(char *text, size_t cap, int status)
@@ -357,7 +376,8 @@ static void reload(uv_timer_t *timer)
 	buf_init(&message, 8u * 1024 * 1024);
 	if (s->phase != PHASE_RUN || state_reload_message(&message, s->spec, &text))
 		return;
-	tell_courier(s, buf_str(&message));
+	if (!tell_courier(s, buf_str(&message)))
+		log_error("the changed policy is too large to hand over (%zu bytes): the one in force stays", message.len);
 }
 
 static void on_policy_change(uv_fs_event_t *handle, const char *name, int events, int status)
@@ -409,6 +429,9 @@ static void watch_all(struct supervisor *s)
 	uv_poll_init(&s->loop, &s->terminal, s->children.terminal_control);
 	s->terminal.data = s;
 	uv_poll_start(&s->terminal, UV_READABLE, on_terminal);
+	uv_poll_init(&s->loop, &s->courier, s->children.courier_control);
+	s->courier.data = s;
+	uv_poll_start(&s->courier, UV_READABLE, on_courier);
 	watch_policy(s);
 }
 
@@ -419,6 +442,7 @@ static void close_watches(struct supervisor *s)
 	uv_close((uv_handle_t *)&s->policy_settle, NULL);
 	uv_close((uv_handle_t *)&s->policy_watch, NULL);
 	uv_close((uv_handle_t *)&s->terminal, NULL);
+	uv_close((uv_handle_t *)&s->courier, NULL);
 	for (size_t i = 0; i < SIGNALS; i++)
 		uv_close((uv_handle_t *)&s->signal[i], NULL);
 	for (int c = 0; c < CHILD_COUNT; c++)
