@@ -11,7 +11,7 @@
 #include "base/buf.h"
 #include "wire/head.h"
 
-#define POLICY_BYTES_MAX (1024 * 1024)
+#define POLICY_BYTES_MAX (8 * 1024 * 1024)	/* of the file: room for POLICY_RULES_MAX short rules */
 #define POLICY_RULES_MAX 100000
 #define POLICY_CREDENTIALS_MAX 256
 
@@ -23,7 +23,7 @@ enum policy_strategy { POLICY_STRATEGY_HEADER, POLICY_STRATEGY_PLACEHOLDER };
 struct policy_credential {
 	struct str name;
 	enum policy_source source;
-	struct str environment, file;		/* by source */
+	struct str environment, file;		/* by source; each str here is followed by a NUL */
 	uint32_t command_count;			/* command: argv, run without a shell */
 	const struct str *command;
 	uint64_t command_timeout_ms;
@@ -63,8 +63,10 @@ struct policy_visible {
 struct policy_filesystem {
 	uint32_t visible_count, hidden_count, read_only_count;
 	const struct policy_visible *visible;
-	const struct str *hidden;		/* globs over the path inside the workspace */
-	const struct str *read_only;		/* ditto: never written, created, renamed, linked */
+	const struct str *hidden;		/* globs (base/glob.h) over the path inside the workspace */
+	const struct str *read_only;		/* ditto: never written, created, renamed, linked; always
+						   has paddock.yaml, at any depth. In either list a
+						   pattern holds for what it names and all beneath */
 	bool protect_git;			/* .git/hooks, .git/config, .git files present at the start */
 };
 struct policy_limits {				/* 0: the default of the program; documented */
@@ -86,7 +88,8 @@ struct policy_error {
  * ERR_MEMORY */
 must_use enum err policy_load(struct str text, const char *file, const char *home,
 			      struct policy **ret, struct policy_error *ret_error);
-/** policy_deny_all() - the policy that is in force when there is none */
+/** policy_deny_all() - the policy that is in force when there is none; policy_file() says
+ *  "no policy". ERR_MEMORY */
 must_use enum err policy_deny_all(struct policy **ret);
 void policy_free(struct policy *p);
 
@@ -99,7 +102,7 @@ must_use enum err policy_match(const struct policy *p, const struct head *head,
  *  What it says no to gets NXDOMAIN. */
 bool policy_host_named(const struct policy *p, struct str host);
 /** policy_host_matches() - a host pattern ("a.example", "*.example" which is one or more
- *  labels before the suffix, an IP literal) against a canonical host */
+ *  labels before the suffix, "*" which is any name, an IP literal) against a canonical host */
 bool policy_host_matches(struct str pattern, struct str host);
 /** policy_glob() - path globs: '*' within a segment, '**' across segments, '?' one byte not
  *  '/', all else itself; linear time */
@@ -120,3 +123,7 @@ const struct policy_limits *policy_limits(const struct policy *p);
  *  nearest rule and what would have to change; text for people, or one JSON object */
 must_use enum err policy_explain(const struct policy *p, const struct head *head, bool json,
 				 struct buf *out);
+/** policy_denial_text() - one line for the agent whose request @p denies: the rule or the
+ *  nearest one, with file and line, and what would have to change. At most about 1.5 KiB,
+ *  printable, UTF-8 if the policy's file name is; buf_err(@out) */
+must_use enum err policy_denial_text(const struct policy *p, const struct head *head, struct buf *out);

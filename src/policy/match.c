@@ -1,0 +1,237 @@
+/* match.c - the decision                                        (pure: policy, head -> rule)
+ *
+ * Theory of operation: the index gives the rules that name the head's host, in file order;
+ * the first that agrees on every axis is the answer, none is a denial. Nothing is allocated.
+ *
+ * Doubt goes against the request. Where one meaning can be written in two ways (percent
+ * encoding, a parameter or header given twice) a rule that allows must agree with every
+ * reading, and a rule that denies needs to agree with one:
+ *   path     allow: the raw path          deny: the raw path, or the decoded one
+ *   query    allow: every parameter whose name, raw or decoded, is the condition's has a raw
+ *            value that matches, and there is one
+ *            deny: any such parameter, its value raw or decoded
+ *   headers  allow: every field of the name, and there is one      deny: any
+ * The head is canonical: head_check() has seen it in this process.
+ */
+#include "policy/match.h"
+
+#include "base/glob.h"
+
+/* Decodes %XX into @out (@cap bytes); false if it does not fit. Malformed: left as it is. */
+static bool decode(struct str s, char *out, size_t cap, struct str *ret)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+
+		if (c == '%' && s.n - i > 2 && ascii_hex(s.p[i + 1]) >= 0 && ascii_hex(s.p[i + 2]) >= 0) {
+			c = (char)(ascii_hex(s.p[i + 1]) * 16 + ascii_hex(s.p[i + 2]));
+			i += 2;
+		}
+		if (n == cap)
+			return false;
+		out[n++] = c;
+	}
+	*ret = str_make(out, n);
+	return true;
+}
+
+/* Apart, so that only who needs it pays for clearing the buffer. What does not fit is
+ * doubt, and counts as a match of the denying rule. */
+static __attribute__((noinline)) bool glob_decoded(struct str glob, struct str s, enum glob_mode mode)
+{
+	char bytes[HEAD_PATH_MAX];
+	struct str decoded;
+
+	return !decode(s, bytes, sizeof bytes, &decoded) || glob_match(glob, decoded, mode);
+}
+
+static bool agrees(struct str glob, struct str s, enum glob_mode mode, bool denies)
+{
+	return glob_match(glob, s, mode) || (denies && str_find(s, '%') < s.n && glob_decoded(glob, s, mode));
+}
+
+/* Is @raw the name @name, or could it be read as that? */
+static bool names(struct str raw, struct str name)
+{
+	size_t j = 0;
+
+	for (size_t i = 0; i < raw.n; i++, j++) {
+		char c = raw.p[i];
+
+		if (c == '%' && raw.n - i > 2 && ascii_hex(raw.p[i + 1]) >= 0 &&
+		    ascii_hex(raw.p[i + 2]) >= 0) {
+			c = (char)(ascii_hex(raw.p[i + 1]) * 16 + ascii_hex(raw.p[i + 2]));
+			i += 2;
+		}
+		if (j == name.n || name.p[j] != c)
+			return false;
+	}
+	return j == name.n;
+}
+
+bool match_query(const struct compiled_condition *c, const struct head *head, bool denies)
+{
+	struct str rest = head->query;
+	bool found = false;
+
+	while (rest.n) {
+		struct str part = str_head(rest, str_find(rest, '&'));
+		size_t equals = str_find(part, '=');
+
+		rest = str_from(rest, part.n + 1);
+		if (!names(str_head(part, equals), c->name))
+			continue;
+		found = agrees(c->glob, str_from(part, equals + 1), GLOB_TEXT, denies);
+		if (found == denies)
+			return found;
+	}
+	return found;
+}
+
+bool match_header(const struct compiled_condition *c, const struct head *head, bool denies)
+{
+	bool found = false;
+
+	for (uint32_t i = 0; i < head->field_count; i++) {
+		if (!str_eq(head->fields[i].name, c->name))
+			continue;
+		found = glob_match(c->glob, head->fields[i].value, GLOB_TEXT);
+		if (found == denies)
+			return found;
+	}
+	return found;
+}
+
+static bool host_agrees(const struct compiled_rule *r, struct str host)
+{
+	for (uint32_t i = 0; i < r->host_count; i++)
+		if (policy_host_matches(r->hosts[i], host))
+			return true;
+	return false;
+}
+
+static bool method_agrees(const struct compiled_rule *r, struct str method)
+{
+	for (uint32_t i = 0; i < r->method_count; i++)
+		if (str_eq(r->methods[i], method))
+			return true;
+	return r->method_count == 0;
+}
+
+static bool port_agrees(const struct compiled_rule *r, const struct head *head)
+{
+	for (uint32_t i = 0; i < r->port_count; i++)
+		if (head->port >= r->ports[i].low && head->port <= r->ports[i].high)
+			return true;
+	return r->port_count == 0 && head->port == (head->scheme == HEAD_HTTPS ? 443 : 80);
+}
+
+static bool path_agrees(const struct compiled_rule *r, struct str path)
+{
+	for (uint32_t i = 0; i < r->path_count; i++)
+		if (agrees(r->paths[i], path, GLOB_PATH, r->rule.verdict == POLICY_DENY))
+			return true;
+	return r->path_count == 0;
+}
+
+bool match_axis(const struct compiled_rule *r, const struct head *head, enum match_axis axis)
+{
+	bool denies = r->rule.verdict == POLICY_DENY;
+
+	switch (axis) {
+	case MATCH_HOST:
+		return host_agrees(r, head->host);
+	case MATCH_METHOD:
+		return method_agrees(r, head->method);
+	case MATCH_SCHEME:
+		return r->schemes & (1u << head->scheme);
+	case MATCH_PORT:
+		return port_agrees(r, head);
+	case MATCH_PATH:
+		return path_agrees(r, head->path);
+	case MATCH_QUERY:
+		for (uint32_t i = 0; i < r->query_count; i++)
+			if (!match_query(&r->query[i], head, denies))
+				return false;
+		return true;
+	case MATCH_HEADERS:
+		for (uint32_t i = 0; i < r->header_count; i++)
+			if (!match_header(&r->headers[i], head, denies))
+				return false;
+		return true;
+	case MATCH_AXES:
+		break;
+	}
+	return false;
+}
+
+enum err policy_match(const struct policy *p, const struct head *head, const struct policy_rule **ret_rule)
+{
+	struct index_walk walk;
+	uint32_t i;
+
+	if (head->kind != HEAD_REQUEST)
+		return ERR_POLICY_DENIED;
+	index_find(&p->index, head->host, &walk);
+	while (index_next(&walk, &i)) {
+		const struct compiled_rule *r = &p->rules[i];
+		unsigned axis = MATCH_METHOD; /* the index vouches for the host */
+
+		while (axis < MATCH_AXES && match_axis(r, head, (enum match_axis)axis))
+			axis++;
+		if (axis == MATCH_AXES) {
+			*ret_rule = &r->rule;
+			return ERR_OK;
+		}
+	}
+	return ERR_POLICY_DENIED;
+}
+
+/* A denying rule without any condition but its hosts. */
+static bool denies_whole_host(const struct compiled_rule *r)
+{
+	return r->rule.verdict == POLICY_DENY && r->method_count == 0 && r->path_count == 0 &&
+	       r->query_count == 0 && r->header_count == 0 &&
+	       r->schemes == (1u << HEAD_HTTP | 1u << HEAD_HTTPS) && r->port_count == 1 &&
+	       r->ports[0].low == 1 && r->ports[0].high == 65535;
+}
+
+bool policy_host_named(const struct policy *p, struct str host)
+{
+	struct index_walk walk;
+	uint32_t i;
+
+	index_find(&p->index, host, &walk);
+	while (index_next(&walk, &i)) {
+		if (p->rules[i].rule.verdict != POLICY_DENY)
+			return true;
+		if (denies_whole_host(&p->rules[i]))
+			return false;
+	}
+	return false;
+}
+
+bool policy_host_matches(struct str pattern, struct str host)
+{
+	if (pattern.n == 0 || pattern.p[0] != '*')
+		return str_eq(pattern, host);
+	if (host.n == 0 || host_is_literal(host))
+		return false;
+	return pattern.n == 1 ||
+	       (pattern.n > 2 && host.n > pattern.n - 1 && str_ends(host, str_from(pattern, 1)));
+}
+
+bool policy_glob(struct str pattern, struct str path) { return glob_match(pattern, path, GLOB_PATH); }
+
+bool host_covers(struct str wide, struct str narrow)
+{
+	if (str_eq(wide, narrow))
+		return true;
+	if (narrow.n == 0 || narrow.p[0] != '*')
+		return policy_host_matches(wide, narrow);
+	if (wide.n == 0 || wide.p[0] != '*' || narrow.n == 1)
+		return false;
+	return wide.n == 1 || (narrow.n > wide.n && str_ends(narrow, str_from(wide, 1)));
+}

@@ -1,0 +1,16 @@
+/* match.h - one rule against one head, axis by axis; for match.c and explain.c */
+#pragma once
+
+#include "policy/compiled.h"
+
+enum match_axis {
+	MATCH_HOST, MATCH_METHOD, MATCH_SCHEME, MATCH_PORT, MATCH_PATH, MATCH_QUERY, MATCH_HEADERS,
+	MATCH_AXES
+};
+
+/** match_axis() - does @head agree with @r on one axis? */
+bool match_axis(const struct compiled_rule *r, const struct head *head, enum match_axis axis);
+/** match_query(), match_header() - one condition of an allowing (all that bear the name must
+ *  agree) or denying rule (any may) */
+bool match_query(const struct compiled_condition *c, const struct head *head, bool denies);
+bool match_header(const struct compiled_condition *c, const struct head *head, bool denies);
