@@ -1,0 +1,96 @@
+/* control.c - the supervisor's socket
+ *
+ * Theory of operation: one JSON message a datagram, from the trusted supervisor, read strictly all
+ * the same: a message that is not understood stops the courier, because then the two are not of one
+ * build. We never wait to be read. The end of the socket is the end of the supervisor, and ours.
+ */
+#include "courier/control.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+static void tell(struct courier *c, json_t *message)
+{
+	char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
+
+	if (text && c->options.control >= 0 &&
+	    send(c->options.control, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		log_debug("the supervisor does not read");
+	free(text);
+	json_decref(message);
+}
+
+void control_reloaded(struct courier *c, enum err result, const char *text)
+{
+	if (result == ERR_OK)
+		tell(c, json_pack("{s:s, s:s}", "op", "reloaded", "policy_digest", text));
+	else
+		tell(c, json_pack("{s:s, s:s}", "op", "reload-refused", "text", text[0] ? text : err_text(result)));
+}
+
+static bool obey(struct courier *c, json_t *message)
+{
+	const char *op = NULL, *policy = NULL, *result = "";
+	size_t policy_bytes = 0;
+	int exit_code = -1;
+
+	if (json_unpack(message, "{s:s}", "op", &op))
+		return false;
+	if (!strcmp(op, "reload")) {
+		if (json_unpack_ex(message, NULL, JSON_STRICT, "{s:s, s:s%}", "op", &op, "policy", &policy,
+				   &policy_bytes))
+			return false;
+		courier_reload(c, str_make(policy, policy_bytes));
+		return true;
+	}
+	if (strcmp(op, "stop") ||
+	    json_unpack_ex(message, NULL, JSON_STRICT, "{s:s, s?s, s?i}", "op", &op, "result", &result,
+			   "exit_code", &exit_code))
+		return false;
+	courier_stop(c, str_of(result), exit_code);
+	return true;
+}
+
+static void control_ready(uv_poll_t *poll, int status, int events)
+{
+	struct courier *c = poll->data;
+	struct iovec into = { c->control_message, COURIER_CONTROL_MAX };
+	struct msghdr header = { .msg_iov = &into, .msg_iovlen = 1 };
+	ssize_t n = status < 0 ? 0 : recvmsg(c->options.control, &header, MSG_DONTWAIT);
+
+	(void)events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		courier_stop(c, STR("the supervisor has gone"), -1);
+		return;
+	}
+	json_t *message = header.msg_flags & MSG_TRUNC
+				  ? NULL : json_loadb(c->control_message, (size_t)n, JSON_REJECT_DUPLICATES, NULL);
+
+	if (!message || !obey(c, message)) {
+		log_error("the supervisor sent what is no control message");
+		courier_stop(c, STR("control socket misused"), -1);
+	}
+	json_decref(message);
+}
+
+enum err control_start(struct courier *c)
+{
+	if (c->options.control < 0)
+		return ERR_OK;
+	c->control_message = malloc(COURIER_CONTROL_MAX);
+	if (!c->control_message)
+		return ERR_MEMORY;
+	if (uv_poll_init(c->options.loop, &c->control, c->options.control))
+		return ERR_LOCAL;
+	c->control.data = c;
+	c->handles_open++;
+	uv_poll_start(&c->control, UV_READABLE, control_ready);
+	tell(c, json_pack("{s:s}", "op", "ready"));
+	return ERR_OK;
+}

@@ -1,0 +1,376 @@
+/* courier.c - the process that decides: its links, and what they ask of it
+ *
+ * Theory of operation: one loop, one link to the inspector, one to each other process that has
+ * claims to make. A frame goes to the exchange that its stream carries, or is a question
+ * (questions.c). Only the inspector's link may open exchanges, names and leafs. A tick twice a
+ * second looks after every deadline.
+ * The policy in force is a counted snapshot: a reload replaces it for exchanges to come, those that
+ * run keep theirs.
+ * Failure: a link that breaks its protocol is closed and its exchanges get their outcomes; without
+ * the inspector's link nothing is asked any more, and the courier waits to be stopped. The
+ * supervisor's end (control) is our end too: nothing runs unsupervised (I8).
+ */
+#include "courier/courier.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "courier/control.h"
+#include "courier/exchange.h"
+#include "courier/journal.h"
+#include "courier/questions.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define TICK_MS 500
+
+/* ---- limits ---- */
+
+uint64_t courier_limit_requests(const struct courier *c)
+{
+	uint64_t n = policy_limits(snapshot_policy(c->snapshot))->requests;
+
+	return n ? n : COURIER_REQUESTS_DEFAULT;
+}
+
+uint64_t courier_limit_bytes(const struct courier *c)
+{
+	uint64_t n = policy_limits(snapshot_policy(c->snapshot))->bytes;
+
+	return n ? n : COURIER_BYTES_DEFAULT;
+}
+
+void courier_limit_reached(struct courier *c, const char *what)
+{
+	c->limited++;
+	if (!c->limit_recorded)
+		journal_limit(c, what);
+	c->limit_recorded = true;
+}
+
+/* ---- frames ---- */
+
+static void opened(struct courier_link *link, const struct link_frame *f)
+{
+	struct link *l = channel_link(link->channel);
+
+	if (f->kind == LINK_KIND_CLAIMS) {
+		link_set_user(l, f->stream, link);
+		return;
+	}
+	if (link->peer == COURIER_INSPECTOR && f->kind == LINK_KIND_EXCHANGE)
+		exchange_open(link->courier, l, f);
+	else if (link->peer == COURIER_INSPECTOR && f->kind == LINK_KIND_NAME)
+		question_name(link, f);
+	else if (link->peer == COURIER_INSPECTOR && f->kind == LINK_KIND_LEAF)
+		question_leaf(link, f);
+	else
+		link_reset(l, f->stream, ERR_LINK_STATE);
+}
+
+static void claims_frame(struct courier_link *link, const struct link_frame *f)
+{
+	struct link *l = channel_link(link->channel);
+
+	if (f->type == LINK_HEAD || f->type == LINK_DATA)
+		link_consumed(l, f->stream, f->payload.n);
+	if (f->type == LINK_DATA || (f->type == LINK_HEAD && question_claim(link, f->payload) != ERR_OK))
+		link_reset(l, f->stream, ERR_LINK_MALFORMED);
+	else if (f->type == LINK_END)
+		link_end(l, f->stream);
+}
+
+static void frame(void *user, const struct link_frame *f)
+{
+	struct courier_link *link = user;
+	struct link *l = channel_link(link->channel);
+
+	if (f->type == LINK_HELLO)
+		return;
+	if (f->type == LINK_OPEN) {
+		opened(link, f);
+	} else {
+		void *of = link_user(l, f->stream);
+
+		if (of == link)
+			claims_frame(link, f);
+		else if (of)
+			exchange_frame(of, f);
+		else if (f->type == LINK_HEAD || f->type == LINK_DATA)
+			link_consumed(l, f->stream, f->payload.n);	/* of a request that is answered */
+	}
+	channel_flush(link->channel);
+}
+
+static void writable(void *user)
+{
+	struct courier_link *link = user;
+
+	question_writable(link);
+	if (link->peer == COURIER_INSPECTOR)
+		for (struct exchange *x = link->courier->exchanges, *next; x; x = next) {
+			next = x->next;
+			exchange_run(x);
+		}
+	channel_flush(link->channel);
+}
+
+static void end_exchanges(struct courier *c, enum err why)
+{
+	while (c->exchanges)
+		exchange_end(c->exchanges, why, true);
+}
+
+static void link_over(struct courier_link *link)
+{
+	question_closed(link);
+	if (link->peer == COURIER_INSPECTOR)
+		end_exchanges(link->courier, ERR_CLOSED);
+	channel_close(link->channel);
+	link->channel = NULL;
+}
+
+static void closed(void *user, enum err why)
+{
+	struct courier_link *link = user;
+
+	if (why != ERR_CLOSED) {
+		log_error("the link of the %.*s is closed: %s", STR_FMT(journal_peer(link->peer)), err_text(why));
+		journal_limit(link->courier, "a link was closed: its peer broke the protocol");
+	}
+	link_over(link);
+}
+
+/* ---- time ---- */
+
+static void ticked(uv_timer_t *timer)
+{
+	struct courier *c = timer->data;
+	uint64_t now = clock_ms();
+
+	for (struct exchange *x = c->exchanges, *next; x; x = next) {
+		next = x->next;
+		exchange_tick(x, now);
+	}
+	upstream_tick(c->upstream, now);
+	for (int i = 0; i < COURIER_PEERS; i++)
+		question_dropped(&c->links[i]);
+	if (now >= c->checkpoint_at_ms) {
+		c->checkpoint_at_ms = now + COURIER_CHECKPOINT_MS;
+		if (spool_checkpoint(c->spool) != ERR_OK)
+			log_error("a checkpoint could not be written");
+	}
+}
+
+/* ---- policy ---- */
+
+void courier_reload(struct courier *c, struct str text)
+{
+	const struct config *f = c->options.config;
+	struct policy_error where = { .line = 0 };
+	struct policy *policy = NULL;
+	struct snapshot *fresh = NULL;
+	char reason[640] = "";
+	enum err e = policy_load(text, f->policy_file.p, f->home.p, &policy, &where);
+
+	if (e == ERR_POLICY_SYNTAX)
+		snprintf(reason, sizeof reason, "%u:%u: %s", where.line, where.column, where.text);
+	for (uint32_t i = 0; e == ERR_OK && i < policy_credential_count(policy); i++)
+		if (!vault_knows(c->vault, policy_credential(policy, i))) {
+			snprintf(reason, sizeof reason, "credential %.128s: its source is new or has "
+				 "changed, which needs a new run", policy_credential(policy, i)->name.p);
+			e = ERR_INPUT;
+		}
+	if (e == ERR_OK)
+		e = snapshot_new(policy, f, &fresh);
+	if (e != ERR_OK) {
+		policy_free(policy);
+		journal_reload(c, e, policy_digest(snapshot_policy(c->snapshot)), str_of(reason));
+		control_reloaded(c, e, reason);
+		return;
+	}
+	snapshot_release(c->snapshot);
+	c->snapshot = fresh;
+	journal_reload(c, ERR_OK, policy_digest(policy), str_of(""));
+	control_reloaded(c, ERR_OK, policy_digest(policy));
+}
+
+/* ---- beginning and end ---- */
+
+static enum err sign(void *user, struct str body, uint8_t ret_signature[64])
+{
+	struct courier *c = user;
+
+	return keeper_sign(c->options.keeper, body, COURIER_KEEPER_MS, ret_signature);
+}
+
+static enum err load_policy(struct courier *c, char *problem, size_t problem_bytes)
+{
+	const struct config *f = c->options.config;
+	struct policy_error where = { .line = 0 };
+	struct policy *policy;
+	enum err e = policy_load(f->policy, f->policy_file.p, f->home.p, &policy, &where);
+
+	if (e != ERR_OK) {
+		snprintf(problem, problem_bytes, "%s:%u:%u: %s", f->policy_file.p, where.line, where.column,
+			 where.text);
+		return e;
+	}
+	c->vault = vault_new(c->options.keeper, policy);
+	e = c->vault ? snapshot_new(policy, f, &c->snapshot) : ERR_MEMORY;
+	if (e != ERR_OK) {
+		policy_free(policy);
+		snprintf(problem, problem_bytes, "the policy's placeholders cannot be used");
+	}
+	return e;
+}
+
+static enum err load_upstream(struct courier *c, char *problem, size_t problem_bytes)
+{
+	const struct config *f = c->options.config;
+	struct upstream_options o = { .loop = c->options.loop, .overrides = f->resolve,
+				      .override_count = f->resolve_count };
+	bool system_ca = false;
+	enum err e = upstream_tls_context_new(f->upstream_ca, &c->tls, &system_ca);
+
+	if (e != ERR_OK) {
+		snprintf(problem, problem_bytes, "--upstream-ca holds no usable certificate");
+		return e;
+	}
+	if (!system_ca)
+		log_note("this host has no CA bundle: install ca-certificates");
+	o.tls = c->tls;
+	e = upstream_new(&o, &c->upstream);
+	if (e != ERR_OK)
+		snprintf(problem, problem_bytes, "the host's resolver configuration cannot be used");
+	return e;
+}
+
+enum err courier_prepare(const struct courier_options *o, struct courier **ret, char *ret_problem,
+			 size_t problem_bytes)
+{
+	struct courier *c = calloc(1, sizeof *c);
+
+	snprintf(ret_problem, problem_bytes, "out of memory");
+	if (!c)
+		return ERR_MEMORY;
+	c->options = *o;
+	for (int i = 0; i < COURIER_PEERS; i++)
+		c->links[i] = (struct courier_link){ .courier = c, .peer = (enum courier_peer)i };
+	c->leaves = leaves_new();
+	enum err e = c->leaves ? load_policy(c, ret_problem, problem_bytes) : ERR_MEMORY;
+
+	if (e == ERR_OK)
+		e = load_upstream(c, ret_problem, problem_bytes);
+	if (e != ERR_OK) {
+		courier_free(c);
+		return e;
+	}
+	*ret = c;
+	return ERR_OK;
+}
+
+static enum err listen_to(struct courier *c, struct courier_link *link)
+{
+	static const struct channel_ops ops = { .frame = frame, .writable = writable, .closed = closed };
+	struct link_limits limits = LINK_LIMITS_DEFAULT;
+	int fd = c->options.links[link->peer];
+
+	if (fd < 0)
+		return ERR_OK;
+	limits.streams_max = link->peer == COURIER_INSPECTOR ? COURIER_STREAMS_MAX : 16;
+	struct link *l = link_new(LINK_UPPER, &limits);
+
+	if (l)
+		link->channel = channel_new(c->options.loop, fd, l, &ops, link);
+	if (!link->channel) {
+		link_free(l);
+		close(fd);
+		return ERR_MEMORY;
+	}
+	channel_flush(link->channel);
+	return ERR_OK;
+}
+
+enum err courier_start(struct courier *c)
+{
+	const struct config *f = c->options.config;
+	struct spool_options o = {
+		.directory = c->options.directory, .sandbox = f->sandbox, .key_name = f->key_name,
+		.signer = sign, .signer_ctx = c, .durable = f->durable,
+		.checkpoint_every = f->checkpoint_every,
+	};
+
+	memcpy(o.public_key, f->public_key, sizeof o.public_key);
+	enum err e = spool_open(&o, &c->spool);
+
+	if (e == ERR_OK)
+		e = journal_start(c);
+	for (int i = 0; e == ERR_OK && i < COURIER_PEERS; i++)
+		e = listen_to(c, &c->links[i]);
+	if (e != ERR_OK)
+		return e;
+	c->checkpoint_at_ms = clock_ms() + COURIER_CHECKPOINT_MS;
+	uv_timer_init(c->options.loop, &c->tick);
+	c->tick.data = c;
+	c->handles_open++;
+	uv_timer_start(&c->tick, ticked, TICK_MS, TICK_MS);
+	return control_start(c);
+}
+
+void courier_stop(struct courier *c, struct str result, int exit_code)
+{
+	if (c->stopping)
+		return;
+	c->stopping = true;
+	end_exchanges(c, ERR_CANCELLED);
+	for (int i = 0; i < COURIER_PEERS; i++) {
+		question_dropped(&c->links[i]);
+		if (c->links[i].channel)
+			link_over(&c->links[i]);
+	}
+	auto_record r = journal_stop(c, result, exit_code);
+
+	if (spool_close(c->spool, r) != ERR_OK)
+		log_error("the trail's end could not be written");
+	c->spool = NULL;
+	uv_timer_stop(&c->tick);
+	if (c->handles_open > 1)
+		uv_poll_stop(&c->control);
+	if (c->options.stopped)
+		c->options.stopped(c->options.user);
+}
+
+static void handle_closed(uv_handle_t *h)
+{
+	struct courier *c = h->data;
+
+	if (--c->handles_open == 0)
+		free(c);
+}
+
+void courier_free(struct courier *c)
+{
+	if (!c)
+		return;
+	c->options.stopped = NULL;
+	if (c->spool)
+		courier_stop(c, STR("ended"), -1);
+	for (int i = 0; i < COURIER_PEERS; i++)
+		if (c->links[i].channel)
+			link_over(&c->links[i]);
+	upstream_free(c->upstream);
+	upstream_tls_context_free(c->tls);
+	vault_free(c->vault);
+	snapshot_release(c->snapshot);
+	leaves_free(c->leaves);
+	free(c->control_message);
+	if (c->handles_open == 0) {
+		free(c);
+		return;
+	}
+	uv_close((uv_handle_t *)&c->tick, handle_closed);
+	if (c->handles_open > 1)
+		uv_close((uv_handle_t *)&c->control, handle_closed);
+}

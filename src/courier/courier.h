@@ -1,0 +1,95 @@
+/* courier.h - the process that decides: its links, and what they ask of it
+ *
+ * courier_prepare() does all that needs files, before confinement; courier_start() reads the first
+ * byte of a peer's, after it. What goes on in one request is in exchange.c.
+ *
+ * Control socket (SOCK_SEQPACKET, JSON), from the supervisor:
+ *   {"op":"reload","policy":"text"}
+ *   {"op":"stop","result":"...","exit_code":0}     result and exit_code are optional
+ * and to it, without waiting for it:
+ *   {"op":"ready"}   {"op":"reloaded","policy_digest":"..."}   {"op":"reload-refused","text":"..."}
+ */
+#pragma once
+
+#include "audit/audit.h"
+#include "courier/config.h"
+#include "courier/snapshot.h"
+#include "courier/upstream.h"
+#include "courier/vault.h"
+#include "os/channel.h"
+
+#define COURIER_CONTROL_MAX (4u * 1024 * 1024)	/* one control message: a policy, JSON-escaped */
+#define COURIER_REQUESTS_DEFAULT 1000000	/* limits.requests when the policy has none */
+#define COURIER_BYTES_DEFAULT (1ull << 40)	/* limits.bytes, both directions together */
+#define COURIER_STREAMS_MAX 512			/* exchanges and questions at once */
+#define COURIER_CHECKPOINT_MS 60000
+#define COURIER_KEEPER_MS 10000			/* a signature, a leaf */
+
+enum courier_peer { COURIER_INSPECTOR, COURIER_SUPERVISOR, COURIER_TERMINAL, COURIER_FILES, COURIER_PEERS };
+
+struct courier_options {
+	uv_loop_t *loop;
+	struct config *config;			/* borrowed */
+	int links[COURIER_PEERS];		/* taken; -1: not there */
+	int keeper, directory, control;		/* borrowed; control -1: none */
+	/** the courier has ended: nothing more will be recorded. May be NULL. */
+	void (*stopped)(void *user);
+	void *user;
+};
+
+struct exchange;
+struct courier;
+
+struct answer;
+
+/** struct courier_link - one link, and how much its sender may still put on record (questions.c) */
+struct courier_link {
+	struct courier *courier;
+	enum courier_peer peer;
+	struct channel *channel;		/* NULL: not there, or over */
+	struct answer *answers, **answers_end;	/* that wait for room on the link, oldest first */
+	uint64_t tokens, tokens_at_ms;		/* thousandths of a record */
+	uint64_t dropped, dropped_total;
+};
+
+struct courier {
+	struct courier_options options;
+	struct courier_link links[COURIER_PEERS];
+	struct upstream_tls_context *tls;
+	struct upstream *upstream;
+	struct vault *vault;
+	struct spool *spool;
+	struct snapshot *snapshot;		/* in force */
+	struct leaves *leaves;
+	struct exchange *exchanges;		/* all that run */
+	uint64_t request_number, bytes;		/* counted against the limits */
+	uint64_t allowed, denied, limited;	/* for the stop record */
+	bool limit_recorded;
+	bool stopping;
+	uv_timer_t tick;
+	uv_poll_t control;
+	unsigned handles_open;
+	char *control_message;
+	uint64_t checkpoint_at_ms, checkpoint_seq, last_seq;
+};
+
+/** courier_prepare() - policy, trust store, resolver; *ret_problem: words for the operator
+ * Return: ERR_OK; ERR_POLICY_SYNTAX, ERR_INPUT, ERR_LOCAL, ERR_MEMORY */
+must_use enum err courier_prepare(const struct courier_options *o, struct courier **ret, char *ret_problem,
+				  size_t problem_bytes);
+/** courier_start() - opens the trail, writes the start record, and listens. ERR_AUDIT, ERR_LOCAL,
+ *  ERR_MEMORY; then courier_free() is the only call left */
+must_use enum err courier_start(struct courier *c);
+/** courier_stop() - ends every exchange, writes the stop record and the last checkpoint; `stopped`
+ *  is called. Idempotent. @result, @exit_code (-1: unknown) go into the record. */
+void courier_stop(struct courier *c, struct str result, int exit_code);
+/** courier_free() - run the loop once more afterwards, so that its handles close; NULL is fine */
+void courier_free(struct courier *c);
+
+/** courier_reload() - another policy text; the old one stays on failure, which is recorded */
+void courier_reload(struct courier *c, struct str text);
+/** courier_limit_requests(), courier_limit_bytes() - of the policy in force */
+uint64_t courier_limit_requests(const struct courier *c);
+uint64_t courier_limit_bytes(const struct courier *c);
+/** courier_limit_reached() - recorded once, counted from then on */
+void courier_limit_reached(struct courier *c, const char *what);

@@ -1,0 +1,492 @@
+/* exchange.c - the way of one request. Read this first.
+ *
+ * Theory of operation: the stages below run in the order of STAGES (exchange.h), each until it
+ * says NEXT; a WAIT is left when something changed (a frame, the upstream, a deadline). Whatever
+ * goes wrong in any of them leads to `outcome`, with the reason in x->result, so that there is
+ * one place where an exchange ends: on record, its upstream connection given back, the agent told.
+ *
+ *   admit       the head is decoded and checked here, whatever the inspector made of it; the name
+ *               that DNS gave and the head must agree; the sandbox's limits
+ *   decide      policy, over the very head that will be sent; placeholders that must not go there
+ *   intent      on record, or nothing leaves: no DNS query, no connection (I3)
+ *   credential  the secret, from the keeper
+ *   dial        resolve, judge the addresses, connect, verify; or a kept connection
+ *   send        the head that was decided on, with the credential in its place
+ *   reply       bodies both ways (relay.c)
+ *   outcome     on record; the agent gets the answer's end, a refusal, or a reset
+ *
+ * Trust: every byte of the inspector's is a request, not a fact (I2). Nothing of a request is
+ * repaired. A peer's frames out of order end the exchange, never the process.
+ */
+#include "courier/exchange.h"
+
+#include "base/clock.h"
+#include "courier/deny.h"
+#include "courier/journal.h"
+#include "courier/relay.h"
+#include "credential/attach.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define REFUSAL_MAX 32768	/* an error answer's body: under a link window with its head */
+
+enum step exchange_fail(struct exchange *x, enum err why, const char *reason)
+{
+	x->result = why;
+	x->reason = reason;
+	return STEP_END;
+}
+
+void exchange_progress(struct exchange *x)
+{
+	bool awaiting = x->up.done && !x->down.head_parsed;
+
+	x->deadline_ms = clock_ms() + (awaiting ? EXCHANGE_ANSWER_MS : EXCHANGE_IDLE_MS);
+}
+
+enum err exchange_count(struct exchange *x, size_t n)
+{
+	x->courier->bytes += n;
+	if (x->courier->bytes <= courier_limit_bytes(x->courier))
+		return ERR_OK;
+	courier_limit_reached(x->courier, "limits.bytes");
+	return ERR_LIMIT;
+}
+
+/* ---- admit ---- */
+
+static enum step stage_admit(struct exchange *x)
+{
+	struct courier *c = x->courier;
+
+	if (!x->head_received)
+		return STEP_WAIT;
+	if (c->stopping)
+		return exchange_fail(x, ERR_STATE, "the sandbox is ending");
+	if (++c->request_number > courier_limit_requests(c)) {
+		courier_limit_reached(c, "limits.requests");
+		return exchange_fail(x, ERR_LIMIT, "limits.requests");
+	}
+	if (c->bytes >= courier_limit_bytes(c)) {
+		courier_limit_reached(c, "limits.bytes");
+		return exchange_fail(x, ERR_LIMIT, "limits.bytes");
+	}
+	enum err e = head_decode(buf_str(&x->head_bytes), &x->head);
+
+	if (e != ERR_OK)
+		return exchange_fail(x, e, "");
+	if (x->head.kind != HEAD_REQUEST) {
+		x->head.kind = 0;
+		return exchange_fail(x, ERR_HEAD_MALFORMED, "not a request");
+	}
+	if ((enum head_scheme)x->asked.scheme != x->head.scheme || x->asked.port != x->head.port ||
+	    !str_eq(x->asked.host, x->head.host))
+		return exchange_fail(x, ERR_NAME_MISMATCH, "");
+	return STEP_NEXT;
+}
+
+/* ---- decide ---- */
+
+/* Does any part of the head carry a placeholder that is not for its host? */
+static bool carries_foreign(struct exchange *x, const struct scrub_set *foreign)
+{
+	const struct head *h = &x->head;
+	uint32_t hit;
+	bool found = scrub_search(foreign, h->host, &hit) || scrub_search(foreign, h->path, &hit) ||
+		     scrub_search(foreign, h->query, &hit) || scrub_search(foreign, h->method, &hit);
+
+	for (uint32_t i = 0; !found && i < h->field_count; i++)
+		found = scrub_search(foreign, h->fields[i].name, &hit) ||
+			scrub_search(foreign, h->fields[i].value, &hit);
+	if (found)
+		x->foreign = snapshot_placeholder_name(x->snapshot, hit);
+	return found;
+}
+
+static enum step decide_credential(struct exchange *x)
+{
+	const struct policy *p = snapshot_policy(x->snapshot);
+
+	if (x->rule->credential < 0 || x->rule->verdict != POLICY_ALLOW)
+		return STEP_NEXT;	/* observe never attaches one */
+	if ((uint32_t)x->rule->credential >= policy_credential_count(p))
+		return exchange_fail(x, ERR_CREDENTIAL, "");
+	x->credential = policy_credential(p, (uint32_t)x->rule->credential);
+	if (!credential_allowed_host(x->credential, x->head.host))
+		return exchange_fail(x, ERR_CREDENTIAL, "its hosts do not include this one");
+	return STEP_NEXT;
+}
+
+static enum step stage_decide(struct exchange *x)
+{
+	const struct scrub_set *foreign;
+
+	x->snapshot = snapshot_acquire(x->courier->snapshot);
+	enum err verdict = policy_match(snapshot_policy(x->snapshot), &x->head, &x->rule);
+	enum err e = snapshot_foreign(x->snapshot, x->head.host, &foreign);
+
+	if (e != ERR_OK)
+		return exchange_fail(x, e, "");
+	if (foreign && carries_foreign(x, foreign))
+		return exchange_fail(x, ERR_PLACEHOLDER_BLOCKED, "");
+	if (verdict != ERR_OK)
+		return exchange_fail(x, verdict, "no rule matches");
+	if (x->rule->verdict == POLICY_DENY)
+		return exchange_fail(x, ERR_POLICY_DENIED, "by a rule");
+	if (x->head.framing == HEAD_BODY_LENGTH && x->head.length > x->rule->request_body_max)
+		return exchange_fail(x, ERR_BODY_TOO_LARGE, "");
+	if (foreign) {
+		x->up.scrub = scrub_new(foreign);
+		if (!x->up.scrub)
+			return exchange_fail(x, ERR_MEMORY, "");
+	}
+	return decide_credential(x);
+}
+
+/* ---- intent, credential ---- */
+
+static enum step stage_intent(struct exchange *x)
+{
+	if (journal_intent(x) != ERR_OK)
+		return exchange_fail(x, ERR_AUDIT, "");
+	x->intent_stored = true;
+	x->courier->allowed++;
+	return STEP_NEXT;
+}
+
+static enum step stage_credential(struct exchange *x)
+{
+	const char *reason = "";
+
+	if (!x->credential)
+		return STEP_NEXT;
+	enum err e = vault_secret(x->courier->vault, x->credential, &x->secret, &reason);
+
+	return e == ERR_OK ? STEP_NEXT : exchange_fail(x, e, reason);
+}
+
+/* ---- dial ---- */
+
+/* May it be sent twice, if a kept connection turns out to be dead before any byte of an answer? */
+static bool repeatable(const struct exchange *x)
+{
+	return x->head.framing == HEAD_BODY_NONE &&
+	       (str_eq(x->head.method, STR("GET")) || str_eq(x->head.method, STR("HEAD")) ||
+		str_eq(x->head.method, STR("OPTIONS")));
+}
+
+static void upstream_changed(void *user)
+{
+	exchange_run(user);
+}
+
+static enum step stage_dial(struct exchange *x)
+{
+	if (!x->connection) {
+		const struct upstream_target target = {
+			.scheme = x->head.scheme, .host = x->head.host, .port = x->head.port,
+			.credential = x->credential ? x->rule->credential : -1, .rule = x->rule,
+			.fresh = x->retried, .repeatable = repeatable(x),
+		};
+		enum err e = upstream_dial(x->courier->upstream, &target, upstream_changed, x, &x->connection);
+
+		if (e != ERR_OK)
+			return exchange_fail(x, e, "");
+		x->deadline_ms = UINT64_MAX;	/* the upstream's own, while it is being dialled */
+	}
+	enum err e = upstream_status(x->connection);
+
+	if (e == ERR_MORE)
+		return STEP_WAIT;
+	if (e != ERR_OK)
+		return exchange_fail(x, e, upstream_reason(x->connection));
+	x->address = *upstream_address(x->connection);
+	x->has_address = true;
+	return STEP_NEXT;
+}
+
+/* ---- send, reply ---- */
+
+/* With a credential, the answer has to be searchable: no encoding, and no parts of a body whose
+ * rest was asked for elsewhere. */
+static enum err head_to_send(struct exchange *x, struct buf *secret_values, struct head *ret)
+{
+	struct head plain = x->head;
+	bool substituted;
+
+	if (!x->credential) {
+		*ret = plain;
+		return ERR_OK;
+	}
+	head_remove(&plain, STR("accept-encoding"));
+	head_remove(&plain, STR("range"));
+	head_remove(&plain, STR("if-range"));
+	enum err e = head_add(&plain, STR("accept-encoding"), STR("identity"));
+
+	x->credential_attached = true;
+	if (e != ERR_OK)
+		return e;
+	return attach_apply(x->credential, x->secret,
+			    config_placeholder(x->courier->options.config, x->credential->name), &plain,
+			    secret_values, ret, &substituted);
+}
+
+static enum step stage_send(struct exchange *x)
+{
+	auto_buf secret_values;
+	struct head sent;
+
+	buf_init_secret(&secret_values, ATTACH_BYTES_MAX);
+	if (x->credential && x->head.scheme == HEAD_HTTP && address_is_public(&x->address))
+		return exchange_fail(x, ERR_CREDENTIAL, "no credential crosses a public network in clear text");
+	enum err e = head_to_send(x, &secret_values, &sent);
+
+	if (e == ERR_OK)
+		e = http1_put_request(&x->up.wire.b, &sent, false);
+	if (e != ERR_OK)
+		return exchange_fail(x, e, "");
+	x->dialled = true;
+	exchange_progress(x);
+	return STEP_NEXT;
+}
+
+/* Nothing was answered on a connection that others had used before: its end crossed our request. */
+static bool try_again(struct exchange *x)
+{
+	if (x->retried || !upstream_reused(x->connection) || !repeatable(x) || x->down.head_parsed ||
+	    queue_bytes(&x->down.raw) || x->result != ERR_UPSTREAM_CLOSED)
+		return false;
+	upstream_release(x->connection, false);
+	x->connection = NULL;
+	x->retried = true;
+	x->result = ERR_OK;
+	relay_again(x);
+	return true;
+}
+
+static enum step stage_reply(struct exchange *x)
+{
+	enum step s = relay_up(x);
+
+	if (s != STEP_END)
+		s = relay_down(x);
+	if (s == STEP_END && try_again(x)) {
+		x->stage = STAGE_credential;	/* whose next is dial */
+		return STEP_NEXT;
+	}
+	return s;
+}
+
+/* ---- outcome ---- */
+
+/* The error answer, encoded into the places of the upstream's answer. */
+static enum err make_refusal(struct exchange *x)
+{
+	const struct deny d = {
+		.result = x->result, .reason = x->reason, .rule = x->rule, .credential = x->foreign,
+		.head = x->head.kind == HEAD_REQUEST ? &x->head : NULL, .request_id = x->request_id,
+		.policy = x->snapshot ? snapshot_policy(x->snapshot) : NULL,
+	};
+	struct head h = { .kind = HEAD_RESPONSE, .framing = HEAD_BODY_LENGTH, .final = true };
+	auto_buf body;
+
+	buf_init(&body, REFUSAL_MAX);
+	enum err e = deny_body(&d, &body);
+
+	if (e != ERR_OK)
+		return e;
+	h.status = (uint16_t)err_http_status(x->result);
+	h.length = body.len;
+	h.fields[h.field_count++] = (struct head_field){ STR("content-type"), STR("application/json") };
+	h.fields[h.field_count++] = (struct head_field){ STR("cache-control"), STR("no-store") };
+	h.fields[h.field_count++] = (struct head_field){ STR("x-paddock-request"), str_of(x->request_id) };
+	if (h.status == 403 || h.status == 429)
+		h.fields[h.field_count++] = (struct head_field){ STR("x-should-retry"), STR("false") };
+	buf_clear(&x->down.head);
+	e = head_encode(&h, &x->down.head);
+	if (e != ERR_OK)
+		return e;
+	queue_free(&x->down.clear);
+	return x->head.kind == HEAD_REQUEST && str_eq(x->head.method, STR("HEAD"))
+		       ? ERR_OK : queue_put(&x->down.clear, buf_str(&body));
+}
+
+static void settle(struct exchange *x)
+{
+	bool clean = x->result == ERR_OK && x->down.keep && x->up.done && queue_bytes(&x->down.raw) == 0;
+
+	x->recorded = true;
+	if (x->connection) {
+		upstream_release(x->connection, clean);
+		x->connection = NULL;
+	}
+	if (!x->intent_stored)
+		x->courier->denied++;
+	if (x->intent_stored || x->result != ERR_LIMIT)	/* those are counted: courier_limit_reached() */
+		journal_end(x);
+	x->deadline_ms = clock_ms() + EXCHANGE_HEAD_MS;
+	if (x->result != ERR_OK && !x->over && !x->down.head_sent && make_refusal(x) != ERR_OK)
+		x->down.head_sent = true;	/* no memory for words: cut off */
+}
+
+static enum step stage_outcome(struct exchange *x)
+{
+	if (!x->recorded)
+		settle(x);
+	if (x->over || x->result == ERR_OK)
+		return STEP_DONE;
+	if (x->down.head_sent) {
+		link_reset(x->link, x->stream, x->result);
+		return STEP_DONE;
+	}
+	struct str body = queue_str(&x->down.clear);
+
+	if (link_sendable(x->link, x->stream) < x->down.head.len + body.n)
+		return STEP_WAIT;
+	if (link_head(x->link, x->stream, buf_str(&x->down.head)) != ERR_OK ||
+	    (body.n && link_data(x->link, x->stream, 0, body) != ERR_OK)) {
+		link_reset(x->link, x->stream, x->result);
+		return STEP_DONE;
+	}
+	link_end(x->link, x->stream);
+	return STEP_DONE;
+}
+
+/* ---- the machine ---- */
+
+static enum step (*const stage_step[STAGE_COUNT])(struct exchange *x) = {
+#define STAGE_FUNCTION(name) stage_##name,
+	STAGES(STAGE_FUNCTION)
+#undef STAGE_FUNCTION
+};
+
+static void destroy(struct exchange *x)
+{
+	link_set_user(x->link, x->stream, NULL);
+	relay_free(x);
+	if (x->connection)
+		upstream_release(x->connection, false);
+	snapshot_release(x->snapshot);
+	buf_free(&x->open_bytes);
+	buf_free(&x->head_bytes);
+	*x->at = x->next;
+	if (x->next)
+		x->next->at = x->at;
+	free(x);
+}
+
+void exchange_run(struct exchange *x)
+{
+	struct channel *channel = x->courier->links[COURIER_INSPECTOR].channel;
+
+	for (;;) {
+		enum step s = stage_step[x->stage](x);
+
+		if (s == STEP_WAIT)
+			break;
+		if (s == STEP_DONE) {
+			destroy(x);
+			break;
+		}
+		if (s == STEP_END)
+			x->stage = STAGE_outcome;
+		else
+			x->stage++;
+	}
+	if (channel)
+		channel_flush(channel);
+}
+
+void exchange_end(struct exchange *x, enum err why, bool silent)
+{
+	x->over |= silent;
+	if (x->stage != STAGE_outcome) {
+		(void)exchange_fail(x, why, "");
+		x->stage = STAGE_outcome;
+	}
+	exchange_run(x);
+}
+
+void exchange_tick(struct exchange *x, uint64_t now_ms)
+{
+	bool on_agent = !x->head_received || queue_bytes(&x->down.clear) > x->down.held ||
+			(!x->up.ended && !x->down.head_parsed);
+
+	if (now_ms < x->deadline_ms)
+		return;
+	if (x->stage == STAGE_outcome) {	/* nobody takes the refusal */
+		link_reset(x->link, x->stream, x->result);
+		x->over = true;
+	}
+	exchange_end(x, on_agent ? ERR_TIMEOUT : ERR_UPSTREAM_TIMEOUT, false);
+}
+
+/* ---- frames of the inspector's ---- */
+
+void exchange_open(struct courier *c, struct link *link, const struct link_frame *f)
+{
+	struct exchange *x = calloc(1, sizeof *x);
+
+	if (!x) {
+		link_reset(link, f->stream, ERR_MEMORY);
+		return;
+	}
+	*x = (struct exchange){ .courier = c, .link = link, .stream = f->stream, .reason = "" };
+	x->started_ms = clock_ms();
+	x->deadline_ms = x->started_ms + EXCHANGE_HEAD_MS;
+	snprintf(x->request_id, sizeof x->request_id, "%.*s-%u", STR_FMT(c->options.config->sandbox), f->stream);
+	buf_init(&x->open_bytes, LINK_OPEN_MAX);
+	buf_init(&x->head_bytes, HEAD_MAX_BYTES);
+	relay_init(x);
+	x->next = c->exchanges;
+	x->at = &c->exchanges;
+	if (x->next)
+		x->next->at = &x->next;
+	c->exchanges = x;
+	link_set_user(link, f->stream, x);
+	buf_put(&x->open_bytes, f->payload);
+	enum err e = buf_err(&x->open_bytes);
+
+	if (e == ERR_OK)
+		e = msg_get_connect(buf_str(&x->open_bytes), &x->asked);
+	if (e != ERR_OK)
+		exchange_end(x, e, false);
+}
+
+static enum err receive_head(struct exchange *x, struct str message)
+{
+	if (x->head_received)
+		return relay_receive_trailers(x, message);
+	buf_put(&x->head_bytes, message);
+	x->head_received = true;
+	return buf_err(&x->head_bytes);
+}
+
+void exchange_frame(struct exchange *x, const struct link_frame *f)
+{
+	enum err e = ERR_OK;
+
+	if (f->type == LINK_RESET) {
+		exchange_end(x, ERR_CANCELLED, true);
+		return;
+	}
+	if (f->type == LINK_HEAD)
+		link_consumed(x->link, x->stream, f->payload.n);
+	if (x->stage == STAGE_outcome) {	/* a refusal waits; the rest of the request does not matter */
+		if (f->type == LINK_DATA)
+			link_consumed(x->link, x->stream, f->payload.n);
+		exchange_run(x);
+		return;
+	}
+	if (f->type == LINK_HEAD)
+		e = receive_head(x, f->payload);
+	else if (f->type == LINK_DATA)
+		e = relay_receive(x, f->payload);
+	else if (f->type == LINK_END)
+		e = relay_receive_end(x);
+	if (e != ERR_OK)
+		exchange_end(x, e, false);
+	else
+		exchange_run(x);
+}

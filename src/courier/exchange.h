@@ -1,0 +1,115 @@
+/* exchange.h - one request and its answer
+ *
+ * The struct is visible to the parts of one exchange (exchange.c, relay.c, journal.c) alone.
+ */
+#pragma once
+
+#include "courier/courier.h"
+#include "courier/queue.h"
+#include "wire/http1_body.h"
+
+/* Every wait has an end (I7). The upstream's own dialling deadlines are in upstream.h. */
+#define EXCHANGE_HEAD_MS 30000			/* the inspector's HEAD after its OPEN */
+#define EXCHANGE_ANSWER_MS (10 * 60 * 1000)	/* an answer's head: LLMs think */
+#define EXCHANGE_IDLE_MS (5 * 60 * 1000)	/* no byte of a body, in either direction */
+#define EXCHANGE_INFORMATIONAL_MAX 16		/* 1xx heads before the answer */
+#define EXCHANGE_REQUEST_ID_BYTES 96
+
+#define STAGES(X) X(admit) X(decide) X(intent) X(credential) X(dial) X(send) X(reply) X(outcome)
+enum stage {
+#define STAGE_ENUM(name) STAGE_##name,
+	STAGES(STAGE_ENUM)
+#undef STAGE_ENUM
+	STAGE_COUNT
+};
+
+/** STEP_NEXT: on to the next stage; STEP_WAIT: run again when something changed; STEP_END: go to
+ *  outcome with x->result; STEP_DONE: the exchange is over and may be freed */
+enum step { STEP_NEXT, STEP_WAIT, STEP_END, STEP_DONE };
+
+/** the request's body, from the link to the upstream */
+struct relay_up {
+	struct queue body;		/* from the link, not yet framed */
+	size_t clear;			/* of body: searched, and no part of a placeholder */
+	struct scrub *scrub;		/* for foreign placeholders; NULL: there are none */
+	struct queue wire;		/* framed for the upstream; carries the secret with the head */
+	size_t wire_body;		/* bytes of body in wire: credit to return when it is written */
+	struct buf trailers;		/* encoded, checked; empty if there are none */
+	bool ended;			/* the inspector's END is here */
+	bool framed;			/* the end of the body is in wire */
+	bool done;			/* all of it is with the upstream */
+	bool broken;			/* the upstream takes no more; its answer may still come */
+	uint64_t bytes;			/* received */
+};
+
+/** the answer, from the upstream to the link */
+struct relay_down {
+	struct queue raw;		/* from the upstream, not yet parsed */
+	size_t scanned;
+	struct buf storage;		/* what the parsed head points into */
+	struct http1_body body;
+	struct vault_set *set;		/* secrets to search for */
+	struct scrub *scrub;
+	struct buf head, trailers;	/* encoded, wait for credit */
+	struct queue clear;		/* body for the link; the last `held` bytes may not go yet */
+	size_t held;
+	bool head_parsed, head_sent;	/* sent: the agent has a status, and can only be cut off */
+	bool whole;			/* the upstream's message is complete */
+	bool keep;			/* the connection may carry another */
+	unsigned informational;
+	uint16_t status;
+	uint64_t bytes;			/* of body, received */
+};
+
+struct exchange {
+	struct courier *courier;
+	struct exchange *next, **at;
+	struct link *link;
+	uint32_t stream;
+	enum stage stage;
+	bool over;			/* the stream is reset or was never answerable: say nothing */
+
+	struct buf open_bytes, head_bytes;	/* copies of the peer's messages: copied once, then checked */
+	bool head_received;
+	struct msg_connect asked;
+	struct head head;		/* canonical; what was decided on */
+	char request_id[EXCHANGE_REQUEST_ID_BYTES];
+
+	struct snapshot *snapshot;
+	const struct policy_rule *rule;	/* NULL: none matched */
+	const struct policy_credential *credential;
+	bool credential_attached;	/* the rule's credential went with the request */
+	struct str foreign;		/* credential whose placeholder was blocked */
+	struct str secret;		/* borrowed from the vault */
+	struct upstream_connection *connection;
+	bool retried;			/* a kept connection was dead: the second and last attempt */
+	bool dialled;			/* bytes may have left */
+
+	struct relay_up up;
+	struct relay_down down;
+
+	enum err result;
+	const char *reason;		/* our own words, beside the result's; or "" */
+	bool intent_stored, recorded;
+	struct address address;		/* dialled */
+	bool has_address;
+	uint64_t started_ms, deadline_ms;
+};
+
+/** exchange_open() - an EXCHANGE stream begins; resets it if there is no room */
+void exchange_open(struct courier *c, struct link *link, const struct link_frame *f);
+/** exchange_frame() - HEAD, DATA, END, RESET, CREDIT on its stream. May free @x. */
+void exchange_frame(struct exchange *x, const struct link_frame *f);
+/** exchange_run() - runs the stages until one waits; frees @x when it is done */
+void exchange_run(struct exchange *x);
+/** exchange_end() - from outside: ends it with @why, recorded; @silent: the stream is gone. Frees @x. */
+void exchange_end(struct exchange *x, enum err why, bool silent);
+/** exchange_tick() - deadlines. May free @x. */
+void exchange_tick(struct exchange *x, uint64_t now_ms);
+
+/** exchange_fail() - notes why, and returns STEP_END */
+enum step exchange_fail(struct exchange *x, enum err why, const char *reason);
+/** exchange_progress() - bytes moved: the deadline begins anew */
+void exchange_progress(struct exchange *x);
+/** exchange_count() - @n bytes of a body, against the sandbox's limit; ERR_LIMIT */
+must_use enum err exchange_count(struct exchange *x, size_t n);
