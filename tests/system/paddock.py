@@ -1,0 +1,212 @@
+"""paddock.py - what every system test needs: the world, a run of Paddock, its trail, results.
+
+A test prints "ok - ..." or "not ok - ..." per claim and goes on, so that one run shows all that
+is wrong. check() is the only way to claim.
+"""
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+BASE = pathlib.Path(os.environ.get("PADDOCK_CHECK", "/var/tmp/paddock-check"))
+BIN = BASE / "bin"
+TESTS = BASE / "tests"
+MACHINE = "namespace" if os.environ.get("PADDOCK_GROUP", "harness") == "harness" else "qemu"
+SLOW = MACHINE == "qemu"
+failures = 0
+
+
+def check(what, good, detail=""):
+    """One claim. `detail` (anything) is shown only when it does not hold."""
+    global failures
+    if good:
+        print(f"ok - {what}", flush=True)
+        return True
+    failures += 1
+    text = str(detail)
+    print(f"not ok - {what}", flush=True)
+    for line in text[-3000:].splitlines():
+        print(f"#   {line}", flush=True)
+    return False
+
+
+def finish():
+    sys.exit(1 if failures else 0)
+
+
+class World:
+    """The stand-in servers of tests/world, on loopback, and what they were asked."""
+
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.process = subprocess.Popen(
+            ["node", str(TESTS / "world" / "world.mjs"), "--dir", str(self.directory)],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        path = self.directory / "world.json"
+        while not path.exists():
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise RuntimeError("the test world did not come up")
+            time.sleep(0.05)
+        self.info = json.loads(path.read_text())
+
+    def requests(self, **match):
+        path = self.directory / "requests.jsonl"
+        if not path.exists():
+            return []
+        rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+        return [r for r in rows if all(r.get(k) == v for k, v in match.items())]
+
+    def options(self):
+        """--resolve and --upstream-ca so that real host names lead here."""
+        out = ["--upstream-ca", self.info["ca"]]
+        for host, port in self.info["hosts"].items():
+            out += ["--resolve", f"{host}:443:127.0.0.1:{port}"]
+        return out
+
+    def close(self):
+        if self.process.stdin:
+            self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+class Sandbox:
+    """A place with its own state, cache, workspace and policy, and runs of Paddock in it."""
+
+    def __init__(self, name, world=None, policy=None):
+        self.root = pathlib.Path(tempfile.mkdtemp(prefix=f"paddock-{name}-", dir="/tmp"))
+        self.workspace = self.root / "workspace"
+        self.workspace.mkdir()
+        self.state = self.root / "state"
+        self.runtime = self.root / "runtime"
+        self.runtime.mkdir(mode=0o700)
+        self.world = world
+        self.env = {
+            "HOME": os.environ["HOME"], "PATH": os.environ["PATH"], "LANG": "C.UTF-8",
+            "XDG_STATE_HOME": str(self.state), "XDG_RUNTIME_DIR": str(self.runtime),
+            "PADDOCK_LOG": os.environ.get("PADDOCK_LOG", "note"),
+            "PADDOCK_INIT": str(BIN / "paddock-init"),
+        }
+        self.policy = None
+        if policy is not None:
+            self.set_policy(policy)
+
+    def set_policy(self, text):
+        self.policy = self.root / "policy.yaml"
+        self.policy.write_text(text)
+
+    def program(self):
+        return str(BIN / ("paddock-harness" if MACHINE == "namespace" else "paddock"))
+
+    def arguments(self, command, *options):
+        out = [self.program(), "run", "--machine", MACHINE, "--workspace", str(self.workspace)]
+        if self.policy:
+            out += ["--policy", str(self.policy)]
+        if self.world:
+            out += self.world.options()
+        return out + list(options) + ["--", *command]
+
+    def run(self, command, *options, env=None, timeout=None, **kwargs):
+        """Runs `paddock run`; text output; never raises for a non-zero exit."""
+        timeout = timeout or (300 if SLOW else 60)
+        kwargs.setdefault("stdin", subprocess.DEVNULL)
+        try:
+            return subprocess.run(self.arguments(command, *options), env={**self.env, **(env or {})}, text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, **kwargs)
+        except subprocess.TimeoutExpired as e:
+            def text(b):
+                return b.decode(errors="replace") if isinstance(b, bytes) else (b or "")
+            return subprocess.CompletedProcess(e.cmd, -999, text(e.stdout), text(e.stderr) + "\n(timed out)")
+
+    def start(self, command, *options, env=None, **kwargs):
+        return subprocess.Popen(self.arguments(command, *options), env={**self.env, **(env or {})}, **kwargs)
+
+    def sh(self, script, *options, **kwargs):
+        return self.run(["sh", "-c", script], *options, **kwargs)
+
+    def paddock(self, *arguments, **kwargs):
+        return subprocess.run([self.program(), *arguments], env=self.env, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=60, **kwargs)
+
+    def trails(self):
+        base = self.state / "paddock" / "trails"
+        return sorted(base.iterdir(), key=lambda p: p.stat().st_mtime) if base.exists() else []
+
+    def records(self, kind=None):
+        """Records of the newest trail."""
+        trails = self.trails()
+        if not trails:
+            return []
+        rows = []
+        for segment in sorted(trails[-1].glob("*.jsonl")):
+            for line in segment.read_text().splitlines():
+                with contextlib.suppress(json.JSONDecodeError):
+                    rows.append(json.loads(line))
+        return [r for r in rows if kind is None or r["kind"] == kind]
+
+    def live(self):
+        """State of the runs that are alive, as `paddock ps --json` has it."""
+        return json.loads(self.paddock("ps", "--json").stdout or "[]")
+
+    def left_behind(self):
+        """What a run should not leave: run directories, and processes that know of this root."""
+        runs = list((self.runtime / "paddock").glob("*")) if (self.runtime / "paddock").exists() else []
+        processes = []
+        for p in pathlib.Path("/proc").iterdir():
+            if not p.name.isdigit():
+                continue
+            with contextlib.suppress(OSError):
+                line = (p / "cmdline").read_bytes()
+                name = (p / "comm").read_text().strip()
+                if name.startswith("paddock-") and int(p.name) != os.getpid() or str(self.root).encode() in line:
+                    if b"python" not in line and b"node" not in line.split(b"\0")[0]:
+                        processes.append(f"{p.name} {line[:120]!r}")
+        return [str(r) for r in runs] + processes
+
+    def close(self):
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def sandbox(name, world=None, policy=None):
+    s = Sandbox(name, world, policy)
+    try:
+        yield s
+    finally:
+        s.close()
+
+
+@contextlib.contextmanager
+def world():
+    directory = tempfile.mkdtemp(prefix="paddock-world-", dir="/tmp")
+    w = World(directory)
+    try:
+        yield w
+    finally:
+        w.close()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def wait_for(condition, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    return condition()
+
+
+def kill(pid, sig=signal.SIGKILL):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, sig)
