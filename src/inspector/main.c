@@ -1,0 +1,95 @@
+/* main.c - paddock-inspector: setting up, confinement, the loop
+ *
+ * Theory of operation: descriptors are 3 the guest's net port, 4 the courier. The TLS context is
+ * made and used once against itself, so that OpenSSL has loaded all that it loads late; then the
+ * process gives everything away (no namespace with anything in it, an empty root, the base system
+ * calls), and only then reads its first byte. Failure to confine ends it. It exits with 0 when the
+ * guest's side has ended, else with 1; either way the sandbox has no way out any more (I8).
+ */
+#include "base/log.h"
+#include "base/secret.h"
+#include "inspector/inspector.h"
+#include "os/confine.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#define NET_FD 3
+#define COURIER_FD 4
+#define DESCRIPTORS_MAX 16
+
+static enum err end_reason;
+
+static void over(void *context, enum err why)
+{
+	(void)context;
+	end_reason = why;
+}
+
+/* A ClientHello that fails: state machines, digests and the alert are then loaded. */
+static enum err warm_up(struct guest_tls_context *tls)
+{
+	struct guest_tls *t;
+	enum err e = guest_tls_new(tls, &t);
+
+	if (e)
+		return e;
+	e = guest_tls_input(t, STR("\x16\x03\x01\x00\x01\x01"));
+	if (!e && guest_tls_handshake(t) == ERR_OK)
+		e = ERR_STATE;
+	guest_tls_free(t);
+	return e;
+}
+
+static enum err confine(void)
+{
+	enum err e = confine_namespaces(CONFINE_NET_EMPTY);
+
+	if (!e)
+		e = confine_root(NULL, 0, false);
+	if (!e)
+		e = confine_limits(DESCRIPTORS_MAX, 0);
+	if (!e)
+		e = confine_drop();
+	if (!e)
+		e = confine_landlock(NULL, 0, false, NULL);
+	return e ? e : confine_seccomp(CONFINE_BASE);
+}
+
+int main(void)
+{
+	static struct inspector inspector;
+	struct guest_tls_context *tls;
+	uv_loop_t loop;
+	enum err e;
+
+	log_init("paddock-inspector");
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || uv_loop_init(&loop)) {
+		log_error("cannot start: %s", strerror(errno));
+		return 1;
+	}
+	e = guest_tls_context_new(&tls);
+	if (!e)
+		e = warm_up(tls);
+	if (e) {
+		log_error("TLS cannot be set up: %s", err_text(e));
+		return 1;
+	}
+	e = confine();
+	if (e) {
+		log_error("%s: %s", err_text(e), strerror(errno));
+		return 1;
+	}
+	e = inspector_start(&inspector, &loop, NET_FD, COURIER_FD, tls, &inspector_limits_default, over, NULL);
+	if (e) {
+		log_error("cannot start: %s", err_text(e));
+		return 1;
+	}
+	(void)uv_run(&loop, UV_RUN_DEFAULT);
+	inspector_free(&inspector);
+	guest_tls_context_free(tls);
+	if (end_reason)
+		log_error("ends: %s", err_text(end_reason));
+	return end_reason ? 1 : 0;
+}
