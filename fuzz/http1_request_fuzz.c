@@ -85,8 +85,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check(first.close == second.close);
 	rest = str_from(bytes, end);
 	e = body(&first.head, rest, SIZE_MAX, &whole, &taken);
-	check(body(&first.head, rest, 1, &pieces, &taken_in_pieces) == e && taken == taken_in_pieces);
+	check(body(&first.head, rest, 1, &pieces, &taken_in_pieces) == e);
 	check(str_eq(buf_str(&whole), buf_str(&pieces)));
+	if (e == ERR_OK)	/* a malformed trailer section is seen at different places */
+		check(taken == taken_in_pieces);
 	if (e == ERR_OK && first.head.framing == HEAD_BODY_LENGTH)
 		check(whole.len == first.head.length && taken == whole.len);
 	return 0;

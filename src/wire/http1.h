@@ -82,6 +82,9 @@ must_use enum err http1_put_request(struct buf *b, const struct head *h, bool cl
 must_use enum err http1_put_response(struct buf *b, const struct head *h, struct str method,
 				     bool version_10, bool close);
 
+/** http1_reason() - the usual reason phrase, or an empty one */
+struct str http1_reason(uint16_t status);
+
 /** http1_put_chunk() - one chunk; nothing if @data is empty (that would end the body) */
 void http1_put_chunk(struct buf *b, struct str data);
 /** http1_put_last_chunk() - the end of a chunked body; @trailers may be NULL

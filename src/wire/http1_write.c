@@ -64,7 +64,7 @@ enum err http1_put_request(struct buf *b, const struct head *h, bool close)
 }
 
 /* A reason for people who read traces; programs must not look at it. */
-static struct str reason(uint16_t status)
+struct str http1_reason(uint16_t status)
 {
 	static const struct {
 		uint16_t status;
@@ -79,7 +79,8 @@ static struct str reason(uint16_t status)
 		{ 400, STR_INIT("Bad Request") }, { 401, STR_INIT("Unauthorized") },
 		{ 402, STR_INIT("Payment Required") }, { 403, STR_INIT("Forbidden") },
 		{ 404, STR_INIT("Not Found") }, { 405, STR_INIT("Method Not Allowed") },
-		{ 408, STR_INIT("Request Timeout") }, { 409, STR_INIT("Conflict") },
+		{ 408, STR_INIT("Request Timeout") },
+		{ 409, STR_INIT("Conflict") },
 		{ 413, STR_INIT("Content Too Large") }, { 421, STR_INIT("Misdirected Request") },
 		{ 422, STR_INIT("Unprocessable Content") }, { 426, STR_INIT("Upgrade Required") },
 		{ 429, STR_INIT("Too Many Requests") },
@@ -119,7 +120,7 @@ enum err http1_put_response(struct buf *b, const struct head *h, struct str meth
 	buf_put(b, STR("HTTP/1.1 "));
 	buf_put_decimal(b, h->status);
 	buf_put_byte(b, ' ');
-	buf_put(b, reason(h->status));
+	buf_put(b, http1_reason(h->status));
 	buf_put(b, STR("\r\n"));
 	put_fields(b, h, false);
 	put_response_framing(b, h, method, version_10);
