@@ -59,7 +59,7 @@ static void write_value(struct json_value v, struct buf *b)
 		json_put_string(b, buf_str(&text));
 		break;
 	case JSON_INTEGER:
-		check(json_integer(v.text, &n));
+		check(json_integer_of(v.text, &n));
 		buf_put_decimal(b, n);
 		break;
 	case JSON_BOOL:

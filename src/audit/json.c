@@ -268,7 +268,7 @@ enum err json_text(struct str value, struct buf *out)
 	return buf_err(out);
 }
 
-bool json_integer(struct str value, uint64_t *ret) { return str_decimal(value, JSON_INTEGER_MAX, ret); }
+bool json_integer_of(struct str value, uint64_t *ret) { return str_decimal(value, JSON_INTEGER_MAX, ret); }
 
 bool json_list_next(struct str *rest, struct json_value *ret)
 {

@@ -39,8 +39,8 @@ must_use enum err json_object_read(struct str text, struct json_object *ret);
 const struct json_value *json_member(const struct json_object *o, const char *name, enum json_type type);
 /** json_text() - appends the unescaped bytes of a JSON_STRING; ERR_INPUT, or buf_err(@out) */
 must_use enum err json_text(struct str value, struct buf *out);
-/** json_integer() - of a JSON_INTEGER */
-must_use bool json_integer(struct str value, uint64_t *ret);
+/** json_integer_of() - of a JSON_INTEGER */
+must_use bool json_integer_of(struct str value, uint64_t *ret);
 /** json_list_next() - walks a JSON_LIST: *@rest is the list's text at first, then what is left;
  *  false at the end */
 must_use bool json_list_next(struct str *rest, struct json_value *ret);

@@ -57,7 +57,7 @@ static enum err check_seq(struct verifier *v, const struct json_object *o)
 	uint64_t expected = v->chain.seq + 1, found;
 	char why[96];
 
-	if (!seq || !json_integer(seq->text, &found))
+	if (!seq || !json_integer_of(seq->text, &found))
 		return broken(v, "has no number (seq)");
 	if (found == expected)
 		return ERR_OK;

@@ -54,7 +54,7 @@ static void values_are_read_back(void **state)
 	assert_int_equal(json_object_read(STR("{\"list\":[1,\"two\"],\"n\":77,\"s\":\"a\\n\\u0001\"}"), &o), ERR_OK);
 	assert_int_equal(json_text(json_member(&o, "s", JSON_STRING)->text, &b), ERR_OK);
 	assert_true(str_eq(buf_str(&b), STR("a\n\x01")));
-	assert_true(json_integer(json_member(&o, "n", JSON_INTEGER)->text, &n));
+	assert_true(json_integer_of(json_member(&o, "n", JSON_INTEGER)->text, &n));
 	assert_int_equal(n, 77);
 	assert_null(json_member(&o, "n", JSON_STRING));
 	rest = json_member(&o, "list", JSON_LIST)->text;
@@ -128,7 +128,7 @@ static void a_record_never_outgrows_its_line(void **state)
 	line_of(r, &b);
 	assert_true(b.len < AUDIT_RECORD_MAX);
 	assert_int_equal(json_object_read(buf_str(&b), &o), ERR_OK);
-	assert_true(json_integer(json_member(&o, "url_cut", JSON_INTEGER)->text, &cut));
+	assert_true(json_integer_of(json_member(&o, "url_cut", JSON_INTEGER)->text, &cut));
 	assert_int_equal(cut, sizeof big);
 	assert_non_null(json_member(&o, "argv_cut", JSON_INTEGER));
 	assert_non_null(json_member(&o, "raw_cut", JSON_INTEGER));
