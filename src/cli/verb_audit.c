@@ -25,7 +25,6 @@
 
 #define EXIT_VERIFIED 0
 #define EXIT_BROKEN 1
-#define EXIT_OURS 125		/* Paddock's own failure */
 #define FOLLOW_LOOK_MS 500	/* at least that often: inotify is a hint */
 #define KEY_FILE_MAX 4096
 
@@ -69,7 +68,7 @@ static int complain(const char *format, ...)
 	vfprintf(stderr, format, args);
 	va_end(args);
 	fputc('\n', stderr);
-	return EXIT_OURS;
+	return CLI_EXIT_OURS;
 }
 
 /* --- what was asked for --- */
@@ -101,17 +100,17 @@ static int take_option(struct request *q, int argc, char **argv, int *i)
 			continue;
 		if (!o->takes_value) {
 			if (attached)
-				return complain("%s takes no value", o->name);
+				return cli_usage("audit", "%s takes no value", o->name);
 			*(bool *)((char *)q + o->offset) = true;
 			return 0;
 		}
 		if (!attached && *i + 1 == argc)
-			return complain("%s needs a value", o->name);
+			return cli_usage("audit", "%s needs a value", o->name);
 		value = attached ? argv[*i] + given.n + 1 : argv[++*i];
 		memcpy((char *)q + o->offset, &value, sizeof value);
 		return 0;
 	}
-	return complain("%s: unknown option \"%.64s\"; see `paddock audit --help`", q->verb, argv[*i]);
+	return cli_usage("audit", "%s has no option \"%.64s\"", q->verb, argv[*i]);
 }
 
 static int take_arguments(struct request *q, int argc, char **argv)
@@ -123,15 +122,16 @@ static int take_arguments(struct request *q, int argc, char **argv)
 			if (e)
 				return e;
 		} else if (q->id) {
-			return complain("more than one trail is named: \"%.64s\", \"%.64s\"", q->id, argv[i]);
+			return cli_usage("audit", "more than one trail is named: \"%.64s\", \"%.64s\"", q->id,
+					 argv[i]);
 		} else {
 			q->id = argv[i];
 		}
 	}
 	if (q->id && q->name)
-		return complain("--name and an id exclude each other");
+		return cli_usage("audit", "--name and an id exclude each other");
 	if (q->all && strcmp(q->verb, "verify") == 0 && (q->id || q->name))
-		return complain("--all and a single trail exclude each other");
+		return cli_usage("audit", "--all and a single trail exclude each other");
 	return 0;
 }
 
@@ -191,7 +191,7 @@ static int pass_on(struct trail *t, struct audit_table *table, FILE *out, bool *
 			break;
 	}
 	if (flush(out))
-		return EXIT_OURS;
+		return CLI_EXIT_OURS;
 	if (e == ERR_AUDIT_BROKEN)
 		return complain("%s", trail_fault(t));
 	return e == ERR_MORE || e == ERR_OK ? 0 : complain("the trail cannot be read: %s", strerror(errno));
@@ -316,7 +316,8 @@ static void print_json(const char *id, bool holds, bool complete, const struct a
 		   "{\"bad_seq\":%llu,\"checkpoints\":%llu,\"complete\":%s,\"intents\":%llu,"
 		   "\"open_intents\":%llu,\"outcomes\":%llu,\"records\":%llu,\"sandbox\":\"%s\","
 		   "\"signed_seq\":%llu,\"stopped\":%s,\"text\":",
-		   (unsigned long long)r->bad_seq, (unsigned long long)r->checkpoints, complete ? "true" : "false",
+		   (unsigned long long)r->bad_seq, (unsigned long long)r->checkpoints,
+		   complete ? "true" : "false",
 		   (unsigned long long)r->intents, (unsigned long long)r->open_intents,
 		   (unsigned long long)r->outcomes, (unsigned long long)r->records, id,
 		   (unsigned long long)r->last_checkpoint_seq, r->stopped ? "true" : "false");
@@ -378,38 +379,46 @@ static int verify(int trails, struct buf *state, const struct request *q)
 		(void)verify_each(&v, &found);
 		close(found.directory);
 	}
-	return flush(stdout) ? EXIT_OURS : v.worst;
+	return flush(stdout) ? CLI_EXIT_OURS : v.worst;
+}
+
+static int answer(const struct request *q)
+{
+	auto_fd trails = -1;
+	auto_buf state;
+	int e = open_trails(&state, &trails);
+
+	if (e)
+		return e;
+	if (strcmp(q->verb, "verify") == 0)
+		return verify(trails, &state, q);
+	if (strcmp(q->verb, "export") == 0)
+		return export(trails, q);
+	return show(trails, q, strcmp(q->verb, "follow") == 0);
 }
 
 int verb_audit(int argc, char **argv)
 {
 	static const char *const verbs[] = { "show", "follow", "verify", "export" };
 	struct request q = { 0 };
-	auto_fd trails = -1;
-	auto_buf state;
 	int e;
 
-	buf_init(&state, PATHS_MAX);
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
 			fputs(help, stdout);
-			return flush(stdout);
+			return flush(stdout) ? CLI_EXIT_FAILURE : 0;
 		}
 	}
 	for (size_t i = 0; argc > 1 && i < sizeof verbs / sizeof *verbs; i++)
 		if (strcmp(argv[1], verbs[i]) == 0)
 			q.verb = verbs[i];
 	if (!q.verb)
-		return argc > 1 ? complain("\"%.64s\" is not one of show, follow, verify, export", argv[1]) :
-				  complain("show, follow, verify or export? See `paddock audit --help`");
+		return cli_usage("audit", "show, follow, verify or export is expected%s%.64s",
+				 argc > 1 ? ", not " : "", argc > 1 ? argv[1] : "");
 	e = take_arguments(&q, argc, argv);
-	if (!e)
-		e = open_trails(&state, &trails);
 	if (e)
 		return e;
-	if (strcmp(q.verb, "verify") == 0)
-		return verify(trails, &state, &q);
-	if (strcmp(q.verb, "export") == 0)
-		return export(trails, &q);
-	return show(trails, &q, strcmp(q.verb, "follow") == 0);
+	e = answer(&q);
+	/* Only verify answers a question, where "could not tell" is not "no". */
+	return e == CLI_EXIT_OURS && strcmp(q.verb, "verify") != 0 ? CLI_EXIT_FAILURE : e;
 }
