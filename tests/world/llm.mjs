@@ -4,6 +4,9 @@
 //   @@tool NAME {json}@@    calls the tool, if it was offered; when its result comes back, says "tool said: ..."
 //   @@say TEXT@@            @@status 429@@    @@usage IN OUT@@
 //   @@slow MS@@             waits before each event             @@cut@@   the connection ends in mid-stream
+//   @@tools@@               says which tools were offered
+// Claude Code: x @@tool Bash {"command":"id"}@@
+// Codex 0.169: x @@tool exec {"input":"const r = await tools.exec_command({cmd:\"id\"}); text(r.output)"}@@
 // Anything else is answered "pong from the stand-in". Start a prompt with a word: some clients read a leading @ as a file.
 import { randomBytes } from 'node:crypto';
 import zlib from 'node:zlib';
@@ -44,6 +47,7 @@ function plan(items, toolNames, request) {
     text: newest(/@@say (.*?)@@/gs)?.[1] ?? 'pong from the stand-in',
   };
 
+  if (prompts.includes('@@tools@@')) answer.text = toolNames.join(' ');
   if (last.tool) answer.text = 'tool said: ' + last.text.slice(0, 2000);
   else if (tool && toolNames.includes(tool[1])) answer.tool = { name: tool[1], input: parseLenient(tool[2]) };
   answer.inputTokens = usage ? Number(usage[1]) : Math.ceil(JSON.stringify(request).length / 4);
@@ -98,17 +102,25 @@ async function messages(request, response) {
 
 // --- OpenAI Responses ---
 
-function responseItem(request, answer) {
-  const tools = request.tools ?? [];
+/** Every tool that is offered, also in groups and by an item of the input (as Codex does): {name, type, group}. */
+function offeredTools(request, input) {
+  const offers = [...(request.tools ?? []), ...input.flatMap(item => item.type === 'additional_tools' ? item.tools : [])];
+  const named = (tool, group) => ({ name: tool.name ?? tool.type, type: tool.type, group });
+
+  return offers.flatMap(tool => (
+    tool.type === 'namespace' ? (tool.tools ?? []).map(inner => named(inner, tool.name)) : [named(tool)]));
+}
+
+function responseItem(tools, answer) {
   const call = answer.tool && { id: newId('fc_'), call_id: newId('call_'), name: answer.tool.name, status: 'completed' };
 
   if (!call) return { type: 'message', id: newId('msg_'), role: 'assistant', status: 'completed',
     content: [{ type: 'output_text', text: answer.text, annotations: [] }] };
-  if (tools.some(tool => tool.type === 'custom' && tool.name === call.name))
-    return { type: 'custom_tool_call', ...call, input: answer.tool.input.input ?? '' };
-  const group = tools.find(tool => tool.type === 'namespace' && tool.tools?.some(inner => inner.name === call.name));
+  const { type, group } = tools.find(tool => tool.name === call.name);
+  const grouped = group ? { namespace: group } : {};
 
-  return { type: 'function_call', ...call, ...(group && { namespace: group.name }), arguments: JSON.stringify(answer.tool.input) };
+  if (type === 'custom') return { type: 'custom_tool_call', ...call, ...grouped, input: answer.tool.input.input ?? '' };
+  return { type: 'function_call', ...call, ...grouped, arguments: JSON.stringify(answer.tool.input) };
 }
 
 async function streamItem(send, item, answer) {
@@ -136,12 +148,11 @@ async function responses(request, response) {
   const input = typeof request.input === 'string' ? [{ role: 'user', content: request.input }] : request.input ?? [];
   const items = input.map(item => (
     { user: item.role === 'user', tool: /_output$/.test(item.type ?? ''), text: textOf(item.content ?? item.output ?? '') }));
-  const names = (request.tools ?? []).flatMap(tool => (
-    tool.type === 'namespace' ? (tool.tools ?? []).map(inner => inner.name) : [tool.name ?? tool.type]));
-  const answer = plan(items, names, request);
+  const tools = offeredTools(request, input);
+  const answer = plan(items, tools.map(tool => tool.name), request);
 
   if (answer.status >= 400) return json(response, answer.status, errorOf(answer.status, 'asked for'));
-  const item = responseItem(request, answer);
+  const item = responseItem(tools, answer);
   const usage = { input_tokens: answer.inputTokens, input_tokens_details: { cached_tokens: CACHED_TOKENS },
     output_tokens: answer.outputTokens, output_tokens_details: { reasoning_tokens: 0 },
     total_tokens: answer.inputTokens + answer.outputTokens };
