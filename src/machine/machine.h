@@ -38,3 +38,11 @@ struct machine_ops {
 extern const struct machine_ops machine_qemu;
 /** machine_find() - by name among the drivers of this build; NULL if there is none */
 const struct machine_ops *machine_find(struct str name);
+
+/** machine_register() - a driver that is not in the product joins those that machine_find()
+ *  knows: the namespace driver of the tests. At most one. */
+void machine_register(const struct machine_ops *ops);
+
+/** machine_init_path() - where paddock-init is: $PADDOCK_INIT, else beside this program, in its
+ *  build tree, or in ../libexec/paddock. ERR_INPUT if nowhere, ERR_LIMIT if @cap is too small */
+must_use enum err machine_init_path(char *path, size_t cap);

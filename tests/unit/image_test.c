@@ -1,0 +1,351 @@
+/* image_test.c - references, installation trees, and a real image of a small tree
+ *
+ * The whole host takes half a minute and gigabytes, so the build is shown with a job whose
+ * stage is made here; it needs mkfs.erofs and user namespaces, as Paddock does.
+ */
+#include "base/auto.h"
+#include "machine/image_parts.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+static char top[64];
+static char home[128];
+
+static const char *at(const char *path)
+{
+	static char full[8][IMAGE_PATH_MAX];
+	static unsigned next;
+	char *p = full[next++ % 8];
+
+	snprintf(p, IMAGE_PATH_MAX, "%s%s", top, path);
+	return p;
+}
+
+static void run(const char *command)
+{
+	char line[8192];
+
+	snprintf(line, sizeof line, "cd %s && %s", top, command);
+	assert_int_equal(system(line), 0);
+}
+
+static int set_up(void **state)
+{
+	char made[] = "/tmp/image-test-XXXXXX";
+
+	(void)state;
+	if (!mkdtemp(made))
+		return 1;
+	memcpy(top, made, sizeof made);
+	snprintf(home, sizeof home, "%s/home/me", top);
+	run("mkdir -p home/me/.local/bin home/me/.local/share/tool/versions cache home/me/.ssh");
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	image_remove_tree(top);
+	return access(top, F_OK) == 0;
+}
+
+/* ---- references ---- */
+
+static enum err ensure(const char *reference, struct buf *text, char path[IMAGE_PATH_MAX])
+{
+	struct image_options o = { .cache = at("/cache") };
+
+	buf_init(text, 2 * IMAGE_TEXT_MAX);
+	return image_ensure(reference, &o, path, text);
+}
+
+static void references_are_checked(void **state)
+{
+	(void)state;
+	static const struct { const char *reference, *text; } bad[] = {
+		{ "ubuntu", "expected host, debian, debian:PACKAGES, or the path" },
+		{ "", "expected host" },
+		{ "/nowhere/image.erofs", "No such file" },
+		{ "/dev/null", "not a regular file" },
+		{ "/bin/sh", "not an erofs image" },
+		{ "debian:", "package names" },
+		{ "debian:a,--evil", "package names" },
+		{ "debian:curl;id", "package names" },
+		{ "debian:curl,,git", "package names" },
+	};
+	char path[IMAGE_PATH_MAX] = "untouched";
+
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		auto_buf text;
+
+		assert_int_equal(ensure(bad[i].reference, &text, path), ERR_INPUT);
+		if (!buf_z(&text) || !strstr(buf_z(&text), bad[i].text))
+			fail_msg("%s: %.*s", bad[i].reference, STR_FMT(buf_str(&text)));
+		assert_true(str_find(buf_str(&text), '\n') == text.len);
+	}
+	assert_string_equal(path, "untouched");
+	assert_true(image_packages_check("curl,python3,g++,libc6-dev"));
+}
+
+static void an_own_image_is_used_as_it_is(void **state)
+{
+	(void)state;
+	char path[IMAGE_PATH_MAX];
+	auto_buf text;
+
+	run("mkdir -p small && echo hello > small/file && mkfs.erofs --quiet own.erofs small >/dev/null "
+	    "&& ln -s own.erofs link.erofs");
+	assert_int_equal(ensure(at("/link.erofs"), &text, path), ERR_OK);
+	assert_string_equal(path, at("/own.erofs"));
+}
+
+/* ---- the host's image: what is in it ---- */
+
+static void the_host_image_has_no_homes_and_no_secrets(void **state)
+{
+	(void)state;
+	struct image_options none = { 0 }, more = { .exclude = "/usr/share/man:/usr/lib/big*" };
+	struct image_job j = { .options = &none };
+
+	assert_true(image_host_contains("/usr/bin/env"));
+	assert_true(image_host_contains("/bin/sh"));
+	assert_false(image_host_contains("/usr/local/cuda-13.0/bin/nvcc"));
+	assert_false(image_host_contains("/home/me/tool"));
+	assert_false(image_host_contains("/etc/shadow"));
+	assert_false(image_host_contains("/usrlocal"));
+	assert_false(image_host_contains("/opt/x"));
+	assert_false(image_host_contains("/root/x"));
+	assert_true(image_host_left_out(&j, "usr/share/doc"));
+	assert_false(image_host_left_out(&j, "usr/share/man"));
+	j.options = &more;
+	assert_true(image_host_left_out(&j, "usr/share/man"));
+	assert_true(image_host_left_out(&j, "usr/lib/bigger"));
+	assert_false(image_host_left_out(&j, "usr/lib/git-core"));
+}
+
+static void key_text(const struct image_options *o, char key[IMAGE_KEY_BYTES])
+{
+	struct image_key *k = image_key_new();
+
+	assert_non_null(k);
+	image_host_key(k, o);
+	assert_int_equal(image_key_end(k, key), ERR_OK);
+	image_key_free(k);
+}
+
+static void the_key_follows_what_goes_in(void **state)
+{
+	(void)state;
+	struct image_options plain = { 0 }, exclude = { .exclude = "/usr/x" };
+	struct image_options more = { .directories = at("/small") };
+	char one[IMAGE_KEY_BYTES], two[IMAGE_KEY_BYTES], three[IMAGE_KEY_BYTES];
+
+	key_text(&plain, one);
+	key_text(&plain, two);
+	assert_string_equal(one, two);
+	assert_int_equal(strlen(one), 16);
+	key_text(&exclude, two);
+	assert_string_not_equal(one, two);
+	key_text(&more, two);
+	run("mkdir -p small/new && touch -d 2001-01-01 small");
+	key_text(&more, three);
+	assert_string_not_equal(two, three);
+}
+
+/* ---- a build ---- */
+
+static bool stage_small(const struct image_job *j, const char *stage)
+{
+	return image_make_base(j, stage) && image_make_file(stage, "/usr/bin/tool", STR("#!/bin/sh\n")) &&
+	       image_make_file(stage, "/usr/share/doc/tool", STR("long\n")) &&
+	       image_make_file(stage, "/etc/only-this", STR("text\n")) && image_bind(stage, at("/bound"));
+}
+
+static bool stage_failing(const struct image_job *j, const char *stage)
+{
+	(void)j;
+	(void)stage;
+	image_complain("first");
+	image_complain("there is a reason");
+	return false;
+}
+
+static void count_progress(void *ctx, const char *what, uint64_t done, uint64_t total)
+{
+	unsigned *calls = ctx;
+
+	assert_non_null(what);
+	assert_true(total == 0 || done <= total + 1024 * 1024);
+	++*calls;
+}
+
+static void a_tree_becomes_an_image(void **state)
+{
+	(void)state;
+	unsigned calls = 0;
+	struct image_options o = { .progress = count_progress, .ctx = &calls };
+	struct image_job j = { .what = "small", .stage = stage_small, .left_out = image_host_left_out, .options = &o };
+	uint64_t skipped = 99;
+	auto_buf text;
+
+	buf_init(&text, 2 * IMAGE_TEXT_MAX);
+	run("mkdir -p bound images && echo open > bound/open && echo closed > bound/closed && chmod 0 bound/closed "
+	    "&& mkfifo bound/fifo && head -c 3000000 /dev/zero > bound/big");
+	assert_int_equal(image_build(&j, at("/images"), at("/images/small.erofs"), &skipped, &text), ERR_OK);
+	assert_true(calls > 0);
+	/* the superuser of a user namespace reads the files of its own user, whatever their mode */
+	assert_true(skipped <= 1);
+	run("dump.erofs --path=/usr/bin/tool images/small.erofs >/dev/null");
+	run("dump.erofs --path=/etc/only-this images/small.erofs >/dev/null");
+	run("dump.erofs --path=/etc/passwd images/small.erofs >/dev/null");
+	run("! dump.erofs --path=/usr/share/doc images/small.erofs 2>/dev/null | grep -q NID");
+	run("test $(ls -A images | wc -l) = 1");	/* no stage, no temporary file */
+	run("fsck.erofs images/small.erofs >/dev/null");
+	run("test $(stat -c %a images/small.erofs) = 444");
+}
+
+static void a_failed_build_leaves_nothing_but_its_reason(void **state)
+{
+	(void)state;
+	struct image_options o = { 0 };
+	struct image_job j = { .what = "bad", .stage = stage_failing, .left_out = image_host_left_out, .options = &o };
+	uint64_t skipped;
+	auto_buf text;
+
+	buf_init(&text, 2 * IMAGE_TEXT_MAX);
+	assert_int_equal(image_build(&j, at("/images"), at("/images/bad.erofs"), &skipped, &text), ERR_LOCAL);
+	assert_true(str_eq(buf_str(&text), STR("bad failed: there is a reason")));
+	run("test $(ls -A images | wc -l) = 1");
+}
+
+/* ---- installation trees ---- */
+
+static void expect_trees(const char *command, const char *search, const char *executable, const char *const *wanted)
+{
+	static struct image_trees t;
+	auto_buf text;
+	uint32_t n = 0;
+
+	buf_init(&text, 2 * IMAGE_TEXT_MAX);
+	if (image_command_trees(command, search, home, &t, &text))
+		fail_msg("%s: %.*s", command, STR_FMT(buf_str(&text)));
+	assert_string_equal(t.executable, executable);
+	for (; wanted[n]; n++) {
+		if (n >= t.count)
+			fail_msg("%s: no tree %s", command, wanted[n]);
+		assert_string_equal(t.trees[n].path, wanted[n]);
+		struct stat st;
+
+		assert_int_equal(stat(wanted[n], &st), 0);
+		assert_int_equal(t.trees[n].directory, S_ISDIR(st.st_mode));
+	}
+	assert_int_equal(t.count, n);
+}
+
+#define TREES(...) (const char *const[]){ __VA_ARGS__ __VA_OPT__(,) NULL }
+#define SYSTEM "/usr/local/bin:/usr/bin:/bin"
+
+static void the_system_needs_no_tree(void **state)
+{
+	(void)state;
+	expect_trees("ls", SYSTEM, "/usr/bin/ls", TREES());
+	expect_trees("/usr/bin/env", "", "/usr/bin/env", TREES());
+}
+
+static void a_native_program_is_alone(void **state)
+{
+	(void)state;
+	run("cp /bin/true home/me/.local/share/tool/versions/1.2 && "
+	    "ln -s ../share/tool/versions/1.2 home/me/.local/bin/tool && cp /bin/true home/me/mine");
+	expect_trees("tool", at("/home/me/.local/bin"), at("/home/me/.local/share/tool/versions/1.2"),
+		     TREES(at("/home/me/.local/share/tool/versions/1.2")));
+	expect_trees(at("/home/me/mine"), "", at("/home/me/mine"), TREES(at("/home/me/mine")));
+}
+
+static void an_npm_program_brings_its_modules_and_its_node(void **state)
+{
+	(void)state;
+	auto_buf search;
+
+	run("mkdir -p home/me/.npm/lib/node_modules/@x/agent/node_modules/dep home/me/.npm/bin "
+	    "home/me/.nvm/v20/bin home/me/.nvm/v20/lib");
+	run("printf '#!/usr/bin/env -S node --flag\\n' > home/me/.npm/lib/node_modules/@x/agent/cli.js && "
+	    "chmod +x home/me/.npm/lib/node_modules/@x/agent/cli.js && "
+	    "ln -s ../lib/node_modules/@x/agent/cli.js home/me/.npm/bin/agent && "
+	    "cp /bin/true home/me/.nvm/v20/bin/node");
+	buf_init(&search, 4096);
+	buf_printf(&search, "%s:%s", at("/home/me/.npm/bin"), at("/home/me/.nvm/v20/bin"));
+	expect_trees("agent", buf_z(&search), at("/home/me/.npm/lib/node_modules/@x/agent/cli.js"),
+		     TREES(at("/home/me/.npm/lib/node_modules"), at("/home/me/.nvm/v20")));
+}
+
+static void a_python_environment_is_whole(void **state)
+{
+	(void)state;
+	run("mkdir -p home/me/venv/bin home/me/venv/lib && touch home/me/venv/pyvenv.cfg && "
+	    "ln -s /usr/bin/env home/me/venv/bin/python && "
+	    "printf \"#!$PWD/home/me/venv/bin/python\\n\" > home/me/venv/bin/aider && "
+	    "chmod +x home/me/venv/bin/aider && ln -s ../../venv/bin/aider home/me/.local/bin/aider");
+	expect_trees(at("/home/me/.local/bin/aider"), "", at("/home/me/venv/bin/aider"), TREES(at("/home/me/venv")));
+	expect_trees("python", at("/home/me/venv/bin"), at("/home/me/venv/bin/python"), TREES(at("/home/me/venv")));
+}
+
+static void a_home_is_never_a_tree(void **state)
+{
+	(void)state;
+	run("touch home/me/package.json home/me/pyvenv.cfg && mkdir -p home/me/bin home/me/lib home/me/.local/lib && "
+	    "cp /bin/true home/me/bin/a && cp /bin/true home/me/.local/bin/b");
+	expect_trees("a", at("/home/me/bin"), at("/home/me/bin/a"), TREES(at("/home/me/bin/a")));
+	expect_trees("b", at("/home/me/.local/bin"), at("/home/me/.local/bin/b"), TREES(at("/home/me/.local/bin/b")));
+	run("rm home/me/package.json home/me/pyvenv.cfg && rmdir home/me/lib");
+}
+
+static void what_cannot_run_is_an_error(void **state)
+{
+	(void)state;
+	static const char *const bad[] = { "no-such-thing", "./no-such-thing", "", "/etc/passwd", "/tmp" };
+	static struct image_trees t;
+
+	run("printf '#!/no/such/interpreter\\n' > home/me/broken && chmod +x home/me/broken && "
+	    "printf \"#!$PWD/home/me/loop\\n\" > home/me/loop && chmod +x home/me/loop");
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		auto_buf text;
+
+		buf_init(&text, 2 * IMAGE_TEXT_MAX);
+		assert_int_equal(image_command_trees(bad[i], SYSTEM, home, &t, &text), ERR_INPUT);
+		assert_true(text.len > 0);
+	}
+	auto_buf text;
+
+	buf_init(&text, 4 * IMAGE_TEXT_MAX);
+	assert_int_equal(image_command_trees(at("/home/me/broken"), SYSTEM, home, &t, &text), ERR_INPUT);
+	assert_int_equal(image_command_trees(at("/home/me/loop"), SYSTEM, home, &t, &text), ERR_INPUT);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(references_are_checked),
+		cmocka_unit_test(an_own_image_is_used_as_it_is),
+		cmocka_unit_test(the_host_image_has_no_homes_and_no_secrets),
+		cmocka_unit_test(the_key_follows_what_goes_in),
+		cmocka_unit_test(a_tree_becomes_an_image),
+		cmocka_unit_test(a_failed_build_leaves_nothing_but_its_reason),
+		cmocka_unit_test(the_system_needs_no_tree),
+		cmocka_unit_test(a_native_program_is_alone),
+		cmocka_unit_test(an_npm_program_brings_its_modules_and_its_node),
+		cmocka_unit_test(a_python_environment_is_whole),
+		cmocka_unit_test(a_home_is_never_a_tree),
+		cmocka_unit_test(what_cannot_run_is_an_error),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
