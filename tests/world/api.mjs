@@ -77,7 +77,9 @@ export function api(token) {
     if (first === 'public') return json(response, 200, { public: true });
     if (first === 'basic') {
       const right = tokenOf(request, 'basic') === token;
-      return json(response, right ? 200 : 401, { authenticated: right }, right ? {} : { 'www-authenticate': 'Basic realm="api"' });
+      const challenge = right ? {} : { 'www-authenticate': 'Basic realm="api"' };
+
+      return json(response, right ? 200 : 401, { authenticated: right }, challenge);
     }
     if (tokenOf(request, 'bearer') !== token)
       return json(response, 401, { error: 'a bearer token is needed' }, { 'www-authenticate': 'Bearer' });
@@ -89,7 +91,9 @@ export function api(token) {
       case 'sse': return sse(response, number('n', 5), number('ms', 100));
       case 'gzip': return compressed(response, JSON.stringify({ compressed: true }));
       case 'status': return json(response, Number(second), { status: Number(second) });
-      case 'redirect': response.writeHead(302, { location: url.searchParams.get('to') ?? '/items', 'content-length': 0 }); return response.end();
+      case 'redirect':
+        response.writeHead(302, { location: url.searchParams.get('to') ?? '/items', 'content-length': 0 });
+        return response.end();
       case 'cut':
         response.writeHead(200, { 'content-type': 'text/plain', 'content-length': 1000 });
         response.write('the rest is silence');

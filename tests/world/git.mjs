@@ -89,7 +89,8 @@ export function gitServer(root, token) {
       response.writeHead(401, { 'www-authenticate': 'Basic realm="git"', 'content-length': 0 });
       return response.end();
     }
-    const child = spawn('git', ['http-backend'], { env: environment(request, url, root, body), stdio: ['pipe', 'pipe', 'ignore'] });
+    const env = environment(request, url, root, body);
+    const child = spawn('git', ['http-backend'], { env, stdio: ['pipe', 'pipe', 'ignore'] });
 
     child.stdin.on('error', () => {});
     child.stdin.end(body);

@@ -14,6 +14,8 @@ import { json, sleep, tokenOf } from './serve.mjs';
 
 const MODELS = ['claude-sonnet-4-5', 'claude-opus-4-5', 'claude-haiku-4-5', 'gpt-5', 'gpt-5-codex'];
 const CACHED_TOKENS = 7;
+const model = id => ({ id, type: 'model', object: 'model', display_name: id, created: 1,
+  created_at: '2026-01-01T00:00:00Z', owned_by: 'world' });
 const newId = prefix => prefix + randomBytes(9).toString('hex');
 const pieces = text => text.match(/[\s\S]{1,8}/g) ?? [];
 
@@ -30,7 +32,8 @@ function textOf(content) {
 }
 
 function parseLenient(text) {
-  try { return JSON.parse(text); } catch { return JSON.parse(text.replace(/\\"/g, '"')); }	// some clients escape their prompt
+  // some clients escape the quotes of their prompt
+  try { return JSON.parse(text); } catch { return JSON.parse(text.replace(/\\"/g, '"')); }
 }
 
 /** What to answer. `items`: the conversation in order, each {user, tool, text}. */
@@ -57,7 +60,8 @@ function plan(items, toolNames, request) {
 
 /** A stream of events; returns a function that sends one. */
 function eventStream(response, answer) {
-  response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache', 'request-id': newId('req_') });
+  response.writeHead(200, {
+    'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache', 'request-id': newId('req_') });
   return async event => {
     await sleep(answer.slow);
     response.write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
@@ -76,7 +80,8 @@ async function messages(request, response) {
   const answer = plan(items, (request.tools ?? []).map(tool => tool.name), request);
 
   if (answer.status >= 400) return json(response, answer.status, errorOf(answer.status, 'asked for'));
-  const block = answer.tool ? { type: 'tool_use', id: newId('toolu_'), ...answer.tool } : { type: 'text', text: answer.text };
+  const block = answer.tool ?
+    { type: 'tool_use', id: newId('toolu_'), ...answer.tool } : { type: 'text', text: answer.text };
   const usage = { input_tokens: answer.inputTokens, cache_creation_input_tokens: 11, cache_read_input_tokens: CACHED_TOKENS,
     output_tokens: answer.outputTokens, service_tier: 'standard' };
   const message = { id: newId('msg_'), type: 'message', role: 'assistant', model: request.model, content: [block],
@@ -85,8 +90,10 @@ async function messages(request, response) {
   if (!request.stream) return json(response, 200, message);
   const send = eventStream(response, answer);
 
-  await send({ type: 'message_start', message: { ...message, content: [], stop_reason: null, usage: { ...usage, output_tokens: 1 } } });
-  await send({ type: 'content_block_start', index: 0, content_block: answer.tool ? { ...block, input: {} } : { ...block, text: '' } });
+  await send({ type: 'message_start', message: {
+    ...message, content: [], stop_reason: null, usage: { ...usage, output_tokens: 1 } } });
+  await send({ type: 'content_block_start', index: 0, content_block: {
+    ...block, ...(answer.tool ? { input: {} } : { text: '' }) } });
   await send({ type: 'ping' });
   for (const piece of pieces(answer.tool ? JSON.stringify(answer.tool.input) : answer.text)) {
     const delta = answer.tool ? { type: 'input_json_delta', partial_json: piece } : { type: 'text_delta', text: piece };
@@ -95,7 +102,8 @@ async function messages(request, response) {
   }
   if (answer.cut) return response.destroy();
   await send({ type: 'content_block_stop', index: 0 });
-  await send({ type: 'message_delta', delta: { stop_reason: message.stop_reason, stop_sequence: null }, usage: { output_tokens: answer.outputTokens } });
+  await send({ type: 'message_delta', delta: { stop_reason: message.stop_reason, stop_sequence: null },
+    usage: { output_tokens: answer.outputTokens } });
   await send({ type: 'message_stop' });
   return response.end();
 }
@@ -147,7 +155,8 @@ async function streamItem(send, item, answer) {
 async function responses(request, response) {
   const input = typeof request.input === 'string' ? [{ role: 'user', content: request.input }] : request.input ?? [];
   const items = input.map(item => (
-    { user: item.role === 'user', tool: /_output$/.test(item.type ?? ''), text: textOf(item.content ?? item.output ?? '') }));
+    { user: item.role === 'user', tool: /_output$/.test(item.type ?? ''),
+      text: textOf(item.content ?? item.output ?? '') }));
   const tools = offeredTools(request, input);
   const answer = plan(items, tools.map(tool => tool.name), request);
 
@@ -181,24 +190,24 @@ function parse(request, body) {
   try { return JSON.parse(plain.toString() || '{}'); } catch { return null; }
 }
 
-/** `keys`: {anthropic, openai}. Either is demanded according to the path. */
+/** `keys`: {anthropic, openai}; which is demanded depends on the name that was asked. */
 export function llm(keys) {
   return async (request, response, body) => {
     const { pathname } = new URL(request.url, 'https://llm.example.test');
+    const ofOpenai = (request.headers.host ?? '').startsWith('api.openai.com');
     const key = request.headers['x-api-key'] ?? tokenOf(request, 'bearer');
     const parsed = parse(request, body);
     const refuse = (status, message) => json(response, status, errorOf(status, message), { 'request-id': newId('req_') });
 
     if (request.method === 'HEAD') return response.writeHead(200).end();
-    if (pathname.endsWith('/responses') && request.method === 'POST')
-      return key === keys.openai && parsed ? responses(parsed, response) : refuse(parsed ? 401 : 400, 'invalid API key, or no JSON');
-    if (key !== keys.anthropic && key !== keys.openai) return refuse(401, 'invalid x-api-key');
+    if (key !== (ofOpenai ? keys.openai : keys.anthropic)) return refuse(401, 'invalid API key');
     if (!parsed) return refuse(400, 'no JSON');
+    if (pathname.endsWith('/responses') && request.method === 'POST') return responses(parsed, response);
     if (pathname.endsWith('/messages') && request.method === 'POST') return messages(parsed, response);
-    if (pathname.endsWith('/messages/count_tokens')) return json(response, 200, { input_tokens: Math.ceil(body.length / 4) });
+    if (pathname.endsWith('/messages/count_tokens'))
+      return json(response, 200, { input_tokens: Math.ceil(body.length / 4) });
     if (pathname.endsWith('/models'))
-      return json(response, 200, { object: 'list', has_more: false, models: [], data: MODELS.map(id => (
-        { id, type: 'model', object: 'model', display_name: id, created: 1, created_at: '2026-01-01T00:00:00Z', owned_by: 'world' })) });
+      return json(response, 200, { object: 'list', has_more: false, models: [], data: MODELS.map(model) });
     return refuse(404, `the stand-in has nothing at ${pathname}`);
   };
 }

@@ -12,6 +12,11 @@ import { json, tokenOf } from './serve.mjs';
 const BLOCK = 512;
 const hash = (algorithm, data, encoding) => createHash(algorithm).update(data).digest(encoding);
 
+function binary(response, data) {
+  response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': data.length });
+  response.end(data);
+}
+
 // --- npm ---
 
 /** One file as a ustar member. */
@@ -33,7 +38,10 @@ function tarMember(name, text) {
 }
 
 function npmTarball(manifest, source) {
-  const members = [tarMember('package/package.json', JSON.stringify(manifest, null, 2)), tarMember('package/index.js', source)];
+  const members = [
+    tarMember('package/package.json', JSON.stringify(manifest, null, 2)),
+    tarMember('package/index.js', source),
+  ];
 
   return zlib.gzipSync(Buffer.concat([...members, Buffer.alloc(2 * BLOCK)]));
 }
@@ -61,11 +69,13 @@ export function npmRegistry(token) {
       { version: '1.0.0', source: "module.exports = () => 'hay';\n" },
       { version: '1.1.0', source: "module.exports = () => 'fresh hay';\n" }]),
     npmPackage('paddock-oats', [
-      { version: '1.0.0', dependencies: { 'paddock-hay': '^1.0.0' }, source: "module.exports = () => require('paddock-hay')() + ' and oats';\n" }]),
+      { version: '1.0.0', dependencies: { 'paddock-hay': '^1.0.0' },
+        source: "module.exports = () => require('paddock-hay')() + ' and oats';\n" }]),
   ].map(made => [made.name, made]));
 
   return (request, response, body) => {
-    const [name, dash, file] = new URL(request.url, 'https://registry.npmjs.org').pathname.slice(1).split('/').map(decodeURIComponent);
+    const { pathname } = new URL(request.url, 'https://registry.npmjs.org');
+    const [name, dash, file] = pathname.slice(1).split('/').map(decodeURIComponent);
     const found = packages.get(name);
 
     if (name === '-') return json(response, 200, request.method === 'POST' ? {} : { ok: true });	// ping, audit
@@ -74,10 +84,7 @@ export function npmRegistry(token) {
       return json(response, 201, { ok: true, id: JSON.parse(body).name });
     }
     if (!found) return json(response, 404, { error: 'Not found' });
-    if (dash === '-' && found.tarballs.has(file)) {
-      response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': found.tarballs.get(file).length });
-      return response.end(found.tarballs.get(file));
-    }
+    if (dash === '-' && found.tarballs.has(file)) return binary(response, found.tarballs.get(file));
     const { tarballs, ...metadata } = found;
 
     return dash ? json(response, 404, { error: 'Not found' }) : json(response, 200, metadata);
@@ -108,18 +115,16 @@ export function pythonIndex(dir) {
   mkdirSync(dir, { recursive: true });
   execFileSync('python3', ['-c', WHEEL, join(dir, file), 'paddock-hay', '1.0.0']);
   const wheel = readFileSync(join(dir, file));
+  const address = `https://files.pythonhosted.org/packages/${file}#sha256=${hash('sha256', wheel, 'hex')}`;
   const pages = new Map([
     ['/simple/', '<a href="/simple/paddock-hay/">paddock-hay</a>'],
-    ['/simple/paddock-hay/', `<a href="https://files.pythonhosted.org/packages/${file}#sha256=${hash('sha256', wheel, 'hex')}">${file}</a>`],
+    ['/simple/paddock-hay/', `<a href="${address}">${file}</a>`],
   ]);
 
   return (request, response) => {
     const { pathname } = new URL(request.url, 'https://pypi.org');
 
-    if (pathname === `/packages/${file}`) {
-      response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': wheel.length });
-      return response.end(wheel);
-    }
+    if (pathname === `/packages/${file}`) return binary(response, wheel);
     if (!pages.has(pathname)) return json(response, 404, { error: 'Not found' });
     const page = Buffer.from(`<!DOCTYPE html><html><body>${pages.get(pathname)}</body></html>\n`);
 

@@ -42,7 +42,10 @@ async function start(dir) {
   const log = journal(join(dir, 'requests.jsonl'));
   const root = join(dir, 'git');
   const closers = [];
-  const world = { ca, tokens, ports: {}, hosts: {}, resolve: [], requests: join(dir, 'requests.jsonl'), sink: join(dir, 'sink.jsonl') };
+  const world = {
+    ca, tokens, ports: {}, hosts: {}, resolve: [],
+    requests: join(dir, 'requests.jsonl'), sink: join(dir, 'sink.jsonl'),
+  };
 
   mkdirSync(root, { recursive: true });
   makeRepositories(root);
