@@ -83,6 +83,7 @@ static enum step stage_admit(struct exchange *x)
 	if ((enum head_scheme)x->asked.scheme != x->head.scheme || x->asked.port != x->head.port ||
 	    !str_eq(x->asked.host, x->head.host))
 		return exchange_fail(x, ERR_NAME_MISMATCH, "");
+	relay_admitted(x);
 	return STEP_NEXT;
 }
 
@@ -411,7 +412,7 @@ void exchange_end(struct exchange *x, enum err why, bool silent)
 void exchange_tick(struct exchange *x, uint64_t now_ms)
 {
 	bool on_agent = !x->head_received || queue_bytes(&x->down.clear) > x->down.held ||
-			(!x->up.ended && !x->down.head_parsed);
+			(!x->up.complete && !x->down.head_parsed);
 
 	if (now_ms < x->deadline_ms)
 		return;

@@ -36,6 +36,7 @@ struct relay_up {
 	size_t wire_body;		/* bytes of body in wire: credit to return when it is written */
 	struct buf trailers;		/* encoded, checked; empty if there are none */
 	bool ended;			/* the inspector's END is here */
+	bool complete;			/* all of the body is here, also if END is still to come */
 	bool framed;			/* the end of the body is in wire */
 	bool done;			/* all of it is with the upstream */
 	bool broken;			/* the upstream takes no more; its answer may still come */

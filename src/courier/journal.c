@@ -253,7 +253,7 @@ static void put_traffic(struct record *r, const struct exchange *x)
 		record_text(r, "address", str_of(address_text(&x->address, address)), sizeof address);
 	if (x->result != ERR_OK && x->down.head_sent)
 		record_bool(r, "cut_off", true);
-	if (!x->up.ended)
+	if (!x->up.complete)
 		record_bool(r, "request_incomplete", true);
 }
 

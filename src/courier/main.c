@@ -31,7 +31,14 @@ enum {
 #define DESCRIPTORS_MAX 2048	/* an upstream for each stream, kept ones, the resolver's, ours */
 #define HOSTS_FILE "/etc/hosts"
 
-static int present(int fd) { return fcntl(fd, F_GETFD) >= 0 ? fd : -1; }
+/* Which descriptors were given: asked first of all, as one that was not would soon be one of ours. */
+static int given[FD_CONTROL + 1];
+
+static void look_at_descriptors(void)
+{
+	for (int fd = 0; fd <= FD_CONTROL; fd++)
+		given[fd] = fcntl(fd, F_GETFD) >= 0 ? fd : -1;
+}
 
 static enum err confine(void)
 {
@@ -67,8 +74,8 @@ static enum err prepare(uv_loop_t *loop, struct config **ret_config, struct cour
 {
 	struct courier_options o = {
 		.loop = loop,
-		.links = { FD_INSPECTOR, present(FD_SUPERVISOR), present(FD_TERMINAL), present(FD_FILES) },
-		.keeper = FD_KEEPER, .directory = FD_TRAIL, .control = present(FD_CONTROL),
+		.links = { FD_INSPECTOR, given[FD_SUPERVISOR], given[FD_TERMINAL], given[FD_FILES] },
+		.keeper = FD_KEEPER, .directory = FD_TRAIL, .control = given[FD_CONTROL],
 		.stopped = stopped, .user = loop,
 	};
 	const char *problem = "";
@@ -97,15 +104,16 @@ int main(void)
 	uv_loop_t loop;
 	enum err e;
 
+	look_at_descriptors();
 	log_init("paddock-courier");
 	signal(SIGPIPE, SIG_IGN);
-	if (secret_process() != ERR_OK || uv_loop_init(&loop)) {
-		log_error("this process cannot be made private");
+	signal(SIGXFSZ, SIG_IGN);	/* a full quota is an error of write(), as a full disk is */
+	if (given[FD_INSPECTOR] < 0 || given[FD_KEEPER] < 0 || given[FD_TRAIL] < 0 || given[FD_CONFIG] < 0) {
+		log_error("descriptors 3, 4, 8 and 9 must be given: this program is started by paddock");
 		return 1;
 	}
-	if (present(FD_INSPECTOR) < 0 || present(FD_KEEPER) < 0 || present(FD_TRAIL) < 0 ||
-	    present(FD_CONFIG) < 0) {
-		log_error("descriptors 3, 4, 8 and 9 must be given: this program is started by paddock");
+	if (secret_process() != ERR_OK || uv_loop_init(&loop)) {
+		log_error("this process cannot be made private");
 		return 1;
 	}
 	if (prepare(&loop, &config, &courier) != ERR_OK)

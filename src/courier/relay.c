@@ -57,6 +57,19 @@ void relay_again(struct exchange *x)
 
 /* ---- up ---- */
 
+/* No more can come: what was begun was no placeholder after all. */
+static void complete(struct exchange *x)
+{
+	x->up.complete = true;
+	x->up.clear = queue_bytes(&x->up.body);
+}
+
+void relay_admitted(struct exchange *x)
+{
+	if (x->head.framing == HEAD_BODY_NONE || (x->head.framing == HEAD_BODY_LENGTH && x->head.length == 0))
+		complete(x);
+}
+
 enum err relay_receive(struct exchange *x, struct str bytes)
 {
 	struct relay_up *up = &x->up;
@@ -83,6 +96,8 @@ enum err relay_receive(struct exchange *x, struct str bytes)
 	size_t held = up->scrub ? scrub_held(up->scrub) : 0, there = queue_bytes(&up->body);
 
 	up->clear = there - (held < there ? held : there);
+	if (x->head.framing == HEAD_BODY_LENGTH && up->bytes == x->head.length)
+		complete(x);
 	return ERR_OK;
 }
 
@@ -119,7 +134,7 @@ enum err relay_receive_end(struct exchange *x)
 	if (x->up.ended || (x->head.framing == HEAD_BODY_LENGTH && x->up.bytes != x->head.length))
 		return ERR_BODY_FRAMING;
 	x->up.ended = true;
-	x->up.clear = queue_bytes(&x->up.body);	/* what was begun was no placeholder after all */
+	complete(x);
 	return ERR_OK;
 }
 
@@ -176,7 +191,7 @@ enum step relay_up(struct exchange *x)
 		} else if (up->framed) {
 			up->done = true;
 			exchange_progress(x);
-		} else if (up->clear || up->ended) {
+		} else if (up->clear || up->complete) {
 			e = frame(x);
 			if (e != ERR_OK)
 				return exchange_fail(x, e, "");

@@ -9,6 +9,8 @@ void relay_free(struct exchange *x);
 /** relay_again() - forgets an attempt of which nothing was answered, for another one */
 void relay_again(struct exchange *x);
 
+/** relay_admitted() - the head is known: is there a body to wait for? */
+void relay_admitted(struct exchange *x);
 /** relay_receive() - the inspector's next bytes of body. ERR_LINK_STATE before a HEAD,
  *  ERR_BODY_FRAMING, ERR_BODY_TOO_LARGE, ERR_LIMIT, ERR_PLACEHOLDER_BLOCKED (x->foreign names whose), ERR_MEMORY */
 must_use enum err relay_receive(struct exchange *x, struct str bytes);
