@@ -204,6 +204,29 @@ enum err compile_host(struct compile *c, const struct document_text *t)
 			    STR_FMT(node_quote(host)));
 }
 
+static bool is_within(struct str path, struct str tree)
+{
+	return str_starts(path, tree) && (path.n == tree.n || path.p[tree.n] == '/');
+}
+
+/* Trust and keys live there: what an agent could read or write would be worth nothing. */
+static bool is_our_own(struct compile *c, struct str path)
+{
+	static const char *const own[] = { "/.config/paddock", "/.local/state/paddock" };
+
+	for (size_t i = 0; c->home && i < COUNT(own); i++) {
+		auto_buf tree;
+
+		buf_init(&tree, 4096);
+		buf_put_z(&tree, c->home);
+		buf_put_z(&tree, own[i]);
+		if (buf_err(&tree) == ERR_OK &&
+		    (is_within(path, buf_str(&tree)) || is_within(buf_str(&tree), path)))
+			return true;
+	}
+	return false;
+}
+
 static enum err visible_path(struct compile *c, const struct document_visible *in, struct policy_visible *out)
 {
 	static const char *const modes[] = { [POLICY_MODE_READ] = "read", [POLICY_MODE_WRITE] = "write" };
@@ -218,15 +241,15 @@ static enum err visible_path(struct compile *c, const struct document_visible *i
 		err = compile_choice(c, &in->mode, "mode", modes, COUNT(modes), POLICY_MODE_READ, &mode);
 	if (err != ERR_OK)
 		return err;
-	for (size_t i = 0; i < COUNT(never); i++) {
-		struct str tree = str_of(never[i]);
-
-		if (str_starts(out->path, tree) && (out->path.n == tree.n || out->path.p[tree.n] == '/'))
+	for (size_t i = 0; i < COUNT(never); i++)
+		if (is_within(out->path, str_of(never[i])))
 			return compile_fail(c, in->path.at,
-					    "%s is the kernel's or the system's, and is never "
-					    "made visible",
+					    "%s is the kernel's or the system's, and is never made visible",
 					    never[i]);
-	}
+	if (is_our_own(c, out->path))
+		return compile_fail(c, in->path.at,
+				    "Paddock's own settings and keys are there, and are never made visible: "
+				    "name what is needed below it");
 	out->mode = (enum policy_mode)mode;
 	out->line = in->at.line;
 	return ERR_OK;

@@ -1,0 +1,85 @@
+/* help.c - words only; see help.h */
+#include "cli/help.h"
+
+const char help_run[] =
+	"usage: paddock run [options] -- COMMAND [ARGUMENT...]\n"
+	"\n"
+	"Starts COMMAND in a sandbox of its own. Its requests reach the world only as the policy\n"
+	"allows, with credentials that it never holds; each is recorded.\n"
+	"\n"
+	"  --policy FILE      the policy; default: ./paddock.yaml, once `paddock policy trust`\n"
+	"                     has seen it. With no policy everything is denied.\n"
+	"  --workspace DIR    the directory that is shared, under the same path; default: the\n"
+	"                     current one\n"
+	"  --image IMAGE      host (this computer's tools, read-only), debian, or a file\n"
+	"  --machine DRIVER   qemu, or namespace (no virtual machine: a weaker boundary)\n"
+	"  --memory SIZE      such as 2GiB\n"
+	"  --cpus N\n"
+	"  --env NAME[=VALUE] a variable for COMMAND; without a value, as it is here. Repeatable.\n"
+	"  --name NAME        what `ps`, `stop` and `audit` call this run\n"
+	"  --timeout TIME     end the run after, such as 90s or 2h\n"
+	"  --quiet            no progress, no summary\n"
+	"  --resolve HOST:PORT:ADDRESS[:PORT]\n"
+	"                     dial ADDRESS for HOST (tests, private networks). Repeatable.\n"
+	"  --upstream-ca FILE certificates (PEM) that upstreams may have, besides the system's\n"
+	"\n"
+	"Exit status: COMMAND's own; 125 if Paddock failed, 126 if COMMAND cannot be run, 127 if it\n"
+	"is not there, 128 and its number if a signal ended it. Ctrl-C twice always ends a run.\n"
+	"\n"
+	"examples:\n"
+	"  paddock run -- claude -p 'fix the failing test'\n"
+	"  paddock run --policy ci.yaml --timeout 10m --name nightly -- npm test\n";
+
+const char help_ps[] = "usage: paddock ps [--json]\n"
+		       "\n"
+		       "Lists the runs of this user that are alive.\n";
+
+const char help_stop[] = "usage: paddock stop ID|NAME\n"
+			 "\n"
+			 "Ends a run: the beginning of its id is enough. `paddock ps` lists them.\n";
+
+const char help_doctor[] =
+	"usage: paddock doctor [--json]\n"
+	"\n"
+	"Tries each thing that Paddock needs of this host, and says how to mend what is missing.\n"
+	"Exit status: 0 if runs can work here, 1 if not.\n";
+
+const char help_policy[] =
+	"usage: paddock policy check [FILE...]\n"
+	"       paddock policy explain FILE METHOD URL [--json] [--header NAME:VALUE]...\n"
+	"       paddock policy trust [FILE]\n"
+	"       paddock policy untrust [FILE|DIGEST]\n"
+	"       paddock policy trusted [--json]\n"
+	"\n"
+	"check    is it valid? Each mistake is named with file, line and column.\n"
+	"explain  what would be decided of this request, by which rule, and what would have to\n"
+	"         change. Exit status: 0 allowed, 1 denied, 125 could not tell.\n"
+	"trust    use this file for runs in its directory. A policy that is found in a workspace\n"
+	"         could have been written by an agent: until you have trusted its very text it is\n"
+	"         not used. Any change needs to be trusted again. `run --policy FILE` needs no trust.\n"
+	"untrust  take that back\n"
+	"trusted  list what is trusted\n"
+	"\n"
+	"FILE is paddock.yaml unless it is given. The language: docs/policy.md\n"
+	"\n"
+	"examples:\n"
+	"  paddock policy explain paddock.yaml POST https://api.anthropic.com/v1/messages\n"
+	"  paddock policy check policies/*.yaml\n";
+
+const char help_init[] =
+	"usage: paddock init claude|codex|generic [--force]\n"
+	"\n"
+	"Writes ./paddock.yaml, a policy with comments to start from, and says what comes next.\n"
+	"An existing file is only replaced with --force.\n";
+
+const char help_version[] = "usage: paddock version [--json]\n";
+
+const char help_completion[] =
+	"usage: paddock completion bash|zsh|fish\n"
+	"\n"
+	"Prints a completion script:\n"
+	"  bash   paddock completion bash > ~/.local/share/bash-completion/completions/paddock\n"
+	"  zsh    paddock completion zsh > a directory of $fpath, as _paddock\n"
+	"  fish   paddock completion fish > ~/.config/fish/completions/paddock.fish\n";
+
+const char help_help[] = "usage: paddock help [VERB]\n";
