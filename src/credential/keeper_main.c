@@ -248,9 +248,11 @@ static const char *name_of(const struct keeper *k, const struct keeper_request *
 	return "request";
 }
 
-static int serve(struct keeper *k, struct keeper_reply *reply)
+static int serve(struct keeper *k)
 {
-	for (;;) {
+	struct keeper_reply *reply = secret_map(sizeof *reply);
+
+	while (reply) {
 		struct keeper_request request;
 		const char *reason;
 		ssize_t n = read(KEEPER_LINK_FD, &request, sizeof request);
@@ -274,12 +276,13 @@ static int serve(struct keeper *k, struct keeper_reply *reply)
 			return 1;
 		}
 	}
+	log_error("out of memory");
+	return 1;
 }
 
 int main(void)
 {
 	struct timeval send_timeout = { .tv_sec = SEND_SECONDS };
-	struct keeper_reply *reply;
 	static struct keeper keeper;
 	const char *what = NULL;
 	enum err e;
@@ -292,9 +295,8 @@ int main(void)
 		return 1;
 	}
 	(void)CRYPTO_secure_malloc_init(SECURE_HEAP_BYTES, 32);
-	reply = secret_map(sizeof *reply);
-	if (!reply || setsockopt(KEEPER_LINK_FD, SOL_SOCKET, SO_SNDTIMEO, &send_timeout, sizeof send_timeout)) {
-		log_error("descriptor %d is no socket, or out of memory: %s", KEEPER_LINK_FD, strerror(errno));
+	if (setsockopt(KEEPER_LINK_FD, SOL_SOCKET, SO_SNDTIMEO, &send_timeout, sizeof send_timeout)) {
+		log_error("descriptor %d: %s", KEEPER_LINK_FD, strerror(errno));
 		return 1;
 	}
 	e = prepare(&keeper, &what);
@@ -307,5 +309,5 @@ int main(void)
 	}
 	close(KEEPER_CONFIG_FD);
 	close(KEEPER_START_FD);
-	return serve(&keeper, reply);
+	_exit(serve(&keeper));	/* confined: nothing is left for exit handlers to do, nor may they do much */
 }

@@ -116,13 +116,15 @@ static _Noreturn void builder(const struct image_job *j, const char *output, con
 	    signal(SIGPIPE, SIG_DFL) == SIG_ERR)
 		_exit(1);
 	umask(022);
+	if (j->on_disk && !j->stage(j, stage))
+		_exit(1);
 	if (!enter_namespaces())
 		_exit(1);
 	if (!j->on_disk && mount("tmpfs", stage, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755")) {
 		image_complain("cannot mount a tmpfs: %s", strerror(errno));
 		_exit(1);
 	}
-	if (!j->stage(j, stage))
+	if (!j->on_disk && !j->stage(j, stage))
 		_exit(1);
 	if (!image_walk(j, stage, &walk)) {
 		image_complain("the tree cannot be walked: %s", strerror(errno));

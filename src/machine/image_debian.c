@@ -1,8 +1,8 @@
 /* image_debian.c - a minimal Debian, by mmdebstrap
  *
- * mmdebstrap writes a tar archive, which is unpacked as this user: so it works without root
- * and without subordinate ids (--mode=auto picks what the host allows), and every file of the
- * stage can be read and removed again. Packages come from the host's own apt sources, with
+ * mmdebstrap writes a tar archive, which is unpacked as this user, so that every file of the
+ * stage can be read and removed again. Its own namespaces need subordinate ids (/etc/subuid),
+ * so that it runs before there are any of ours. Packages come from the host's own apt sources, with
  * apt's own verification of signatures.
  */
 #include "machine/image_parts.h"
@@ -123,7 +123,7 @@ static bool succeeded(pid_t pid)
 /* mmdebstrap | tar: both must succeed */
 static bool unpack(const char *const *bootstrap, const char *stage)
 {
-	const char *tar[] = { "tar", "-x", "--no-same-owner", "--exclude=./dev/*", "-C", stage, NULL };
+	const char *tar[] = { "tar", "-x", "-p", "--no-same-owner", "--exclude=./dev/*", "-C", stage, NULL };
 	int ends[2];
 	pid_t writer, reader;
 	bool wrote, read;

@@ -21,8 +21,8 @@ must_use enum err image_key_end(struct image_key *k, char ret[IMAGE_KEY_BYTES]);
 
 /* ---- the build (image_build.c) ---- */
 
-/** struct image_job - how a staged tree comes about. Both functions run in the builder, a child
- *  with namespaces of its own, and complain on standard error. */
+/** struct image_job - how a staged tree comes about. Both functions run in the builder, a child,
+ *  and complain on standard error. */
 struct image_job {
 	const char *what;		/* for the progress */
 	/** makes the tree in the empty directory @stage */
@@ -32,7 +32,8 @@ struct image_job {
 	const struct image_options *options;
 	const char *packages;		/* debian */
 	uid_t user;			/* whose image it is; inside of the namespace it is called 0 */
-	bool on_disk;			/* the stage is a directory of the cache, not memory */
+	bool on_disk;			/* the stage is a directory of the cache, made before there are namespaces;
+					   else it is memory, made within, and may have mounts */
 };
 
 /** image_build() - stages, writes, renames to @path, atomically; cleans up after itself
