@@ -98,7 +98,7 @@ static enum err world_stop(struct spool *s)
 	return spool_close(s, r);
 }
 
-static enum err world_verify(struct world *w, struct audit_report *report)
+static inline enum err world_verify(struct world *w, struct audit_report *report)
 {
 	memset(report, 0, sizeof *report);
 	return audit_verify(w->directory, w->options.sandbox, w->options.public_key, report);
