@@ -484,6 +484,40 @@ static void everything_arrives(void **state)
 	policy_free(p);
 }
 
+static struct policy *load_file(const char *name, bool fenced)
+{
+	char path[512];
+	static char text[65536];
+	struct policy_error e;
+	struct policy *p;
+	struct str s;
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/%s", TEST_SOURCE_ROOT, name);
+	assert_non_null(f = fopen(path, "re"));
+	s = str_make(text, fread(text, 1, sizeof text - 1, f));
+	fclose(f);
+	text[s.n] = '\0';
+	if (fenced) {
+		s = str_of(strstr(text, "```yaml\n") + 8);
+		s = str_head(s, (size_t)(strstr(s.p, "```") - s.p));
+	}
+	if (policy_load(s, name, "/home/ann", &p, &e) != ERR_OK)
+		fail_msg("%s:%u:%u: %s", name, e.line, e.column, e.text);
+	return p;
+}
+
+static void what_is_documented_loads(void **state)
+{
+	(void)state;
+	static const char *const names[] = { "examples/claude.yaml", "examples/codex.yaml",
+					     "examples/generic.yaml", "examples/observe.yaml" };
+
+	for (size_t i = 0; i < COUNT(names); i++)
+		policy_free(load_file(names[i], false));
+	policy_free(load_file("docs/policy.md", true));
+}
+
 /* Whatever the cut, the answer is a policy or a place: never a crash, never silence. */
 static void every_cut_is_answered(void **state)
 {
@@ -511,7 +545,7 @@ int main(void)
 		cmocka_unit_test(a_file_can_be_too_large),
 		cmocka_unit_test(an_empty_policy_has_safe_defaults),
 		cmocka_unit_test(everything_arrives),
-		cmocka_unit_test(every_cut_is_answered),
+		cmocka_unit_test(what_is_documented_loads), cmocka_unit_test(every_cut_is_answered),
 	};
 
 	return cmocka_run_group_tests_name("policy_load", tests, NULL, NULL);
