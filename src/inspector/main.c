@@ -89,7 +89,9 @@ int main(void)
 	(void)uv_run(&loop, UV_RUN_DEFAULT);
 	inspector_free(&inspector);
 	guest_tls_context_free(tls);
-	if (end_reason)
+	if (end_reason == ERR_CLOSED)	/* how every sandbox ends; the supervisor says what is unexpected */
+		log_debug("ends: %s", err_text(end_reason));
+	else if (end_reason)
 		log_error("ends: %s", err_text(end_reason));
 	return end_reason ? 1 : 0;
 }

@@ -75,7 +75,7 @@ void state_stop_message(struct buf *b, const char *reason, int exit_code)
 		buf_put_z(b, "{\"op\":\"stop\"}");
 }
 
-enum err state_reload_message(struct buf *b, const struct spec *spec, struct buf *policy_text)
+enum err state_reload_message(struct buf *b, const struct spec *spec, char seen[65], struct buf *policy_text)
 {
 	struct policy_error error;
 	struct policy *p = NULL;
@@ -93,6 +93,11 @@ enum err state_reload_message(struct buf *b, const struct spec *spec, struct buf
 			  (unsigned)error.column, error.text);
 		return e;
 	}
+	if (!strcmp(policy_digest(p), seen)) {	/* touched, not changed */
+		policy_free(p);
+		return ERR_OK;
+	}
+	memcpy(seen, policy_digest(p), 65);
 	policy_free(p);
 	o = json_object();
 	json_object_set_new(o, "op", json_string("reload"));

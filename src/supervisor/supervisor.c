@@ -66,6 +66,7 @@ struct supervisor {
 	uv_timer_t policy_settle;
 	bool has_termios;
 	struct termios termios;
+	char policy_seen[65];	/* digest of the policy text handed over last */
 };
 
 static void advance(struct supervisor *s, enum phase phase);
@@ -374,7 +375,7 @@ static void reload(uv_timer_t *timer)
 
 	buf_init(&text, POLICY_BYTES_MAX + 4096);
 	buf_init(&message, 8u * 1024 * 1024);
-	if (s->phase != PHASE_RUN || state_reload_message(&message, s->spec, &text))
+	if (s->phase != PHASE_RUN || state_reload_message(&message, s->spec, s->policy_seen, &text) || !message.len)
 		return;
 	if (!tell_courier(s, buf_str(&message)))
 		log_error("the changed policy is too large to hand over (%zu bytes): the one in force stays", message.len);
@@ -383,8 +384,11 @@ static void reload(uv_timer_t *timer)
 static void on_policy_change(uv_fs_event_t *handle, const char *name, int events, int status)
 {
 	struct supervisor *s = handle->data;
+	const char *slash = strrchr(s->spec->policy_path, '/');
 
-	(void)name, (void)events, (void)status;
+	(void)events;
+	if (status || (name && strcmp(name, slash ? slash + 1 : s->spec->policy_path)))
+		return;
 	uv_timer_start(&s->policy_settle, reload, 200, 0);	/* editors write in several steps */
 }
 
@@ -486,6 +490,7 @@ int supervisor_run(const struct spec *spec)
 		return SUPERVISOR_EXIT_FAILURE;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	memcpy(s.policy_seen, policy_digest(spec->policy), sizeof s.policy_seen);
 	s.has_termios = tcgetattr(STDIN_FILENO, &s.termios) == 0;
 	children_init(&s.children);
 	if (uv_loop_init(&s.loop)) {

@@ -107,7 +107,7 @@ for s in held: s.close()
 time.sleep(2)
 import urllib.request
 try:
-    print("after", urllib.request.urlopen("https://api.example.test/items", timeout=30).status)
+    print("after", urllib.request.urlopen("https://api.example.test/public", timeout=30).status)
 except Exception as e:
     print("after", e)
 '''
@@ -130,11 +130,11 @@ def floods(s):
     check("thousands of connections: bounded", "opened" in r.stdout, (r.stdout, r.stderr))
     check("and afterwards it works as before", "after 200" in r.stdout, (r.stdout, r.stderr))
     r = s.sh("for i in $(seq 1 300); do getent hosts x$i.unlisted.test & done; wait; "
-             "curl -sS -m 20 -o /dev/null -w '%{http_code}' https://api.example.test/items", "--quiet")
+             "curl -sS -m 20 -o /dev/null -w '%{http_code}' https://api.example.test/public", "--quiet")
     check("a flood of DNS questions: bounded, and afterwards it works", r.stdout.endswith("200"), (r.stdout[-300:], r.stderr[-500:]))
     if MACHINE == "qemu":      # in a namespace it would be the host's memory
         r = s.sh("dd if=/dev/zero of=/dev/shm/fill bs=1M count=100000 2>/dev/null; rm -f /dev/shm/fill; "
-                 "curl -sS -m 30 -o /dev/null -w '%{http_code}' https://api.example.test/items", "--quiet", timeout=200)
+                 "curl -sS -m 30 -o /dev/null -w '%{http_code}' https://api.example.test/public", "--quiet", timeout=200)
         check("memory filled by the agent: the gate goes on, or the sandbox ends", "200" in r.stdout or r.returncode != 0,
               (r.returncode, r.stdout, r.stderr))
 

@@ -11,9 +11,16 @@ version: 1
 network:
   - hosts: [api.example.test]
     methods: [GET]
+    credential: api
     addresses: [127.0.0.0/8]
+credentials:
+  api:
+    source: {environment: API_TOKEN}
+    hosts: [api.example.test]
+    strategy: header
+    header: {name: authorization, format: "Bearer {secret}"}
 """
-LOOP = "i=0; while :; do i=$((i+1)); curl -sS -m 5 -o /dev/null https://api.example.test/items?n=$i; done"
+LOOP = "i=0; while :; do i=$((i+1)); curl -sS -m 5 -o /dev/null https://api.example.test/public?n=$i; done"
 SLOW = "curl -sS -m 60 -o /dev/null 'https://api.example.test/slow?ms=20000'"
 PROCESSES = ["paddock", "paddock-keeper", "paddock-courier", "paddock-inspector", "paddock-files", "paddock-terminal",
              "machine"]
@@ -33,8 +40,9 @@ def arrived_without_intent(s):
 
 
 def one(name, stage):
-    (w.directory / "requests.jsonl").unlink(missing_ok=True)
+    w.forget()
     with sandbox("kill", w, POLICY) as s:
+        s.env["API_TOKEN"] = w.info["tokens"]["api"]
         script = SLOW if stage == "in flight" else LOOP
         p = s.start(["sh", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                     text=True)
@@ -67,6 +75,7 @@ def one(name, stage):
 
 def read_only_state():
     with sandbox("ro", w, POLICY) as s:
+        s.env["API_TOKEN"] = w.info["tokens"]["api"]
         s.state.mkdir()
         s.state.chmod(0o500)
         r = s.sh("echo started")
@@ -80,11 +89,12 @@ def read_only_state():
 
 def full_disk():
     """The state directory on a tiny file system, in a mount namespace of this test's own."""
-    (w.directory / "requests.jsonl").unlink(missing_ok=True)
+    w.forget()
     with sandbox("full", w, POLICY) as s:
+        s.env["API_TOKEN"] = w.info["tokens"]["api"]
         s.state.mkdir()
         inner = s.arguments(["sh", "-c", "for i in $(seq 1 400); do curl -s -m 5 -o /dev/null -w '%{http_code}\\n' "
-                                         "https://api.example.test/items?n=$i; done | sort | uniq -c"], "--quiet")
+                                         "https://api.example.test/public?n=$i; done | sort | uniq -c"], "--quiet")
         script = f"mount -t tmpfs -o size=640k tmpfs {s.state} && " + ' "$@"; c=$?; cp -r ' + f"{s.state} {s.root}/saved; exit $c"
         r = subprocess.run(["unshare", "-Urm", "sh", "-c", script, "sh", *inner], env=s.env, text=True,
                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=200)

@@ -88,7 +88,7 @@ def ordinary_git(s):
 def trust(s):
     (s.workspace / "paddock.yaml").write_text(ALLOW)
     s.policy = None
-    get = ["curl", "-sS", "-m", "10", "-o", "/dev/null", "-w", "%{http_code}", "https://api.example.test/items"]
+    get = ["curl", "-sS", "-m", "10", "-o", "/dev/null", "-w", "%{http_code}", "https://api.example.test/public"]
     env = {**s.env, "XDG_CONFIG_HOME": str(s.root / "config")}
     r = s.run(get, env=env)
     check("a policy found in the workspace is not used untrusted, and the message says how to start",
@@ -109,7 +109,7 @@ def trust(s):
 
 def reload(s):
     s.set_policy(DENY)
-    loop = ("while :; do c=$(curl -sS -m 5 -o /dev/null -w '%{http_code}' https://api.example.test/items 2>/dev/null); "
+    loop = ("while :; do c=$(curl -sS -m 5 -o /dev/null -w '%{http_code}' https://api.example.test/public 2>/dev/null); "
             "echo $c > status; sleep 0.2; done")
     p = s.start(["sh", "-c", loop], "--quiet", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 text=True)

@@ -64,6 +64,12 @@ class World:
         rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
         return [r for r in rows if all(r.get(k) == v for k, v in match.items())]
 
+    def forget(self):
+        """Forgets what arrived so far."""
+        path = self.directory / "requests.jsonl"
+        if path.exists():
+            os.truncate(path, 0)
+
     def options(self):
         """--resolve and --upstream-ca so that real host names lead here."""
         out = ["--upstream-ca", self.info["ca"]]

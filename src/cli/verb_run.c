@@ -1,0 +1,155 @@
+/* verb_run.c - `paddock run`: options, image, the command's own tools, then the supervisor
+ *
+ * What can fail for want of something (a policy, an image, a tool) fails here, before any
+ * process is started, with one line that says what to do.
+ */
+#include "cli/cli.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cli/options.h"
+#include "machine/image.h"
+#include "supervisor/paths.h"
+#include "supervisor/supervisor.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define PROGRESS_AFTER_MS 1000
+
+struct build {
+	uint64_t began_ms;
+	bool show, shown;
+};
+
+static void on_build(void *ctx, const char *what, uint64_t done, uint64_t total)
+{
+	struct build *b = ctx;
+	uint64_t ms = clock_ms() - b->began_ms;
+
+	if (!b->show || ms < PROGRESS_AFTER_MS)
+		return;
+	b->shown = true;
+	(void)fprintf(stderr, "\r\033[Kpaddock: %s", what);
+	if (done)
+		(void)fprintf(stderr, ", %llu MiB", (unsigned long long)(done >> 20));
+	if (total)
+		(void)fprintf(stderr, " of %llu MiB", (unsigned long long)(total >> 20));
+	(void)fprintf(stderr, " (%llu s)", (unsigned long long)(ms / 1000));
+	(void)fflush(stderr);
+}
+
+static enum err ensure_image(struct spec *s, char path[IMAGE_PATH_MAX], struct buf *why)
+{
+	struct build build = { .began_ms = clock_ms(), .show = !s->quiet && isatty(STDERR_FILENO) };
+	struct image_options o = { .progress = on_build, .ctx = &build };
+	auto_buf cache;
+	enum err e;
+
+	buf_init(&cache, PATHS_MAX);
+	if (strcmp(s->machine, machine_qemu.name)) {
+		s->image_path = s->image;	/* a driver that takes no image file */
+		return ERR_OK;
+	}
+	if (paths_directory(PATHS_CACHE, &cache)) {
+		buf_printf(why, "the image cache cannot be used: %.300s: %s", buf_z(&cache) ? buf_z(&cache) : "?",
+			   strerror(errno));
+		return ERR_LOCAL;
+	}
+	o.cache = buf_z(&cache);
+	o.exclude = getenv("PADDOCK_IMAGE_EXCLUDE");
+	o.directories = getenv("PADDOCK_IMAGE_DIRECTORIES");
+	e = image_ensure(s->image, &o, path, why);
+	if (build.shown)
+		(void)fputs("\r\033[K", stderr);
+	s->image_path = path;
+	return e;
+}
+
+/* The command as the guest will find it, with the installation that it needs. The command may
+ * also live in the image alone: then it is looked up there, and 127 is the guest's to say. */
+static enum err find_tools(struct spec *s, struct buf *why)
+{
+	const char *home = getenv("HOME"), *path = getenv("PATH");
+	struct image_trees *trees;
+	enum err e = ERR_OK;
+
+	if (strcmp(s->image, "host"))
+		return ERR_OK;
+	trees = calloc(1, sizeof *trees);
+	if (!trees)
+		return ERR_MEMORY;
+	if (image_command_trees(s->command[0], path ? path : "/usr/bin:/bin", home, trees, why)) {
+		buf_clear(why);
+		free(trees);
+		return ERR_OK;
+	}
+	for (uint32_t i = 0; !e && i < trees->count && i < SPEC_TOOLS_MAX; i++) {
+		struct str tree = arena_copy(s->arena, str_of(trees->trees[i].path));
+
+		if (!tree.p)
+			e = ERR_MEMORY;
+		else
+			s->tools[s->tool_count++] = tree;
+		if (!e && !s->quiet)
+			log_note("%s is visible inside, read-only, because %s needs it", tree.p, s->command[0]);
+	}
+	struct str executable = arena_copy(s->arena, str_of(trees->executable));
+
+	free(trees);
+	if (e || !executable.p)
+		return ERR_MEMORY;
+	if (s->tool_count) {	/* found outside of the image: named by its path there */
+		size_t count = 0;
+
+		while (s->command[count])
+			count++;
+		char **argv = arena_array(s->arena, count + 1, sizeof *argv);
+
+		if (!argv)
+			return ERR_MEMORY;
+		memcpy(argv, s->command, (count + 1) * sizeof *argv);
+		argv[0] = (char *)(uintptr_t)executable.p;
+		s->command = argv;
+	}
+	return ERR_OK;
+}
+
+int verb_run(int argc, char **argv)
+{
+	char path[IMAGE_PATH_MAX];
+	struct spec spec;
+	auto_buf why;
+	int code = SUPERVISOR_EXIT_FAILURE;
+	enum err e;
+
+	buf_init(&why, 8192);
+	e = options_parse(argc, argv, &spec, &why);
+	if (e == ERR_STATE) {
+		options_free(&spec);
+		return cli_help("run");
+	}
+	if (!e && !machine_find(str_of(spec.machine))) {
+		buf_printf(&why, "--machine %.60s: no such driver; expected qemu", spec.machine);
+		e = ERR_INPUT;
+	}
+	if (!e)
+		e = ensure_image(&spec, path, &why);
+	if (!e && why.len && !spec.quiet)
+		log_note("%s", buf_z(&why));
+	if (!e) {
+		buf_clear(&why);
+		e = find_tools(&spec, &why);
+	}
+	if (e) {
+		log_error("%s", why.len && buf_z(&why) ? buf_z(&why) : err_text(e));
+	} else {
+		if (spec.policy_note)
+			log_note("%s", spec.policy_note);
+		code = supervisor_run(&spec);
+	}
+	options_free(&spec);
+	return code;
+}
