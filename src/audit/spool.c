@@ -28,7 +28,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-#define AHEAD_BYTES (256u * 1024)
+#define AHEAD_BYTES UINT64_C(262144)
 #define CLOSING_RECORDS 2u		/* stop, checkpoint */
 #define CHECKPOINT_EVERY 1000u
 #define OPEN_INTENTS_MAX 16384u

@@ -16,6 +16,7 @@
 #include "audit/json.h"
 #include "audit/note.h"
 #include "audit/trail.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -218,11 +219,9 @@ static void name_open_intents(const struct verifier *v)
 	say(r, "%u request%s no outcome:", v->open_count, v->open_count == 1 ? " has" : "s have");
 	for (uint32_t i = 0; i < v->open_count && i < NAMED_MAX; i++) {
 		size_t used = strlen(r->text);
-		char id[REQUEST_ID_MAX + 1];
+		char id[4 * REQUEST_ID_MAX + 1];
 
-		for (size_t j = 0; j < v->open[i].bytes; j++)
-			id[j] = v->open[i].id[j] > ' ' && v->open[i].id[j] < 0x7f ? v->open[i].id[j] : '?';
-		id[v->open[i].bytes] = 0;
+		(void)log_escape(str_make(v->open[i].id, v->open[i].bytes), id, sizeof id);
 		(void)snprintf(r->text + used, sizeof r->text - used, " %s (record %llu)%s", id,
 			       (unsigned long long)v->open[i].seq,
 			       i + 1 == v->open_count ? "" : i + 1 == NAMED_MAX ? ", ..." : ",");

@@ -26,7 +26,7 @@
 #define EXIT_VERIFIED 0
 #define EXIT_BROKEN 1
 #define FOLLOW_LOOK_MS 500	/* at least that often: inotify is a hint */
-#define KEY_FILE_MAX 4096
+#define KEY_FILE_MAX ((size_t)4096)
 
 static const char help[] =
 	"usage: paddock audit show   [--json] [--all] [--name NAME | ID]\n"
