@@ -20,17 +20,24 @@ static void check(bool good, const char *what)
 
 static void decide(const struct policy *p, struct str host, const char *path, const char *query)
 {
-	struct head h = { .kind = HEAD_REQUEST, .scheme = HEAD_HTTPS, .port = 443, .method = STR("GET"),
-			  .host = host, .path = str_of(path), .query = str_of(query), .has_query = true };
+	struct head h = { .kind = HEAD_REQUEST,
+			  .scheme = HEAD_HTTPS,
+			  .port = 443,
+			  .method = STR("GET"),
+			  .host = host,
+			  .path = str_of(path),
+			  .query = str_of(query),
+			  .has_query = true };
 	const struct policy_rule *rule = NULL;
 	auto_buf b;
 
 	buf_init(&b, 16384);
-	h.fields[h.field_count++] = (struct head_field){ STR("accept"), STR("text/html") };
+	h.fields[h.field_count++] = (struct head_field) { STR("accept"), STR("text/html") };
 	if (policy_match(p, &h, &rule) == ERR_OK) {
 		check(rule == policy_rule(p, rule->index), "a rule of another policy");
 		check(rule->verdict == POLICY_DENY || policy_host_named(p, host), "allowed and not named");
-		check(rule->credential < (int32_t)policy_credential_count(p), "a credential that is not there");
+		check(rule->credential < (int32_t)policy_credential_count(p),
+		      "a credential that is not there");
 		check(rule->verdict == POLICY_ALLOW || rule->credential < 0, "a credential without allow");
 	}
 	check(policy_explain(p, &h, false, &b) == ERR_OK, "explanation");
@@ -44,8 +51,8 @@ static void decide(const struct policy *p, struct str host, const char *path, co
 static void decide_pattern(const struct policy *p, struct str pattern)
 {
 	char host[512];
-	int n = pattern.p[0] == '*' ? snprintf(host, sizeof host, "a%.*s", (int)pattern.n - 1, pattern.p + 1) :
-				      snprintf(host, sizeof host, "%.*s", STR_FMT(pattern));
+	int n = pattern.p[0] == '*' ? snprintf(host, sizeof host, "a%.*s", (int)pattern.n - 1, pattern.p + 1)
+				    : snprintf(host, sizeof host, "%.*s", STR_FMT(pattern));
 
 	check(n > 0 && (size_t)n < sizeof host, "a long host");
 	decide(p, str_of(host), "/v1/messages", "beta=true&a=%31");

@@ -13,27 +13,49 @@
 static void globs_match(void **state)
 {
 	(void)state;
-	static const struct { const char *pattern, *text; bool path, plain; } cases[] = {
-		{ "", "", true, true }, { "", "a", false, false }, { "a", "", false, false },
-		{ "/v1/messages", "/v1/messages", true, true }, { "/v1/messages", "/v1/messages/", false, false },
-		{ "/v1/**", "/v1/", true, true }, { "/v1/**", "/v1", false, false },
-		{ "/v1/**", "/v1/a/b/c", true, true }, { "/v1/*", "/v1/a", true, true },
-		{ "/v1/*", "/v1/a/b", false, true }, { "/v1/*", "/v1/", true, true },
-		{ "/*/b", "/a/b", true, true }, { "/*/b", "/a/c/b", false, true },
-		{ "/**/b", "/a/c/b", true, true }, { "/**/b", "/b", false, false },
-		{ "**/b", "/b", true, true }, { "**", "", true, true }, { "*", "", true, true },
-		{ "*", "*", true, true }, { "/a?c", "/abc", true, true }, { "/a?c", "/a/c", false, true },
-		{ "/a?", "/a", false, false }, { "/***", "/a/b", true, true }, { "/*a*b*c", "/xaybzc", true, true },
-		{ "/*a*b*c", "/xaybzcd", false, false }, { "/**a*", "/b/a/a", true, true },
-		{ "/**a*", "/b/a/c", false, true }, { "2023-*", "2023-06-01", true, true },
-		{ "/**/x/*/y", "/a/x/b/x/c/y", true, true }, { "/**/x/*/y", "/a/x/b/c/y", false, true },
-		{ "**/.env*", ".env", false, false }, { "**/.env*", "a/.env.local", true, true },
+	static const struct {
+		const char *pattern, *text;
+		bool path, plain;
+	} cases[] = {
+		{ "", "", true, true },
+		{ "", "a", false, false },
+		{ "a", "", false, false },
+		{ "/v1/messages", "/v1/messages", true, true },
+		{ "/v1/messages", "/v1/messages/", false, false },
+		{ "/v1/**", "/v1/", true, true },
+		{ "/v1/**", "/v1", false, false },
+		{ "/v1/**", "/v1/a/b/c", true, true },
+		{ "/v1/*", "/v1/a", true, true },
+		{ "/v1/*", "/v1/a/b", false, true },
+		{ "/v1/*", "/v1/", true, true },
+		{ "/*/b", "/a/b", true, true },
+		{ "/*/b", "/a/c/b", false, true },
+		{ "/**/b", "/a/c/b", true, true },
+		{ "/**/b", "/b", false, false },
+		{ "**/b", "/b", true, true },
+		{ "**", "", true, true },
+		{ "*", "", true, true },
+		{ "*", "*", true, true },
+		{ "/a?c", "/abc", true, true },
+		{ "/a?c", "/a/c", false, true },
+		{ "/a?", "/a", false, false },
+		{ "/***", "/a/b", true, true },
+		{ "/*a*b*c", "/xaybzc", true, true },
+		{ "/*a*b*c", "/xaybzcd", false, false },
+		{ "/**a*", "/b/a/a", true, true },
+		{ "/**a*", "/b/a/c", false, true },
+		{ "2023-*", "2023-06-01", true, true },
+		{ "/**/x/*/y", "/a/x/b/x/c/y", true, true },
+		{ "/**/x/*/y", "/a/x/b/c/y", false, true },
+		{ "**/.env*", ".env", false, false },
+		{ "**/.env*", "a/.env.local", true, true },
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct str p = str_of(cases[i].pattern), t = str_of(cases[i].text);
 
-		if (glob_match(p, t, GLOB_PATH) != cases[i].path || glob_match(p, t, GLOB_TEXT) != cases[i].plain)
+		if (glob_match(p, t, GLOB_PATH) != cases[i].path ||
+		    glob_match(p, t, GLOB_TEXT) != cases[i].plain)
 			fail_msg("'%s' against '%s'", cases[i].pattern, cases[i].text);
 	}
 }
@@ -134,8 +156,10 @@ static void the_nearest_word_is_found(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(globs_match), cmocka_unit_test(globs_mean_what_they_say),
-		cmocka_unit_test(time_is_linear), cmocka_unit_test(a_long_pattern_matches_nothing),
+		cmocka_unit_test(globs_match),
+		cmocka_unit_test(globs_mean_what_they_say),
+		cmocka_unit_test(time_is_linear),
+		cmocka_unit_test(a_long_pattern_matches_nothing),
 		cmocka_unit_test(the_nearest_word_is_found),
 	};
 

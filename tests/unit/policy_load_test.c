@@ -333,8 +333,10 @@ static void files_and_limits_are_judged(void **state)
 		{ "version: 1\nfilesystem: {visible: [{path: ~/}]}\n", 2, 31, "not a plain absolute path" },
 		{ "version: 1\nfilesystem: {visible: [{path: /a/}]}\n", 2, 31, "not a plain absolute path" },
 		{ "version: 1\nfilesystem: {visible: [{path: /proc/1}]}\n", 2, 31, "is never made visible" },
-		{ "version: 1\nfilesystem: {visible: [{path: ~/.config}]}\n", 2, 31, "Paddock's own settings and keys" },
-		{ "version: 1\nfilesystem: {visible: [{path: /home/ann}]}\n", 2, 31, "Paddock's own settings" },
+		{ "version: 1\nfilesystem: {visible: [{path: ~/.config}]}\n", 2, 31,
+		  "Paddock's own settings and keys" },
+		{ "version: 1\nfilesystem: {visible: [{path: /home/ann}]}\n", 2, 31,
+		  "Paddock's own settings" },
 		{ "version: 1\nfilesystem: {visible: [{path: ~/.local/state/paddock/x}]}\n", 2, 31,
 		  "Paddock's own settings" },
 		{ "version: 1\nfilesystem: {visible: [{path: /a, mode: rw}]}\n", 2, 41,
@@ -545,7 +547,8 @@ int main(void)
 		cmocka_unit_test(a_file_can_be_too_large),
 		cmocka_unit_test(an_empty_policy_has_safe_defaults),
 		cmocka_unit_test(everything_arrives),
-		cmocka_unit_test(what_is_documented_loads), cmocka_unit_test(every_cut_is_answered),
+		cmocka_unit_test(what_is_documented_loads),
+		cmocka_unit_test(every_cut_is_answered),
 	};
 
 	return cmocka_run_group_tests_name("policy_load", tests, NULL, NULL);

@@ -1,0 +1,89 @@
+/* policy_fault_test.c - a load in which each allocation fails in turn
+ *
+ * The program's own malloc() comes before the C library's. Whichever allocation fails, libyaml's
+ * and OpenSSL's too, the load says ERR_MEMORY, keeps nothing, and the next load works.
+ * A sanitizer has an allocator of its own: there the failures are left away.
+ */
+#include "policy/policy.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define FAULTS 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FAULTS 0
+#endif
+#endif
+
+static long fail_at;	/* which allocation fails, from 1; 0: none */
+static long calls;
+
+#ifndef FAULTS
+#define FAULTS 1
+
+void *__libc_malloc(size_t n);
+void *__libc_calloc(size_t count, size_t n);
+void *__libc_realloc(void *p, size_t n);
+
+static bool fails(void) { return fail_at && ++calls == fail_at; }
+
+void *malloc(size_t n) { return fails() ? NULL : __libc_malloc(n); }
+void *calloc(size_t count, size_t n) { return fails() ? NULL : __libc_calloc(count, n); }
+void *realloc(void *p, size_t n) { return fails() ? NULL : __libc_realloc(p, n); }
+#endif
+
+static struct str whole_policy(void)
+{
+	static char text[65536];
+	FILE *f = fopen(TEST_SOURCE_ROOT "/fuzz/corpus/policy/whole.yaml", "re");
+	size_t n;
+
+	assert_non_null(f);
+	n = fread(text, 1, sizeof text, f);
+	fclose(f);
+	return str_make(text, n);
+}
+
+static void every_allocation_may_fail(void **state)
+{
+	(void)state;
+	struct str text = whole_policy();
+	unsigned refused = 0;
+
+	for (long n = 1; n < 100000; n++) {
+		struct policy_error error;
+		struct policy *p = NULL;
+		enum err err;
+		bool over;
+
+		calls = 0;
+		fail_at = n;
+		err = policy_load(text, "f", "/home/ann", &p, &error);
+		over = calls < n;
+		fail_at = 0;
+		if (err == ERR_OK) {
+			policy_free(p);
+		} else {
+			assert_int_equal(err, ERR_MEMORY);
+			assert_null(p);
+			refused++;
+		}
+		if (over)
+			break;
+	}
+	assert_true(!FAULTS || refused > 50);
+	assert_true(FAULTS || refused == 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(every_allocation_may_fail) };
+
+	return cmocka_run_group_tests_name("policy_fault", tests, NULL, NULL);
+}
