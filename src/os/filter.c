@@ -48,7 +48,10 @@ static const int files_calls[] = {
 	SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(flock), SCMP_SYS(fadvise64),
 };
 
+#define FCHMODAT2 452	/* Linux 6.6; libseccomp 2.5 has no name for it */
+
 static const int tree_calls[] = {
+	FCHMODAT2,
 	SCMP_SYS(openat2), SCMP_SYS(linkat), SCMP_SYS(symlinkat), SCMP_SYS(mknodat), SCMP_SYS(fchmod),
 	SCMP_SYS(fchmodat), SCMP_SYS(fchown), SCMP_SYS(fchownat), SCMP_SYS(utimensat),
 	SCMP_SYS(copy_file_range), SCMP_SYS(statfs), SCMP_SYS(fstatfs), SCMP_SYS(umask), SCMP_SYS(preadv),
