@@ -313,7 +313,7 @@ static enum err find_policy(struct spec *s, struct buf *why)
 	e = buf_z(&path) ? paths_read(buf_z(&path), POLICY_BYTES_MAX, &s->policy_text) : ERR_LIMIT;
 	if (s->policy_path) {
 		if (e)
-			return wrong(why, "--policy", s->policy_path, e == ERR_LIMIT ? "is larger than 1 MiB" : strerror(errno));
+			return wrong(why, "--policy", s->policy_path, e == ERR_LIMIT ? "is larger than 8 MiB" : strerror(errno));
 		return ERR_OK;
 	}
 	if (e) {
