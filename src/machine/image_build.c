@@ -112,8 +112,9 @@ static _Noreturn void builder(const struct image_job *j, const char *output, con
 {
 	static struct image_walk walk;
 
-	if (setpgid(0, 0) || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) || dup2(report, STDERR_FILENO) < 0 ||
-	    signal(SIGPIPE, SIG_DFL) == SIG_ERR)
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) || dup2(report, STDERR_FILENO) < 0 ||
+	    signal(SIGPIPE, SIG_DFL) == SIG_ERR || signal(SIGINT, SIG_DFL) == SIG_ERR ||
+	    signal(SIGTERM, SIG_DFL) == SIG_ERR)
 		_exit(1);
 	umask(022);
 	if (j->on_disk && !j->stage(j, stage))
@@ -157,7 +158,7 @@ static void take_line(struct watch *w)
 		if (!str_decimal(str_head(facts, space), UINT64_MAX, &w->total) ||
 		    !str_decimal(str_from(facts, space + 1), UINT64_MAX, &w->unreadable))
 			w->total = 0;
-	} else if (line.n) {
+	} else if (line.n && !str_starts(str_of(w->complaint), STR("E: "))) {	/* apt's word is the cause */
 		memcpy(w->complaint, line.p, line.n);
 		w->complaint[line.n] = 0;
 	}
@@ -228,15 +229,15 @@ static enum err run_builder(struct watch *w, const char *stage)
 	if (pid == 0)
 		builder(w->job, w->output, stage, report[1]);
 	close(report[1]);
-	if (pid > 0) {
-		setpgid(pid, pid);
+	if (pid > 0)
 		watch_builder(w, report[0]);
-	}
 	close(report[0]);
 	if (pid < 0)
 		return ERR_LOCAL;
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
+	if (WIFSIGNALED(status))
+		snprintf(w->complaint, sizeof w->complaint, "signal %d ended it", WTERMSIG(status));
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? ERR_OK : ERR_INPUT;
 }
 

@@ -12,9 +12,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define KEY_VERSION "paddock debian image 1"
 #define PACKAGES_DEFAULT "ca-certificates,curl,git,python3,procps,less"
@@ -101,6 +104,8 @@ static pid_t start(const char *const *argv, int input, int output)
 
 	if (pid != 0)
 		return pid;
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
+		_exit(1);
 	if ((input >= 0 && dup2(input, 0) < 0) || (output >= 0 && dup2(output, 1) < 0))
 		_exit(1);
 	execvp(argv[0], (char *const *)(uintptr_t)argv);
@@ -153,6 +158,10 @@ bool image_debian_stage(const struct image_job *j, const char *stage)
 	}
 	snprintf(include, sizeof include, "--include=" PACKAGES_DEFAULT "%s%s", j->packages ? "," : "",
 		 j->packages ? j->packages : "");
+	if (geteuid() != 0 && access("/usr/bin/newuidmap", X_OK)) {
+		image_complain("mmdebstrap needs newuidmap to work without root: apt install uidmap");
+		return false;
+	}
 	find_sources(&found);
 	argv[n++] = "mmdebstrap";
 	argv[n++] = "--variant=minbase";

@@ -154,10 +154,28 @@ void image_host_key(struct image_key *k, const struct image_options *o)
 
 /* ---- stage ---- */
 
-/* the names that programs look up; the user is there under its own name, without anything else of it */
-static bool make_accounts(const struct image_job *j, const char *stage)
+/* the user is there under its own name, without anything else of it */
+static bool add_user(const struct image_job *j, const char *stage)
 {
 	const struct passwd *user = getpwuid(j->user);
+	auto_buf passwd, group;
+
+	if (!user || user->pw_uid == 0 || user->pw_uid == 65534 || strpbrk(user->pw_name, ":\n") ||
+	    strpbrk(user->pw_dir, ":\n"))
+		return true;
+	buf_init(&passwd, 1024);
+	buf_init(&group, 1024);
+	buf_printf(&passwd, "%.64s:x:%u:%u::%.512s:/bin/bash\n", user->pw_name, (unsigned)user->pw_uid,
+		   (unsigned)user->pw_gid, user->pw_dir);
+	if (user->pw_gid >= 1000 && user->pw_gid != 65534)
+		buf_printf(&group, "%.64s:x:%u:\n", user->pw_name, (unsigned)user->pw_gid);
+	return image_append_file(stage, "/etc/passwd", buf_str(&passwd)) &&
+	       image_append_file(stage, "/etc/group", buf_str(&group));
+}
+
+/* the names that programs look up */
+static bool make_accounts(const char *stage)
+{
 	auto_buf passwd, group;
 
 	buf_init(&passwd, 8192);
@@ -167,13 +185,6 @@ static bool make_accounts(const struct image_job *j, const char *stage)
 			   "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
 	buf_put_z(&group, "root:x:0:\ndaemon:x:1:\nsys:x:3:\nadm:x:4:\ntty:x:5:\ndisk:x:6:\nmail:x:8:\nkmem:x:15:\n"
 			  "utmp:x:43:\nstaff:x:50:\nusers:x:100:\nnogroup:x:65534:\n");
-	if (user && user->pw_uid != 0 && user->pw_uid != 65534 && !strpbrk(user->pw_name, ":\n") &&
-	    !strpbrk(user->pw_dir, ":\n")) {
-		buf_printf(&passwd, "%.64s:x:%u:%u::%.512s:/bin/bash\n", user->pw_name, (unsigned)user->pw_uid,
-			   (unsigned)user->pw_gid, user->pw_dir);
-		if (user->pw_gid >= 1000 && user->pw_gid != 65534)
-			buf_printf(&group, "%.64s:x:%u:\n", user->pw_name, (unsigned)user->pw_gid);
-	}
 	return image_make_file(stage, "/etc/passwd", buf_str(&passwd)) &&
 	       image_make_file(stage, "/etc/group", buf_str(&group));
 }
@@ -184,10 +195,15 @@ bool image_make_base(const struct image_job *j, const char *stage)
 		if (!image_make_directory(stage, empty_directories[i], 0755))
 			return false;
 	return image_make_directory(stage, "/tmp", 01777) && image_make_directory(stage, "/var/tmp", 01777) &&
-	       make_accounts(j, stage) &&
+	       add_user(j, stage) &&
 	       image_make_file(stage, "/etc/hosts", STR("127.0.0.1 localhost\n::1 localhost ip6-localhost\n")) &&
 	       image_make_file(stage, "/etc/hostname", STR("paddock\n")) &&
-	       image_make_file(stage, "/etc/resolv.conf", STR("nameserver 127.0.0.1\n")) &&
+	       image_make_file(stage, "/etc/resolv.conf", STR("nameserver 127.0.0.1\n"));
+}
+
+static bool make_system_files(const char *stage)
+{
+	return make_accounts(stage) &&
 	       image_make_file(stage, "/etc/nsswitch.conf",
 			       STR("passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"
 				   "networks: files\nprotocols: files\nservices: files\nethers: files\nrpc: files\n"));
@@ -215,7 +231,7 @@ bool image_host_stage(const struct image_job *j, const char *stage)
 {
 	const char *list = j->options->directories;
 	char path[IMAGE_PATH_MAX];
-	bool ok = image_make_base(j, stage) && stage_etc(stage);
+	bool ok = make_system_files(stage) && image_make_base(j, stage) && stage_etc(stage);
 
 	for (size_t i = 0; ok && i < sizeof directories / sizeof *directories; i++)
 		ok = image_bind(stage, directories[i]);

@@ -58,9 +58,10 @@ must_use bool image_walk(const struct image_job *j, const char *stage, struct im
 
 bool image_make_directory(const char *stage, const char *path, mode_t mode);
 bool image_make_file(const char *stage, const char *path, struct str text);
+bool image_append_file(const char *stage, const char *path, struct str text);
 /** image_bind() - @source, read-only, at the same path in the stage */
 bool image_bind(const char *stage, const char *source);
-/** image_make_base() - empty directories and generated files that every root needs */
+/** image_make_base() - empty directories, this user's account, and generated files that every root needs */
 bool image_make_base(const struct image_job *j, const char *stage);
 
 void image_host_key(struct image_key *k, const struct image_options *o);

@@ -133,6 +133,9 @@ static size_t tree_of(const char *file, const char *home)
 	if (directory > 0 && is_named(file, directory, "bin") && exists(file, prefix, "lib") &&
 	    may_show(file, prefix, home))
 		return prefix;
+	/* pyenv, rbenv, asdf, mise: a shim asks the manager beside it for the version to run */
+	if (directory > 0 && is_named(file, directory, "shims") && may_show(file, prefix, home))
+		return prefix;
 	for (size_t n = directory; n > 0; n = parent(file, n))
 		if (exists(file, n, "package.json"))
 			return may_show(file, n, home) ? n : 0;

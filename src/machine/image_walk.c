@@ -139,6 +139,17 @@ bool image_make_directory(const char *stage, const char *path, mode_t mode)
 	       (mkdir(full, mode) == 0 || errno == EEXIST) && chmod(full, mode) == 0;
 }
 
+bool image_append_file(const char *stage, const char *path, struct str text)
+{
+	char full[IMAGE_PATH_MAX];
+
+	if (!join(stage, path, full) || !make_parents(stage, path))
+		return false;
+	auto_fd fd = open(full, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0644);
+
+	return fd >= 0 && write(fd, text.p, text.n) == (ssize_t)text.n;
+}
+
 bool image_make_file(const char *stage, const char *path, struct str text)
 {
 	char full[IMAGE_PATH_MAX];

@@ -298,6 +298,15 @@ static void a_python_environment_is_whole(void **state)
 	expect_trees("python", at("/home/me/venv/bin"), at("/home/me/venv/bin/python"), TREES(at("/home/me/venv")));
 }
 
+static void a_shim_brings_its_manager(void **state)
+{
+	(void)state;
+	run("mkdir -p home/me/.pyenv/shims && printf '#!/bin/sh\\n' > home/me/.pyenv/shims/python9 && "
+	    "chmod +x home/me/.pyenv/shims/python9");
+	expect_trees("python9", at("/home/me/.pyenv/shims"), at("/home/me/.pyenv/shims/python9"),
+		     TREES(at("/home/me/.pyenv")));
+}
+
 static void a_home_is_never_a_tree(void **state)
 {
 	(void)state;
@@ -343,6 +352,7 @@ int main(void)
 		cmocka_unit_test(a_native_program_is_alone),
 		cmocka_unit_test(an_npm_program_brings_its_modules_and_its_node),
 		cmocka_unit_test(a_python_environment_is_whole),
+		cmocka_unit_test(a_shim_brings_its_manager),
 		cmocka_unit_test(a_home_is_never_a_tree),
 		cmocka_unit_test(what_cannot_run_is_an_error),
 	};
