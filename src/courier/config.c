@@ -116,6 +116,8 @@ static const char *read_placeholders(struct config *c, json_t *v, void *to)
 
 		if (problem)
 			return problem;
+		if (p->placeholder.n == 0)
+			c->placeholder_count--;		/* nothing stands for it in the guest */
 	}
 	return NULL;
 }

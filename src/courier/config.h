@@ -10,8 +10,8 @@
  *   command           list of text        no; for the start record
  *   image, machine    text                no; for the start record
  *   home              text                no; expands "~" in the policy
- *   placeholders      object: credential's name -> placeholder   no; one for each credential whose
- *                                          strategy is a placeholder, as the guest's environment has it
+ *   placeholders      object: credential's name -> placeholder   no; what the guest has in
+ *                                          place of each credential; empty: nothing
  *   resolve           list of {"host", "port", "address", "to_port"}   no; the user's --resolve
  *   upstream_ca       text: PEM           no; the user's --upstream-ca
  *   key_name          text                yes; of checkpoints

@@ -48,8 +48,8 @@ static void what_is_wrong_is_refused(void **state)
 		"{\"version\":2,\"sandbox\":\"s\",\"policy\":\"\",\"policy_file\":\"\",\"key_name\":\"k\"," KEY "}",
 		"{\"version\":1,\"sandbox\":\"../s\",\"policy\":\"\",\"policy_file\":\"\",\"key_name\":\"k\"," KEY "}",
 		"{\"version\":1,\"sandbox\":\"\",\"policy\":\"\",\"policy_file\":\"\",\"key_name\":\"k\"," KEY "}",
-		"{\"version\":1,\"sandbox\":\"s\",\"policy\":\"\",\"policy_file\":\"\",\"key_name\":\"k\","
-		"\"public_key\":\"0011\"}",
+		("{\"version\":1,\"sandbox\":\"s\",\"policy\":\"\",\"policy_file\":\"\",\"key_name\":\"k\","
+		 "\"public_key\":\"0011\"}"),
 	};
 
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
