@@ -234,7 +234,7 @@ static void terminal_said(struct supervisor *s, const struct terminal_message *m
 		break;
 	case TERMINAL_GUEST_LOST:
 		if (s->phase < PHASE_CLOSE) {
-			log_error("the guest is gone: %s; its console: paddock keeps the last lines below", text);
+			log_error("the guest is gone (%s); the last words of its console:", text);
 			state_print_log(&s->run);
 			fail(s, "the guest was lost");
 		}

@@ -54,7 +54,6 @@ def mknod():
     os.mknod("/tmp/vport", 0o600 | 0o020000, os.makedev(247, 1)); open("/tmp/vport","r+b",0)
 attempt("mknod-port", mknod)
 attempt("mount-devtmpfs", lambda: libc.mount(b"devtmpfs", b"/mnt", b"devtmpfs", 0, None) == 0)
-attempt("mount-proc-over", lambda: libc.mount(b"none", b"/proc/1", b"tmpfs", 0, None) == 0 and os.listdir("/proc/1"))
 def pid1():
     with open("/proc/1/comm") as f: name = f.read().strip()
     if "paddock-init" in name:
@@ -104,12 +103,14 @@ for i in range(3000):
         bad += 1
 print("opened", ok, "refused", bad, "in", round(time.time() - began, 1))
 for s in held: s.close()
-time.sleep(2)
 import urllib.request
-try:
-    print("after", urllib.request.urlopen("https://api.example.test/public", timeout=30).status)
-except Exception as e:
-    print("after", e)
+for i in range(20):
+    time.sleep(2)
+    try:
+        print("after", urllib.request.urlopen("https://api.example.test/public", timeout=30).status, i)
+        break
+    except Exception as e:
+        print("after", i, e)
 '''
 
 
@@ -117,7 +118,7 @@ def from_inside(s):
     (s.workspace / "hostile.py").write_text(SCRIPT)
     r = s.run(["python3", "hostile.py"], "--quiet")
     lines = [x for x in r.stdout.splitlines() if x.startswith(("WENT", "refused"))]
-    check("the whole list was tried, as root of its namespace", len(lines) >= 26 and "uid 0" in r.stdout,
+    check("the whole list was tried, as root of its namespace", len(lines) >= 25 and "uid 0" in r.stdout,
           (len(lines), r.stdout, r.stderr))
     for line in lines:
         verdict, name = line.split()[:2]

@@ -15,7 +15,7 @@ DENY = "version: 1\n"
 
 ATTACKS = r"""
 cd "$1"
-try() { if eval "$2" 2>/dev/null; then echo "WENT $1"; else echo "refused $1"; fi; }
+try() { if (eval "$2") 2>/dev/null; then echo "WENT $1"; else echo "refused $1"; fi; }
 try write 'echo x >> paddock.yaml'
 try truncate ': > paddock.yaml'
 try remove 'rm -f paddock.yaml; test ! -e paddock.yaml'

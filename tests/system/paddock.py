@@ -173,6 +173,8 @@ class Sandbox:
                 continue
             with contextlib.suppress(OSError):
                 line = (p / "cmdline").read_bytes()
+                if (p / "stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+                    continue      # ended; whoever adopted it has not looked yet
                 name = (p / "comm").read_text().strip()
                 if name.startswith("paddock-") and int(p.name) != os.getpid() or str(self.root).encode() in line:
                     if b"python" not in line and b"node" not in line.split(b"\0")[0]:
