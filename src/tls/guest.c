@@ -115,13 +115,15 @@ static int select_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
 
 static bool configure(SSL_CTX *ctx)
 {
+	static char groups[] = "X25519:P-256";	/* OpenSSL's macro casts const away */
+
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_client_hello_cb(ctx, client_hello, NULL);
 	SSL_CTX_set_alpn_select_cb(ctx, select_protocol, NULL);
 	return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) && SSL_CTX_set_num_tickets(ctx, 0) &&
-	       SSL_CTX_set1_groups_list(ctx, "X25519:P-256") &&
+	       SSL_CTX_set1_groups_list(ctx, groups) &&
 	       SSL_CTX_set_cipher_list(ctx, "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
 					    "ECDHE-ECDSA-CHACHA20-POLY1305");
 }

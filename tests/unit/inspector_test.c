@@ -1,12 +1,11 @@
 /* inspector_test.c - the inspector between a guest and a courier that the test plays
  *
  * The tests run twice: with the inspector in this process, and with paddock-inspector, which lies
- * beside this program, as the confined process that it is. Those that need other deadlines than its
- * own run only once. A sanitizer's own system calls do not pass the confinement: no process then.
+ * beside this program, as the confined process that it is. A sanitizer's own system calls do not pass
+ * the confinement: no process then.
  */
 #include "inspector_world.h"
 
-#include "wire/dns.h"
 #include "wire/http1.h"
 
 #define ERR_STATE OPENSSL_ERR_STATE
@@ -21,89 +20,6 @@ static int begin(void **state)
 	(void)state;
 	world_begin(&inspector_limits_default);
 	return 0;
-}
-
-static int begin_impatient(void **state)
-{
-	struct inspector_limits limits = inspector_limits_default;
-
-	(void)state;
-	limits.sniff_ms = limits.head_ms = limits.idle_ms = limits.ask_ms = 60;
-	limits.continue_ms = 20;
-	limits.stall_ms = 300;
-	limits.linger_ms = 100;
-	limits.connections_max = 8;
-	limits.lookups_max = 8;
-	world_begin(&limits);
-	return 0;
-}
-
-static int end(void **state)
-{
-	(void)state;
-	world_end();
-	return 0;
-}
-
-/* -- helpers ------------------------------------------------------------------------------ */
-
-static uint32_t ask_dns(const char *name, uint16_t type)
-{
-	uint32_t stream = guest_open(LINK_KIND_DNS, STR(""), 0);
-	auto_buf b;
-
-	buf_init(&b, 1024);
-	buf_put(&b, STR("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"));
-	for (struct str rest = str_of(name); rest.n;) {
-		size_t dot = str_find(rest, '.');
-
-		buf_put_byte(&b, (uint8_t)dot);
-		buf_put(&b, str_head(rest, dot));
-		rest = str_from(rest, dot + 1);
-	}
-	buf_put_byte(&b, 0);
-	buf_put_u16be(&b, type);
-	buf_put_u16be(&b, 1);
-	guest_send(stream, buf_str(&b));
-	guest_end(stream);
-	return stream;
-}
-
-static unsigned rcode(uint32_t stream) { return guest(stream)->got.p[3] & 15; }
-
-/* The synthetic address of @name, @n bytes. */
-static void resolve(const char *name, uint16_t type, char *ret, size_t n)
-{
-	uint32_t s = ask_dns(name, type);
-
-	RUN_UNTIL(guest(s)->ended);
-	assert_int_equal(rcode(s), 0);
-	assert_true(guest(s)->got.len > n);
-	memcpy(ret, guest(s)->got.p + guest(s)->got.len - n, n);
-}
-
-static uint32_t connect_to(const char *name, uint16_t port)
-{
-	char address[4];
-
-	resolve(name, DNS_TYPE_A, address, 4);
-	return guest_open(LINK_KIND_TCP, str_make(address, 4), port);
-}
-
-static uint32_t fetch(const char *request)
-{
-	uint32_t s = connect_to("api.example", 80);
-
-	guest_send(s, str_of(request));
-	return s;
-}
-
-#define HOST "Host: api.example\r\n"
-
-static void assert_got(uint32_t s, const char *text)
-{
-	if (!guest_got(s, text))
-		fail_msg("\"%s\" is not in: %.*s", text, (int)guest(s)->got.len, guest(s)->got.p);
 }
 
 /* -- DNS ---------------------------------------------------------------------------------- */
@@ -155,17 +71,6 @@ static void malformed_queries_are_answered_or_dropped(void **state)
 	RUN_UNTIL(guest(s)->ended && guest(t)->reset);
 	assert_int_equal(rcode(s), DNS_NOTIMP);
 	assert_int_equal(guest(t)->reason, ERR_DNS_MALFORMED);
-}
-
-static void a_courier_that_is_silent_says_no(void **state)
-{
-	uint32_t s;
-
-	(void)state;
-	w.mute_names = true;
-	s = ask_dns("a.example", DNS_TYPE_A);
-	RUN_UNTIL(guest(s)->ended);
-	assert_int_equal(rcode(s), DNS_SERVFAIL);
 }
 
 /* -- plain HTTP --------------------------------------------------------------------------- */
@@ -559,85 +464,6 @@ static void a_cut_off_answer_has_no_close_notify(void **state)
 	client_close(&c);
 }
 
-/* -- limits and deadlines ------------------------------------------------------------------ */
-
-static void slow_clients_are_not_waited_for(void **state)
-{
-	uint32_t silent = connect_to("api.example", 80), slow, idle, shaking;
-
-	(void)state;
-	slow = fetch("GET / HTTP/1.1\r\nHost");
-	shaking = fetch("\x16\x03\x01");
-	idle = fetch("GET / HTTP/1.1\r\n" HOST "\r\n");
-	RUN_UNTIL(guest_got(idle, "hello"));
-	RUN_UNTIL(guest(silent)->reset && guest(slow)->ended && guest(idle)->ended);
-	assert_int_equal(guest(silent)->reason, ERR_PROTOCOL_UNKNOWN);
-	assert_got(slow, "HTTP/1.1 408 Request Timeout\r\n");
-	guest_end(shaking);
-	RUN_UNTIL(guest(shaking)->reset);
-	assert_int_equal(guest(shaking)->reason, ERR_TLS);
-}
-
-static void a_stalled_exchange_ends(void **state)
-{
-	uint32_t s = fetch("GET /silent HTTP/1.1\r\n" HOST "\r\n");
-
-	(void)state;
-	RUN_UNTIL(guest(s)->reset);
-	assert_int_equal(guest(s)->reason, ERR_TIMEOUT);
-	RUN_UNTIL(courier_stream(w.last_exchange)->reset);
-}
-
-static void a_client_is_told_to_continue(void **state)
-{
-	uint32_t s = fetch("POST /x HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 4\r\n\r\n");
-
-	(void)state;
-	RUN_UNTIL(guest_got(s, "HTTP/1.1 100 Continue\r\n\r\n"));
-	guest_send(s, STR("body"));
-	RUN_UNTIL(guest_got(s, "content-length: 4\r\n\r\nbody"));
-	s = fetch("POST /early HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 4\r\n\r\n");
-	RUN_UNTIL(guest(s)->ended);
-	assert_false(guest_got(s, "100 Continue"));
-}
-
-static void a_flood_is_refused_not_queued(void **state)
-{
-	uint32_t s[40];
-	unsigned refused = 0;
-	char address[4];
-
-	(void)state;
-	resolve("api.example", DNS_TYPE_A, address, 4);
-	for (unsigned i = 0; i < 40; i++)
-		s[i] = guest_open(LINK_KIND_TCP, str_make(address, 4), 80);
-	run_ms(20);
-	for (unsigned i = 0; i < 40; i++)
-		refused += guest(s[i])->reset && guest(s[i])->reason == ERR_LIMIT;
-	assert_int_equal(refused, 32);
-	RUN_UNTIL(claimed(CLAIM_LIMIT, ERR_LIMIT));
-	for (unsigned i = 0; i < 40; i++)
-		RUN_UNTIL(guest(s[i])->reset);	/* the others said nothing in time */
-	s[0] = fetch("GET / HTTP/1.1\r\n" HOST "\r\n");
-	RUN_UNTIL(guest_got(s[0], "hello"));
-}
-
-static void hundreds_of_clients_are_served(void **state)
-{
-	static uint32_t s[200];
-	char address[4];
-
-	(void)state;
-	resolve("api.example", DNS_TYPE_A, address, 4);
-	for (unsigned i = 0; i < 200; i++) {
-		s[i] = guest_open(LINK_KIND_TCP, str_make(address, 4), 80);
-		guest_send(s[i], STR("GET / HTTP/1.1\r\n" HOST "\r\nGET /stream HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n"));
-	}
-	for (unsigned i = 0; i < 200; i++)
-		RUN_UNTIL(guest(s[i])->ended && guest_got(s[i], "x-sum: 7"));
-	assert_int_equal(w.exchanges, 400);
-}
-
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED true
 #elif defined(__has_feature)
@@ -660,7 +486,6 @@ static const char *program_beside(void)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
-#define IMPATIENT(f) cmocka_unit_test_setup_teardown(f, begin_impatient, end)
 	const struct CMUnitTest tests[] = {
 		T(names_get_addresses_of_their_own), T(other_names_do_not_exist),
 		T(malformed_queries_are_answered_or_dropped), T(a_request_becomes_an_exchange),
@@ -670,17 +495,10 @@ int main(void)
 		T(a_denial_does_not_wait_for_the_body), T(doubtful_requests_are_refused_with_words),
 		T(what_is_not_http_is_refused), T(addresses_that_were_never_given_are_refused),
 		T(a_bare_address_is_the_couriers_to_judge), T(a_client_that_goes_cancels), T(https_becomes_an_exchange),
-		T(tls_names_must_agree), T(a_cut_off_answer_has_no_close_notify), T(hundreds_of_clients_are_served),
+		T(tls_names_must_agree), T(a_cut_off_answer_has_no_close_notify),
 	};
-	const struct CMUnitTest impatient[] = {
-		IMPATIENT(a_courier_that_is_silent_says_no), IMPATIENT(slow_clients_are_not_waited_for),
-		IMPATIENT(a_stalled_exchange_ends), IMPATIENT(a_client_is_told_to_continue),
-		IMPATIENT(a_flood_is_refused_not_queued),
-	};
-	int failed;
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	failed += cmocka_run_group_tests(impatient, NULL, NULL);
 	if (!SANITIZED) {
 		inspector_program = program_beside();
 		failed += cmocka_run_group_tests_name("confined", tests, NULL, NULL);

@@ -1,0 +1,188 @@
+/* inspector_limits_test.c - the inspector's deadlines and limits, and a guest that keeps to nothing */
+#include "inspector_world.h"
+
+static int begin_impatient(void **state)
+{
+	struct inspector_limits limits = inspector_limits_default;
+
+	(void)state;
+	limits.sniff_ms = limits.head_ms = limits.idle_ms = limits.ask_ms = 60;
+	limits.continue_ms = 20;
+	limits.stall_ms = 300;
+	limits.linger_ms = 100;
+	limits.connections_max = 8;
+	limits.lookups_max = 8;
+	world_begin(&limits);
+	return 0;
+}
+
+static int begin_patient(void **state)
+{
+	(void)state;
+	world_begin(&inspector_limits_default);
+	return 0;
+}
+
+static void a_courier_that_is_silent_says_no(void **state)
+{
+	uint32_t s;
+
+	(void)state;
+	w.mute_names = true;
+	s = ask_dns("a.example", DNS_TYPE_A);
+	RUN_UNTIL(guest(s)->ended);
+	assert_int_equal(rcode(s), DNS_SERVFAIL);
+}
+
+static void slow_clients_are_not_waited_for(void **state)
+{
+	uint32_t silent = connect_to("api.example", 80), slow, idle, shaking;
+
+	(void)state;
+	slow = fetch("GET / HTTP/1.1\r\nHost");
+	shaking = fetch("\x16\x03\x01");
+	idle = fetch("GET / HTTP/1.1\r\n" HOST "\r\n");
+	RUN_UNTIL(guest_got(idle, "hello"));
+	RUN_UNTIL(guest(silent)->reset && guest(slow)->ended && guest(idle)->ended);
+	assert_int_equal(guest(silent)->reason, ERR_PROTOCOL_UNKNOWN);
+	assert_got(slow, "HTTP/1.1 408 Request Timeout\r\n");
+	guest_end(shaking);
+	RUN_UNTIL(guest(shaking)->reset);
+	assert_int_equal(guest(shaking)->reason, ERR_TLS);
+}
+
+static void a_stalled_exchange_ends(void **state)
+{
+	uint32_t s = fetch("GET /silent HTTP/1.1\r\n" HOST "\r\n");
+
+	(void)state;
+	RUN_UNTIL(guest(s)->reset);
+	assert_int_equal(guest(s)->reason, ERR_TIMEOUT);
+	RUN_UNTIL(courier_stream(w.last_exchange)->reset);
+}
+
+static void a_client_is_told_to_continue(void **state)
+{
+	uint32_t s = fetch("POST /x HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+
+	(void)state;
+	RUN_UNTIL(guest_got(s, "HTTP/1.1 100 Continue\r\n\r\n"));
+	guest_send(s, STR("body"));
+	RUN_UNTIL(guest_got(s, "content-length: 4\r\n\r\nbody"));
+	s = fetch("POST /early HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+	RUN_UNTIL(guest(s)->ended);
+	assert_false(guest_got(s, "100 Continue"));
+}
+
+static void run_ms(uint64_t ms)
+{
+	for (uint64_t end = clock_ms() + ms; clock_ms() < end;)
+		(void)uv_run(&w.loop, UV_RUN_ONCE);
+}
+
+static void a_flood_is_refused_not_queued(void **state)
+{
+	uint32_t s[40];
+	unsigned refused = 0;
+	char address[4];
+
+	(void)state;
+	resolve("api.example", DNS_TYPE_A, address, 4);
+	for (unsigned i = 0; i < 40; i++)
+		s[i] = guest_open(LINK_KIND_TCP, str_make(address, 4), 80);
+	run_ms(20);
+	for (unsigned i = 0; i < 40; i++)
+		refused += guest(s[i])->reset && guest(s[i])->reason == ERR_LIMIT;
+	assert_int_equal(refused, 32);
+	RUN_UNTIL(claimed(CLAIM_LIMIT, ERR_LIMIT));
+	for (unsigned i = 0; i < 40; i++)
+		RUN_UNTIL(guest(s[i])->reset);	/* the others said nothing in time */
+	s[0] = fetch("GET / HTTP/1.1\r\n" HOST "\r\n");
+	RUN_UNTIL(guest_got(s[0], "hello"));
+}
+
+static void hundreds_of_clients_are_served(void **state)
+{
+	static uint32_t s[200];
+	char address[4];
+
+	(void)state;
+	resolve("api.example", DNS_TYPE_A, address, 4);
+	for (unsigned i = 0; i < 200; i++) {
+		s[i] = guest_open(LINK_KIND_TCP, str_make(address, 4), 80);
+		guest_send(s[i], STR("GET / HTTP/1.1\r\n" HOST "\r\nGET /stream HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n"));
+	}
+	for (unsigned i = 0; i < 200; i++)
+		RUN_UNTIL(guest(s[i])->ended && guest_got(s[i], "x-sum: 7"));
+	assert_int_equal(w.exchanges, 400);
+}
+
+/* Numbers that are the same in every run. */
+static uint32_t next_number(uint32_t *seed)
+{
+	*seed = *seed * 1664525u + 1013904223u;
+	return *seed >> 8;
+}
+
+static void one_hostile_act(uint32_t stream, uint32_t number)
+{
+	static const char *const bytes[] = {
+		"GET /stream HTTP/1.1\r\n" HOST "\r\n", "GET /midway HTTP/1.1\r\n" HOST "\r\n",
+		"POST /x HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n", "5\r\nhello\r\n", "0\r\n\r\n",
+		"GET /reset HTTP/1.1\r\n" HOST "\r\nGET / HTTP/1.0\r\n" HOST "\r\n", "HEAD /long HTTP/1.1\r\n",
+		"POST /early HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 9\r\n\r\n",
+		"\x16\x03\x01\x00\x05\x01", "GET /silent HTTP/1.1\r\n" HOST "\r\n", "\r\n", "\x12\x34\x01",
+	};
+
+	if (!link_is_open(guest_link(), stream))
+		return;
+	if (number % 16 == 0)
+		link_reset(guest_link(), stream, ERR_CANCELLED);
+	else if (number % 16 == 1)
+		link_end(guest_link(), stream);
+	else if (link_sendable(guest_link(), stream) > 200)
+		assert_int_equal(link_data(guest_link(), stream, 0, str_of(bytes[number % 12])), ERR_OK);
+	channel_flush(w.guest);
+}
+
+/* Whatever the guest does, in whatever order: it is answered or refused, and others are served. */
+static void a_hostile_guest_harms_itself(void **state)
+{
+	uint32_t seed = 7, streams[32] = { 0 }, s;
+	char address[4];
+
+	(void)state;
+	resolve("api.example", DNS_TYPE_A, address, 4);
+	for (unsigned i = 0; i < 3000; i++) {
+		uint32_t number = next_number(&seed);
+		uint32_t *stream = &streams[number % 32];
+
+		if (*stream == 0 || (number >> 5) % 8 == 0) {
+			if (*stream)
+				link_reset(guest_link(), *stream, ERR_CANCELLED);
+			*stream = (number >> 8) % 4 ? guest_open(LINK_KIND_TCP, str_make(address, 4), 80)
+						    : guest_open(LINK_KIND_DNS, STR(""), 0);
+			guest(*stream)->keep_credit = (number >> 10) % 4 == 0;
+		}
+		one_hostile_act(*stream, number >> 12);
+		if (number % 3 == 0)
+			(void)uv_run(&w.loop, UV_RUN_NOWAIT);
+	}
+	for (unsigned i = 0; i < 32; i++)
+		link_reset(guest_link(), streams[i], ERR_CANCELLED);
+	s = fetch("GET / HTTP/1.1\r\n" HOST "\r\n");
+	RUN_UNTIL(guest_got(s, "hello"));
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, begin_impatient, end)
+#define PATIENT(f) cmocka_unit_test_setup_teardown(f, begin_patient, end)
+	const struct CMUnitTest tests[] = {
+		T(a_courier_that_is_silent_says_no), T(slow_clients_are_not_waited_for), T(a_stalled_exchange_ends),
+		T(a_client_is_told_to_continue), T(a_flood_is_refused_not_queued),
+		PATIENT(hundreds_of_clients_are_served), PATIENT(a_hostile_guest_harms_itself),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
