@@ -214,6 +214,8 @@ static enum err run_command(const struct keeper_source *s, char *const *environm
 	kill(-pid, SIGKILL);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
+	while (waitpid(-1, NULL, WNOHANG) > 0)	/* orphans, where the keeper is PID 1 */
+		;
 	if (!e && status) {
 		*ret_reason = status_reason(status);
 		e = ERR_CREDENTIAL;

@@ -56,8 +56,8 @@ struct image_trees {
 /** image_command_trees() - resolves @command (as a shell would, over @search, a PATH) and its
  *  script interpreters, and names the narrowest installation tree of each that is not in the
  *  host image: the outermost node_modules; a Python or conda environment; a prefix with bin
- *  and lib; a version manager with its shims; a directory with package.json; else the file alone. Never the home, what contains
- *  it, or a dot directory that is a home of settings.
+ *  and lib; a version manager with its shims; a directory with package.json; else the file
+ *  alone. Never the home, what contains it, or a dot directory that is a home of settings.
  * @home:     absolute, or NULL
  * @ret_text: on failure one line for the user
  * Return: ERR_OK; ERR_INPUT (not found, not executable, too many interpreters) */
