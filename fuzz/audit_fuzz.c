@@ -9,6 +9,9 @@
 
 #include <stdlib.h>
 
+/* of the note in the corpus */
+#define KNOWN_KEY "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check(bool ok)
@@ -77,11 +80,28 @@ static void write_value(struct json_value v, struct buf *b)
 	}
 }
 
+/* A prefix that is said to fit does, and one more character would not. */
+static void fit_is_what_is_written(struct str text)
+{
+	size_t max = text.n / 2, n;
+	auto_buf b;
+
+	buf_init(&b, 1u << 20);
+	if (text.n > 4096 || !str_is_utf8(text))
+		return;
+	n = json_string_fit(text, max);
+	json_put_string(&b, str_head(text, n));
+	check(!buf_err(&b) && b.len <= max + 2 && str_is_utf8(str_head(text, n)));
+	buf_clear(&b);
+	json_put_string(&b, str_head(text, n + 4));
+	check(n == text.n || b.len > max + 2);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct str text = str_make(data, size), body, signatures, name;
 	struct json_object o;
-	uint8_t key[NOTE_KEY_BYTES] = { 1 };
+	uint8_t key[NOTE_KEY_BYTES], other[NOTE_KEY_BYTES];
 	auto_buf again;
 
 	buf_init(&again, 1u << 20);
@@ -89,8 +109,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		write_object(&o, &again);
 		check(!buf_err(&again) && str_eq(buf_str(&again), text));
 	}
+	fit_is_what_is_written(text);
+	check(note_read_verifier(STR(KNOWN_KEY), &name, key) == ERR_OK);
 	if (note_split(text, &body, &signatures))
 		(void)!note_verify(body, signatures, key);
-	(void)!note_read_verifier(text, &name, key);
+	if (note_read_verifier(text, &name, other) == ERR_OK) {
+		buf_clear(&again);
+		check(note_put_verifier(&again, name, other) == ERR_OK && str_starts(text, buf_str(&again)));
+	}
 	return 0;
 }

@@ -31,7 +31,7 @@
 #include "wire/msg.h"
 
 #define AUDIT_RECORD_MAX 8192		/* longest line; values are cut, and say so, to fit */
-#define AUDIT_SEGMENT_BYTES (64u * 1024 * 1024)
+#define AUDIT_SEGMENT_BYTES UINT64_C(67108864)	/* 64 MiB */
 
 /** struct record - one record under construction; members in any order, sorted at the end */
 struct record;
