@@ -452,6 +452,8 @@ void msg_put_status(struct buf *b, const struct msg_status *m)
 		msg_put_u8(b, MSG_VERDICT, m->verdict);
 	put_present(b, MSG_CERTIFICATE, m->certificate);
 	put_present(b, MSG_REQUEST_ID, m->request_id);
+	if (m->has_input_end)
+		msg_put(b, MSG_INPUT_END, (struct str){ 0 });
 	if (m->has_signal)
 		msg_put_u8(b, MSG_SIGNAL, m->signal);
 	if (m->has_resize)
@@ -481,6 +483,8 @@ static bool get_status_field(const struct msg_field *f, void *message)
 		return get_view(f->value, 1, CERTIFICATE_MAX_BYTES, &m->certificate);
 	case MSG_REQUEST_ID:
 		return get_text(f->value, &m->request_id);
+	case MSG_INPUT_END:
+		return m->has_input_end = f->value.n == 0;
 	case MSG_SIGNAL:
 		return m->has_signal = msg_u8(f->value, &m->signal);
 	case MSG_RESIZE:

@@ -44,6 +44,7 @@
 	X(MSG_DIRECTORY,        50) /* cwd */ \
 	X(MSG_TERMINAL,         51) /* u16 rows, u16 columns: a pty is wanted */ \
 	X(MSG_USER_ID,          52) /* u32 uid and gid that the agent sees as its own outside of root; 0: root */ \
+	X(MSG_INPUT_END,        55) /* nothing: standard input is at its end (the stream stays, for signals) */ \
 	X(MSG_SIGNAL,           56) /* u8: deliver to the command's foreground group */ \
 	X(MSG_RESIZE,           57) /* u16 rows, u16 columns */ \
 	X(MSG_STARTED,          58) /* u32 pid: the command's first instruction is next */ \
@@ -160,7 +161,7 @@ must_use enum err msg_get_exec(struct str payload, struct msg_exec *ret);
 /** struct msg_status - HEADs on EXEC, CONFIG, NAME and LEAF after the first: exactly the
  *  members that are marked are sent */
 struct msg_status {
-	bool has_result, has_signal, has_resize, has_started, has_exit_code, has_exit_signal, has_verdict;
+	bool has_result, has_input_end, has_signal, has_resize, has_started, has_exit_code, has_exit_signal, has_verdict;
 	enum err result;
 	uint32_t error_number;
 	struct str text, certificate, request_id;

@@ -128,7 +128,7 @@ static void status_survives(void **state)
 {
 	(void)state;
 	struct msg_status in = {
-		.has_result = true, .has_signal = true, .has_resize = true, .has_started = true, .has_exit_code = true,
+		.has_result = true, .has_input_end = true, .has_signal = true, .has_resize = true, .has_started = true, .has_exit_code = true,
 		.has_exit_signal = true, .has_verdict = true, .result = ERR_LOCAL, .error_number = 2,
 		.text = STR_INIT("no"), .certificate = STR_INIT("der"), .request_id = STR_INIT("r1"), .signal = 2,
 		.exit_code = 127, .exit_signal = 15, .verdict = false, .rows = 65535, .columns = 1, .pid = 77,
@@ -139,7 +139,7 @@ static void status_survives(void **state)
 	msg_put_status(&b, &in);
 	assert_int_equal(msg_get_status(buf_str(&b), &out), ERR_OK);
 	assert_true(out.has_result && out.has_signal && out.has_resize && out.has_started && out.has_exit_code);
-	assert_true(out.has_exit_signal && out.has_verdict && !out.verdict);
+	assert_true(out.has_input_end && out.has_exit_signal && out.has_verdict && !out.verdict);
 	assert_int_equal(out.result, ERR_LOCAL);
 	assert_int_equal(out.error_number, 2);
 	CHECK_STR(out.text, in.text);

@@ -1,0 +1,366 @@
+/* filter.c - escape sequences of a sandbox, filtered on their way to a terminal (see filter.h)
+ *
+ * Theory of operation: a state machine after DEC's and xterm's, one byte at a time. Text passes
+ * at once. From ESC on, bytes are held in `sequence` until it is whole; then sequence.c says
+ * whether it passes. Strings that never pass (DCS, APC, PM, SOS) are swallowed unheld.
+ *
+ * A terminal in UTF-8 mode takes U+0080..U+009F, and some take stray bytes 0x80..0x9f, for the
+ * same controls as ESC and a letter: neither ever passes. (In a terminal that is not in UTF-8
+ * mode every such byte is a control, also within characters: Paddock assumes UTF-8.)
+ *
+ * Trust: every byte is hostile. Invariant: what is emitted since the last ESC is text, or one
+ * whole sequence that sequence.c passed. Failure: @out's.
+ */
+#include "terminal/filter.h"
+
+#define ESC 0x1b
+#define BEL 0x07
+#define ENQ 0x05
+#define CAN 0x18
+#define SUB 0x1a
+
+void filter_init(struct filter *f)
+{
+	*f = (struct filter){ .state = FILTER_GROUND };
+}
+
+unsigned filter_take_drops(struct filter *f)
+{
+	unsigned drops = f->drops;
+
+	f->drops = 0;
+	return drops;
+}
+
+const char *filter_drop_text(unsigned drops)
+{
+#define DROP_TEXT(bit, name, text) \
+	if (drops & FILTER_##name) \
+		return text;
+	FILTER_DROP_TABLE(DROP_TEXT)
+#undef DROP_TEXT
+	return "nothing";
+}
+
+/* -- what is to be undone ------------------------------------------------------------- */
+
+static bool needs_undoing(uint64_t mode)
+{
+	static const uint16_t modes[] = {
+		9, 25, 47, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1015, 1016, 1047, 1049, 2004, 2031, 2048,
+	};
+
+	for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
+		if (modes[i] == mode)
+			return true;
+	return false;
+}
+
+static void mode_changed(struct filter *f, uint16_t mode, bool on)
+{
+	unsigned i = 0;
+
+	if (mode == 25)
+		on = !on;	/* a cursor that is hidden is what needs undoing */
+	while (i < f->mode_count && f->modes[i] != mode)
+		i++;
+	if (on && i == f->mode_count && i < FILTER_MODES_MAX)
+		f->modes[f->mode_count++] = mode;
+	if (!on && i < f->mode_count)
+		f->modes[i] = f->modes[--f->mode_count];
+}
+
+/* A sequence that passes: ESC [ ? 1 ; 2 h and the like are remembered. */
+static void remember(struct filter *f, struct str s)
+{
+	char final = s.p[s.n - 1];
+	struct str fields = str_make(s.p + 3, s.n - 4);
+	uint64_t mode;
+
+	if ((s.p[2] == '>' || s.p[2] == '=') && (final == 'm' || final == 'u'))
+		f->keyboard = true;
+	if (s.p[2] != '?' || (final != 'h' && final != 'l'))
+		return;
+	while (fields.n) {
+		size_t n = str_find(fields, ';');
+
+		if (str_decimal(str_head(fields, n), UINT16_MAX, &mode) && needs_undoing(mode))
+			mode_changed(f, (uint16_t)mode, final == 'h');
+		fields = str_from(fields, n + 1);
+	}
+}
+
+void filter_undo(const struct filter *f, struct buf *out)
+{
+	for (unsigned i = 0; i < f->mode_count; i++)
+		buf_printf(out, "\x1b[?%u%c", f->modes[i], f->modes[i] == 25 ? 'h' : 'l');
+	if (f->keyboard)
+		buf_put_z(out, "\x1b[<9u\x1b[>4m");
+}
+
+/* -- sequences ------------------------------------------------------------------------ */
+
+static void hold(struct filter *f, uint8_t c)
+{
+	if (f->len < sizeof f->sequence)
+		f->sequence[f->len++] = (char)c;
+	else
+		f->too_long = true;
+}
+
+static void begin(struct filter *f)
+{
+	f->state = FILTER_ESCAPE;
+	f->too_long = f->bad = false;
+	f->utf8_left = 0;
+	f->len = 0;
+	hold(f, ESC);
+}
+
+static void drop(struct filter *f, unsigned why)
+{
+	f->drops |= why;
+	f->state = FILTER_GROUND;
+}
+
+/* The held sequence is whole; @why not to pass it, or 0 */
+static void whole(struct filter *f, unsigned why, struct buf *out)
+{
+	if (f->too_long && !why)
+		why = FILTER_OTHER;
+	drop(f, why);
+	if (!why)
+		buf_put(out, str_make(f->sequence, f->len));
+}
+
+/* Bytes that act at once, also in the middle of a sequence, unless they end it */
+static void control(struct filter *f, uint8_t c, struct buf *out)
+{
+	if (c == ESC)
+		begin(f);
+	else if (c == CAN || c == SUB)
+		f->state = FILTER_GROUND;
+	else if (c == ENQ)
+		f->drops |= FILTER_QUERY;
+	else
+		buf_put_byte(out, c);
+}
+
+static void ground_utf8(struct filter *f, uint8_t c, struct buf *out)
+{
+	bool continues = f->utf8_left && c >= f->utf8_low && c <= f->utf8_high;
+
+	if (continues) {
+		f->utf8_left--;
+		f->utf8_low = 0x80;
+		f->utf8_high = 0xbf;
+	} else if (c < 0xa0) {		/* a control, and no part of a character */
+		f->utf8_left = 0;
+		f->drops |= FILTER_OTHER;
+		return;
+	} else {
+		f->utf8_left = c < 0xe0 || c > 0xf4 ? 0 : c < 0xf0 ? 2 : 3;
+		f->utf8_low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+		f->utf8_high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+		if (c > 0xc2 && c < 0xe0) {	/* two bytes: U+00C0 and up */
+			f->utf8_left = 1;
+		} else if (c == 0xc2) {
+			f->held_c2 = true;
+			return;
+		}
+	}
+	buf_put_byte(out, c);
+}
+
+static void ground(struct filter *f, uint8_t c, struct buf *out)
+{
+	if (f->held_c2) {
+		f->held_c2 = false;
+		if (c >= 0x80 && c < 0xa0) {	/* U+0080..U+009F */
+			f->drops |= FILTER_OTHER;
+			return;
+		}
+		buf_put_byte(out, 0xc2);
+		if (c >= 0xa0 && c < 0xc0) {
+			buf_put_byte(out, c);
+			return;
+		}
+	}
+	if (c >= 0x80) {
+		ground_utf8(f, c, out);
+		return;
+	}
+	f->utf8_left = 0;
+	if (c < 0x20)
+		control(f, c, out);
+	else
+		buf_put_byte(out, c);
+}
+
+static void escape(struct filter *f, uint8_t c, struct buf *out)
+{
+	bool first = f->len == 1;
+
+	if (c < 0x20) {
+		control(f, c, out);
+		return;
+	}
+	if (c >= 0x7f) {
+		drop(f, FILTER_OTHER);
+		return;
+	}
+	hold(f, c);
+	if (first && c == '[')
+		f->state = FILTER_CSI;
+	else if (first && c == ']')
+		f->state = FILTER_OSC;
+	else if (first && strchr("PX^_k", c))
+		f->state = FILTER_SWALLOW;
+	else if (c >= 0x30)
+		whole(f, sequence_escape(str_make(f->sequence, f->len)), out);
+}
+
+static void csi(struct filter *f, uint8_t c, struct buf *out)
+{
+	struct str s;
+	unsigned why;
+
+	if (c < 0x20) {
+		control(f, c, out);
+		return;
+	}
+	if (c == 0x7f)
+		return;		/* terminals ignore it here */
+	if (c > 0x7f) {
+		drop(f, FILTER_OTHER);
+		return;
+	}
+	hold(f, c);
+	if (c < 0x40)
+		return;
+	s = str_make(f->sequence, f->len);
+	why = f->too_long ? FILTER_OTHER : sequence_csi(s);
+	if (!why && s.n > 3)
+		remember(f, s);
+	whole(f, why, out);
+}
+
+/* -- strings -------------------------------------------------------------------------- */
+
+/* Everything between ESC ] and the terminator is in the held bytes; @end bytes terminate it. */
+static void osc_whole(struct filter *f, size_t end, struct buf *out)
+{
+	struct str content = str_make(f->sequence + 2, f->len > end + 2 ? f->len - end - 2 : 0);
+	unsigned why = sequence_osc(str_head(content, f->too_long ? 64 : content.n));
+
+	if (!why && (f->bad || !str_is_utf8(content)))
+		why = FILTER_TITLE;
+	whole(f, why, out);
+}
+
+/* The Linux console's palette: ESC ] P and seven digits, ESC ] R, without an end */
+static bool is_palette(struct filter *f, uint8_t c)
+{
+	if (f->len != 2 || (c != 'P' && c != 'R'))
+		return false;
+	f->palette_left = c == 'P' ? 7 : 0;
+	f->state = c == 'P' ? FILTER_PALETTE : FILTER_GROUND;
+	f->drops |= FILTER_OTHER;
+	return true;
+}
+
+static void osc(struct filter *f, uint8_t c, struct buf *out)
+{
+	bool after_c2 = f->len > 2 && (uint8_t)f->sequence[f->len - 1] == 0xc2;
+
+	if (c == CAN || c == SUB) {
+		f->state = FILTER_GROUND;
+		return;
+	}
+	if (is_palette(f, c))
+		return;
+	if (c == ESC) {
+		f->state = FILTER_OSC_ESCAPE;
+		return;
+	}
+	hold(f, c);
+	if (c == BEL)
+		osc_whole(f, 1, out);
+	else if (c == 0x9c && after_c2)		/* U+009C: string terminator */
+		drop(f, FILTER_OTHER);
+	else if (c < 0x20 || c == 0x7f || (c >= 0x80 && c < 0xa0 && after_c2))
+		f->bad = true;
+}
+
+static void osc_escape(struct filter *f, uint8_t c, struct buf *out)
+{
+	if (c == '\\') {
+		hold(f, ESC);
+		hold(f, c);
+		osc_whole(f, f->too_long ? 0 : 2, out);
+		return;
+	}
+	begin(f);	/* the string is cut off, and a new sequence begins */
+	escape(f, c, out);
+}
+
+static void swallow(struct filter *f, uint8_t c)
+{
+	if (c == CAN || c == SUB)
+		drop(f, FILTER_STRING);
+	else if (c == ESC)
+		f->state = FILTER_SWALLOW_ESCAPE;
+}
+
+static void swallow_escape(struct filter *f, uint8_t c, struct buf *out)
+{
+	drop(f, FILTER_STRING);
+	if (c == '\\')
+		return;
+	begin(f);
+	escape(f, c, out);
+}
+
+static void palette(struct filter *f, uint8_t c, struct buf *out)
+{
+	if (ascii_hex((char)c) < 0) {	/* it is no palette after all */
+		f->state = FILTER_GROUND;
+		ground(f, c, out);
+	} else if (--f->palette_left == 0) {
+		f->state = FILTER_GROUND;
+	}
+}
+
+void filter_put(struct filter *f, struct str in, struct buf *out)
+{
+	for (size_t i = 0; i < in.n; i++) {
+		uint8_t c = (uint8_t)in.p[i];
+
+		switch (f->state) {
+		case FILTER_GROUND:
+			ground(f, c, out);
+			break;
+		case FILTER_ESCAPE:
+			escape(f, c, out);
+			break;
+		case FILTER_CSI:
+			csi(f, c, out);
+			break;
+		case FILTER_OSC:
+			osc(f, c, out);
+			break;
+		case FILTER_OSC_ESCAPE:
+			osc_escape(f, c, out);
+			break;
+		case FILTER_SWALLOW:
+			swallow(f, c);
+			break;
+		case FILTER_SWALLOW_ESCAPE:
+			swallow_escape(f, c, out);
+			break;
+		case FILTER_PALETTE:
+			palette(f, c, out);
+			break;
+		}
+	}
+}
