@@ -8,7 +8,7 @@
 // line goes to descriptor N. DIR/requests.jsonl gets a line for each request that arrives, DIR/sink.jsonl one for
 // whatever arrives where nothing should. It ends when standard input does, or on SIGTERM, SIGINT.
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, writeFileSync, writeSync } from 'node:fs';
+import { mkdirSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { api } from './api.mjs';
@@ -73,7 +73,9 @@ async function start(dir) {
   closers.push(nothing.close);
   Object.assign(world.ports, { sink_udp: nothing.udp, sink_tcp: nothing.tcp });
   for (const name of ['requests.jsonl', 'sink.jsonl']) writeFileSync(join(dir, name), '', { flag: 'a' });
-  writeFileSync(join(dir, 'world.json'), JSON.stringify(world, null, 2) + '\n', { mode: 0o600 });
+  // at once as a whole: its presence is the sign that all is ready
+  writeFileSync(join(dir, 'world.json.new'), JSON.stringify(world, null, 2) + '\n', { mode: 0o600 });
+  renameSync(join(dir, 'world.json.new'), join(dir, 'world.json'));
   return () => closers.forEach(close => close());
 }
 
