@@ -403,12 +403,33 @@ static struct connection *connection_new(struct inspector *i, uint32_t number)
 	return c;
 }
 
+/* At the limit, the connection that has been idle between requests for longest makes room: its client
+ * kept it in a pool, and must expect that it is closed. */
+static void close_idlest(struct inspector *i)
+{
+	struct connection *idlest = NULL;
+
+	for (struct connection *c = i->connections; c; c = c->next)
+		if (c->phase == PHASE_head && c->requests && !c->head_begun && c->in.len == 0 && is_written(c) &&
+		    (!idlest || c->wait.at_ms < idlest->wait.at_ms))
+			idlest = c;
+	if (!idlest)
+		return;
+	if (idlest->tls)
+		guest_tls_close(idlest->tls);
+	(void)pump(idlest);
+	connection_end(idlest);
+}
+
 void connection_open(struct inspector *i, uint32_t number, struct str fields)
 {
-	struct connection *c = i->connection_count < i->limits.connections_max ? connection_new(i, number)
-									       : NULL;
+	struct connection *c = NULL;
 	enum err e;
 
+	if (i->connection_count == i->limits.connections_max)
+		close_idlest(i);
+	if (i->connection_count < i->limits.connections_max)
+		c = connection_new(i, number);
 	if (!c) {
 		if (!i->refused_connections)
 			claims_put(i->claims, &(struct msg_claim){ .kind = CLAIM_LIMIT, .result = ERR_LIMIT,

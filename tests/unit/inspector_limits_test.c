@@ -6,12 +6,23 @@ static int begin_impatient(void **state)
 	struct inspector_limits limits = inspector_limits_default;
 
 	(void)state;
-	limits.sniff_ms = limits.head_ms = limits.idle_ms = limits.ask_ms = 60;
+	limits.sniff_ms = limits.head_ms = limits.idle_ms = 300;
+	limits.ask_ms = 500;
 	limits.continue_ms = 20;
-	limits.stall_ms = 300;
+	limits.stall_ms = 500;
 	limits.linger_ms = 100;
 	limits.connections_max = 8;
 	limits.lookups_max = 8;
+	world_begin(&limits);
+	return 0;
+}
+
+static int begin_few(void **state)
+{
+	struct inspector_limits limits = inspector_limits_default;
+
+	(void)state;
+	limits.connections_max = 8;
 	world_begin(&limits);
 	return 0;
 }
@@ -74,31 +85,44 @@ static void a_client_is_told_to_continue(void **state)
 	assert_false(guest_got(s, "100 Continue"));
 }
 
-static void run_ms(uint64_t ms)
+static unsigned refused(const uint32_t *streams, unsigned n)
 {
-	for (uint64_t end = clock_ms() + ms; clock_ms() < end;)
-		(void)uv_run(&w.loop, UV_RUN_ONCE);
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		count += guest(streams[i])->reset && guest(streams[i])->reason == ERR_LIMIT;
+	return count;
 }
 
 static void a_flood_is_refused_not_queued(void **state)
 {
 	uint32_t s[40];
-	unsigned refused = 0;
 	char address[4];
 
 	(void)state;
 	resolve("api.example", DNS_TYPE_A, address, 4);
 	for (unsigned i = 0; i < 40; i++)
 		s[i] = guest_open(LINK_KIND_TCP, str_make(address, 4), 80);
-	run_ms(20);
-	for (unsigned i = 0; i < 40; i++)
-		refused += guest(s[i])->reset && guest(s[i])->reason == ERR_LIMIT;
-	assert_int_equal(refused, 32);
+	RUN_UNTIL(refused(s, 40) == 32);
 	RUN_UNTIL(claimed(CLAIM_LIMIT, ERR_LIMIT));
 	for (unsigned i = 0; i < 40; i++)
 		RUN_UNTIL(guest(s[i])->reset);	/* the others said nothing in time */
 	s[0] = fetch("GET / HTTP/1.1\r\n" HOST "\r\n");
 	RUN_UNTIL(guest_got(s[0], "hello"));
+}
+
+static void an_idle_connection_makes_room(void **state)
+{
+	uint32_t s[9];
+
+	(void)state;
+	for (unsigned i = 0; i < 9; i++) {
+		s[i] = fetch("GET / HTTP/1.1\r\n" HOST "\r\n");
+		RUN_UNTIL(guest_got(s[i], "hello"));
+	}
+	assert_true(guest(s[0])->ended && !guest(s[0])->reset);
+	for (unsigned i = 1; i < 9; i++)
+		assert_false(guest(s[i])->ended);
 }
 
 static void hundreds_of_clients_are_served(void **state)
@@ -177,10 +201,11 @@ static void a_hostile_guest_harms_itself(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, begin_impatient, end)
+#define FEW(f) cmocka_unit_test_setup_teardown(f, begin_few, end)
 #define PATIENT(f) cmocka_unit_test_setup_teardown(f, begin_patient, end)
 	const struct CMUnitTest tests[] = {
 		T(a_courier_that_is_silent_says_no), T(slow_clients_are_not_waited_for), T(a_stalled_exchange_ends),
-		T(a_client_is_told_to_continue), T(a_flood_is_refused_not_queued),
+		FEW(an_idle_connection_makes_room), T(a_client_is_told_to_continue), T(a_flood_is_refused_not_queued),
 		PATIENT(hundreds_of_clients_are_served), PATIENT(a_hostile_guest_harms_itself),
 	};
 
