@@ -248,7 +248,8 @@ static void guest_writes(struct world *w)
 	char bytes[5000];
 	size_t n;
 
-	while (w->exec && w->sent < w->to_send && (n = link_sendable(w->guest, w->exec)) > 0) {
+	while (w->exec && w->sent < w->to_send && (n = link_sendable(w->guest, w->exec)) > 100) {
+		n -= 100;		/* room for a status */
 		n = n < sizeof bytes ? n : sizeof bytes;
 		n = n < w->to_send - w->sent ? n : w->to_send - w->sent;
 		for (size_t i = 0; i < n; i++)
@@ -392,7 +393,7 @@ static void a_slow_reader_loses_nothing(void **state)
 		step(w);
 		(void)poll(NULL, 0, 1);
 	}
-	assert_in_range(w->sent, LINK_WINDOW_BYTES - 100, LINK_WINDOW_BYTES + 100000);	/* a window and a pipe */
+	assert_in_range(w->sent, LINK_WINDOW_BYTES - 200, LINK_WINDOW_BYTES + 100000);	/* a window and a pipe */
 	w->to_send = w->sent;
 	guest_exit(w, 0);
 	for (unsigned i = 0; i < 200; i++)
@@ -585,18 +586,15 @@ static void it_is_restored_on_each_way_out(void **state)
 static void shared_files_stay_as_they_are(void **state)
 {
 	struct world world, *w = &world;
-	int in[2], flags;
 
 	(void)state;
-	assert_int_equal(pipe(in), 0);
-	world_start(w, false, false);
+	world_start(w, true, false);
 	UNTIL(told(w, TERMINAL_STARTED, 5));
-	flags = fcntl(w->in, F_GETFL);
-	assert_int_equal(flags & O_NONBLOCK, 0);
+	for (int fd = 3; fd < 64; fd++)		/* the slave's, which world_start() left open here */
+		if (isatty(fd) && fd != w->in)
+			assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
 	guest_exit(w, 0);
 	UNTIL(told(w, TERMINAL_EXITED, 0));
-	close(in[0]);
-	close(in[1]);
 	world_stop(w);
 }
 
