@@ -411,7 +411,7 @@ static void close_idlest(struct inspector *i)
 
 	for (struct connection *c = i->connections; c; c = c->next)
 		if (c->phase == PHASE_head && c->requests && !c->head_begun && c->in.len == 0 && is_written(c) &&
-		    (!idlest || c->wait.at_ms < idlest->wait.at_ms))
+		    (!idlest || c->wait.at_ms <= idlest->wait.at_ms))
 			idlest = c;
 	if (!idlest)
 		return;
