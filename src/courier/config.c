@@ -10,7 +10,7 @@
 #include <jansson.h>
 #include <unistd.h>
 
-#define ARENA_BYTES (2u * CONFIG_BYTES_MAX)
+#define ARENA_BYTES (2 * CONFIG_BYTES_MAX)
 
 typedef const char *(*reader_of_member)(struct config *c, json_t *v, void *to);
 
@@ -43,7 +43,7 @@ static const char *read_sandbox(struct config *c, json_t *v, void *to)
 	bool ok = s.n >= 1 && s.n <= 64;
 
 	for (size_t i = 0; ok && i < s.n; i++)
-		ok = ascii_alpha(s.p[i]) || ascii_digit(s.p[i]) || memchr("._-", s.p[i], 3);
+		ok = ascii_alpha(s.p[i]) || ascii_digit(s.p[i]) || s.p[i] == '.' || s.p[i] == '_' || s.p[i] == '-';
 	return ok ? NULL : "sandbox must be 1 to 64 of A-Z a-z 0-9 . _ -";
 }
 

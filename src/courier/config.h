@@ -25,7 +25,7 @@
 
 #include "courier/resolve.h"
 
-#define CONFIG_BYTES_MAX (3u * POLICY_BYTES_MAX)	/* a policy, JSON-escaped, and the rest */
+#define CONFIG_BYTES_MAX (3 * (size_t)POLICY_BYTES_MAX)	/* a policy, JSON-escaped, and the rest */
 #define CONFIG_PLACEHOLDERS_MAX POLICY_CREDENTIALS_MAX
 #define CONFIG_COMMAND_MAX 64		/* arguments that the start record shows */
 

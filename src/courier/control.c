@@ -40,14 +40,14 @@ static bool obey(struct courier *c, json_t *message)
 
 	if (json_unpack(message, "{s:s}", "op", &op))
 		return false;
-	if (!strcmp(op, "reload")) {
+	if (strcmp(op, "reload") == 0) {
 		if (json_unpack_ex(message, NULL, JSON_STRICT, "{s:s, s:s%}", "op", &op, "policy", &policy,
 				   &policy_bytes))
 			return false;
 		courier_reload(c, str_make(policy, policy_bytes));
 		return true;
 	}
-	if (strcmp(op, "stop") ||
+	if (strcmp(op, "stop") != 0 ||
 	    json_unpack_ex(message, NULL, JSON_STRICT, "{s:s, s?s, s?i}", "op", &op, "result", &result,
 			   "exit_code", &exit_code))
 		return false;

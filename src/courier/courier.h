@@ -18,7 +18,7 @@
 #include "courier/vault.h"
 #include "os/channel.h"
 
-#define COURIER_CONTROL_MAX (4u * 1024 * 1024)	/* one control message: a policy, JSON-escaped */
+#define COURIER_CONTROL_MAX (4ul * 1024 * 1024)	/* one control message: a policy, JSON-escaped */
 #define COURIER_REQUESTS_DEFAULT 1000000	/* limits.requests when the policy has none */
 #define COURIER_BYTES_DEFAULT (1ull << 40)	/* limits.bytes, both directions together */
 #define COURIER_STREAMS_MAX 512			/* exchanges and questions at once */

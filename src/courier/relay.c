@@ -13,19 +13,19 @@
  */
 #include "courier/relay.h"
 
-#define PIECE_BYTES 16384u
+#define PIECE_BYTES ((size_t)16384)
 #define WIRE_MAX (HEAD_MAX_BYTES + 2 * PIECE_BYTES)
-#define RAW_MAX (HTTP1_HEAD_MAX + 2 * PIECE_BYTES)
-#define HELD_MAX (8u * SECRET_MAX_BYTES)	/* the longest form of the longest secret, and more */
+#define RAW_MAX ((size_t)HTTP1_HEAD_MAX + 2 * PIECE_BYTES)
+#define HELD_MAX ((size_t)8 * SECRET_MAX_BYTES)	/* the longest form of the longest secret, and more */
 
 void relay_init(struct exchange *x)
 {
-	queue_init(&x->up.body, 2 * LINK_WINDOW_BYTES);
+	queue_init(&x->up.body, 2 * (size_t)LINK_WINDOW_BYTES);
 	queue_init_secret(&x->up.wire, WIRE_MAX);
 	buf_init(&x->up.trailers, HEAD_MAX_BYTES);
 	queue_init(&x->down.raw, RAW_MAX);
 	queue_init(&x->down.clear, HELD_MAX + RAW_MAX);
-	buf_init(&x->down.storage, HTTP1_STORAGE_MAX);
+	buf_init(&x->down.storage, (size_t)HTTP1_STORAGE_MAX);
 	buf_init(&x->down.head, HEAD_MAX_BYTES);
 	buf_init(&x->down.trailers, HEAD_MAX_BYTES);
 }

@@ -108,8 +108,10 @@ void upstream_free(struct upstream *u)
 {
 	if (!u)
 		return;
-	while (u->all)
-		destroy(u->all);
+	for (struct upstream_connection *c = u->all, *next; c; c = next) {
+		next = c->next;
+		destroy(c);
+	}
 	resolver_free(u->resolver);
 	free(u);
 }

@@ -54,7 +54,7 @@ static bool fill(struct vault *v, const struct policy *p)
 		const struct policy_credential *c = policy_credential(p, i);
 		auto_buf origin;
 
-		buf_init(&origin, POLICY_BYTES_MAX);
+		buf_init(&origin, (size_t)POLICY_BYTES_MAX);
 		put_origin(c, &origin);
 		v->entries[i].name = arena_copy(v->arena, c->name);
 		v->entries[i].origin = arena_copy(v->arena, buf_str(&origin));
@@ -73,7 +73,7 @@ struct vault *vault_new(int keeper, const struct policy *first)
 		return NULL;
 	v->keeper = keeper;
 	v->count = policy_credential_count(first);
-	v->arena = arena_new(2 * POLICY_BYTES_MAX);
+	v->arena = arena_new(2 * (size_t)POLICY_BYTES_MAX);
 	if (!v->arena || !fill(v, first)) {
 		v->count = 0;
 		vault_free(v);
@@ -106,7 +106,7 @@ bool vault_knows(const struct vault *v, const struct policy_credential *c)
 	const struct entry *e = entry_of(v, c);
 	auto_buf origin;
 
-	buf_init(&origin, POLICY_BYTES_MAX);
+	buf_init(&origin, (size_t)POLICY_BYTES_MAX);
 	put_origin(c, &origin);
 	return e && buf_err(&origin) == ERR_OK && e->scrub == c->scrub &&
 	       str_eq(e->origin, buf_str(&origin));

@@ -18,8 +18,8 @@
 #undef ERR_STATE
 #include <stdlib.h>
 
-#define OUTPUT_MAX (128u * 1024)	/* a handshake flight or one written chunk, with room */
-#define INPUT_MAX (64u * 1024)
+#define OUTPUT_MAX ((size_t)128 * 1024)	/* a handshake flight or one written chunk, with room */
+#define INPUT_MAX ((size_t)64 * 1024)
 
 struct upstream_tls_context {
 	SSL_CTX *ssl;

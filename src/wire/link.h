@@ -76,7 +76,7 @@ struct link_limits {
 	uint32_t window_bytes;	/* credit we give per stream; >= LINK_PAYLOAD_MAX */
 	size_t output_max;	/* bytes queued before link_sendable() is 0; >= 2 * LINK_PAYLOAD_MAX */
 };
-#define LINK_LIMITS_DEFAULT ((struct link_limits){ 1024, LINK_WINDOW_BYTES, 1024 * 1024 })
+#define LINK_LIMITS_DEFAULT ((struct link_limits){ 1024, LINK_WINDOW_BYTES, 1024ul * 1024 })
 
 struct link;
 
