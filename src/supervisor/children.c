@@ -4,6 +4,9 @@
  * what it makes (the checkpoint key's name, the sandbox's CA); the machine last, since it is
  * the only hostile one. Every descriptor is made here and given away: after children_start()
  * this process keeps two sockets, to the courier and to the terminal process.
+ * Keeper and courier hold secrets, and get no pid namespace of their own: it comes with a user
+ * namespace, whose maker (any process of this user) may trace what is executed in it, dumpable
+ * or not. Executed outside of one, "not dumpable" holds; they enter their namespaces themselves.
  * Descriptor numbers in each child are part of that program's contract (docs/architecture.md).
  */
 #include "supervisor/children.h"
@@ -202,7 +205,7 @@ static enum err start_keeper(struct children *c, struct wiring *w, const struct 
 		return ERR_LOCAL;
 	e = start(c, CHILD_KEEPER, (struct spawn){
 		.fds = { { w->keeper[0], 3 }, { config, 4 }, { hello[1], 5 }, { w->key, 6 } }, .fd_count = 4,
-		.new_session = true, .pid_namespace = true }, why);
+		.new_session = true }, why);
 	close(hello[1]);
 	if (!e && (e = keeper_start_read(hello[0], KEEPER_HELLO_MS, &w->keeper_start)) != ERR_OK)
 		buf_put_z(why, "paddock-keeper did not come up");
@@ -222,7 +225,7 @@ static enum err start_courier(struct children *c, struct wiring *w, const struct
 	return start(c, CHILD_COURIER, (struct spawn){
 		.fds = { { w->link[1], 3 }, { w->keeper[1], 4 }, { w->terminal_claims[1], 6 },
 			 { w->files_claims[1], 7 }, { w->trail, 8 }, { config, 9 }, { w->courier_control[1], 10 } },
-		.fd_count = 7, .new_session = true, .pid_namespace = true }, why);
+		.fd_count = 7, .new_session = true }, why);
 }
 
 static enum err start_files(struct children *c, struct wiring *w, const struct spec *spec, struct buf *why)

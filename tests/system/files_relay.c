@@ -1,10 +1,10 @@
 /* files_relay.c - mounts FUSE here and relays it to paddock-files, as PID 1 of a guest does
  *
- *   files_relay [-r] [-H glob] [-R glob] PROGRAM DIRECTORY MOUNTPOINT -- COMMAND...
+ *   files_relay [-r] [-u] [-H glob] [-R glob] PROGRAM DIRECTORY MOUNTPOINT -- COMMAND...
  *
  * Starts PROGRAM (paddock-files) for DIRECTORY, mounts it on MOUNTPOINT, runs COMMAND there, unmounts,
- * and ends with COMMAND's status. Claims are printed to standard error. -r serves read-only. Needs
- * the right to mount. The FUSE root holds one directory, "0", which is bound over MOUNTPOINT.
+ * and ends with COMMAND's status. Claims are printed to standard error. -r serves read-only,
+ * -u as user and group 65534. Needs the right to mount. The FUSE root holds one directory, "0", which is bound over MOUNTPOINT.
  */
 #include "base/buf.h"
 #include "wire/link.h"
@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -180,7 +181,7 @@ static int config_fd(const char *path, bool read_only, const char *const *hidden
 	return fd;
 }
 
-static pid_t start_files(const char *program, int guest, int claims, int config, int root)
+static pid_t start_files(const char *program, bool as_nobody, int guest, int claims, int config, int root)
 {
 	pid_t pid = fork();
 
@@ -192,6 +193,8 @@ static pid_t start_files(const char *program, int guest, int claims, int config,
 		for (int i = 0; i < 4; i++)
 			dup2(from[i], 3 + i);
 		closefrom(7);
+		if (as_nobody && (setgroups(0, NULL) || setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534)))
+			_exit(126);
 		execl(program, program, (char *)NULL);
 		_exit(127);
 	}
@@ -239,14 +242,16 @@ int main(int argc, char **argv)
 {
 	const char *hidden[16], *fixed[16];
 	size_t hidden_count = 0, fixed_count = 0;
-	bool read_only = false;
+	bool read_only = false, as_nobody = false;
 	int option, guest[2], claims[2], root, status = 0;
 	struct relay r = { 0 };
 	pid_t files, command, relaying;
 
-	while ((option = getopt(argc, argv, "+rH:R:")) != -1) {
+	while ((option = getopt(argc, argv, "+ruH:R:")) != -1) {
 		if (option == 'r')
 			read_only = true;
+		else if (option == 'u')
+			as_nobody = true;
 		else if (option == 'H' && hidden_count < 16)
 			hidden[hidden_count++] = optarg;
 		else if (option == 'R' && fixed_count < 16)
@@ -260,7 +265,7 @@ int main(int argc, char **argv)
 	root = open(argv[1], O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, guest) || socketpair(AF_UNIX, SOCK_STREAM, 0, claims))
 		die(argv[1]);
-	files = start_files(argv[0], guest[1], claims[1],
+	files = start_files(argv[0], as_nobody, guest[1], claims[1],
 			    config_fd(argv[2], read_only, hidden, hidden_count, fixed, fixed_count), root);
 	close(guest[1]);
 	close(claims[1]);
