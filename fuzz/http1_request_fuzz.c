@@ -80,6 +80,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	check(end <= size && head_check(&first.head) == ERR_OK);
 	check(http1_put_request(&written, &first.head, first.close) == ERR_OK);
+	if (first.head.field_count > HEAD_FIELDS_MAX - 2)	/* framing and Connection came on top */
+		return 0;
 	check(parse(buf_str(&written), &b, &second, &taken) == ERR_OK && taken == written.len);
 	same_head(&first.head, &second.head);
 	check(first.close == second.close);

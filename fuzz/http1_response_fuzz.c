@@ -98,7 +98,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (parse(bytes, method, &storage, &first, &end))
 		return 0;
 	check(end <= size && head_check(&first.head) == ERR_OK);
-	written_again(&first, method);
+	if (first.head.field_count <= HEAD_FIELDS_MAX - 2)	/* framing and Connection come on top */
+		written_again(&first, method);
 	read_body(&first, str_from(bytes, end));
 	return 0;
 }
