@@ -19,9 +19,13 @@
 
 #include <stdlib.h>
 
+/* Most patterns are a name at the root, or "**" and a name: those are held against one component or
+ * each, which is much quicker than a glob over every prefix of the path, and means the same. */
+enum against { THE_FIRST, ALL_BUT_THE_FIRST, EACH, EACH_PREFIX };
+
 struct pattern {
 	enum rule rule;
-	bool by_name;		/* against each component; else against each prefix of the path */
+	enum against against;
 	struct str text;
 };
 
@@ -131,36 +135,51 @@ static bool keep_folded(struct rules *r, struct str text, struct str *ret)
 	return true;
 }
 
-static enum err add(struct rules *r, enum rule rule, struct str text, bool anchored)
+/* A name, which no glob leads out of. */
+static bool is_name(struct str text)
+{
+	for (size_t i = 0; i + 1 < text.n; i++)
+		if (text.p[i] == '*' && text.p[i + 1] == '*')
+			return false;
+	return str_find(text, '/') == text.n;
+}
+
+static enum against against_of(struct str *text)
+{
+	if (is_name(*text))
+		return THE_FIRST;
+	if (!str_starts(*text, STR("**/")) || !is_name(str_from(*text, 3)))
+		return EACH_PREFIX;
+	*text = str_from(*text, 3);
+	return ALL_BUT_THE_FIRST;
+}
+
+static enum err add(struct rules *r, enum rule rule, struct str text, bool at_any_depth)
 {
 	struct pattern *p;
 
-	/* "/a", "a/" and "**" before a plain name say nothing more about where a name stands */
-	if (str_starts(text, STR("/"))) {
+	if (str_starts(text, STR("/")))
 		text = str_from(text, 1);
-		anchored = true;
-	}
 	if (str_ends(text, STR("/")))
 		text = str_head(text, text.n - 1);
-	if (str_starts(text, STR("**/")) && str_find(str_from(text, 3), '/') == text.n - 3 && !anchored)
-		text = str_from(text, 3);
 	if (text.n == 0 || text.n > GLOB_MAX || r->count == RULES_PATTERNS_MAX)
 		return ERR_INPUT;
 	p = &r->patterns[r->count];
+	p->rule = rule;
+	p->against = at_any_depth ? EACH : against_of(&text);
 	if (!keep_folded(r, text, &p->text))
 		return ERR_INPUT;
-	p->rule = rule;
-	p->by_name = !anchored && str_find(text, '/') == text.n;
 	r->count++;
 	return ERR_OK;
 }
 
-static enum err add_all(struct rules *r, enum rule rule, const struct str *texts, size_t count, bool anchored)
+static enum err add_all(struct rules *r, enum rule rule, const struct str *texts, size_t count,
+			bool at_any_depth)
 {
 	enum err e = ERR_OK;
 
 	for (size_t i = 0; i < count && !e; i++)
-		e = add(r, rule, texts[i], anchored);
+		e = add(r, rule, texts[i], at_any_depth);
 	return e;
 }
 
@@ -178,9 +197,9 @@ enum err rules_new(const struct rules_options *o, struct rules **ret)
 	if (!e)
 		e = add_all(r, RULE_HIDDEN, o->hidden, o->hidden_count, false);
 	if (!e)
-		e = add_all(r, RULE_PROTECTED, o->names, o->name_count, false);
+		e = add_all(r, RULE_PROTECTED, o->names, o->name_count, true);
 	if (!e)
-		e = add_all(r, RULE_PROTECTED, o->paths, o->path_count, true);
+		e = add_all(r, RULE_PROTECTED, o->paths, o->path_count, false);
 	if (!e)
 		e = add_all(r, RULE_READ_ONLY, o->read_only, o->read_only_count, false);
 	if (e) {
@@ -264,21 +283,35 @@ bool rules_git_nest(const struct rules_component *path, size_t count)
 bool rules_is_protected_name(const struct rules *r, struct str folded)
 {
 	for (size_t i = 0; i < r->count; i++)
-		if (r->patterns[i].rule == RULE_PROTECTED && r->patterns[i].by_name &&
+		if (r->patterns[i].rule == RULE_PROTECTED && r->patterns[i].against == EACH &&
 		    glob_match(r->patterns[i].text, folded, GLOB_PATH))
 			return true;
 	return false;
 }
 
+static bool matches(const struct pattern *p, struct str name, struct str prefix, bool first)
+{
+	switch (p->against) {
+	case THE_FIRST:
+		return first && glob_match(p->text, name, GLOB_PATH);
+	case ALL_BUT_THE_FIRST:
+		return !first && glob_match(p->text, name, GLOB_PATH);
+	case EACH:
+		return glob_match(p->text, name, GLOB_PATH);
+	case EACH_PREFIX:
+		return glob_match(p->text, prefix, GLOB_PATH);
+	}
+	return true;
+}
+
 /* The strictest of the patterns for the component @name, whose path from the root is @prefix. */
 static enum rule pattern_rule(const struct rules *r, struct str name, struct str prefix, enum rule strictest)
 {
-	for (size_t i = 0; i < r->count; i++) {
-		const struct pattern *p = &r->patterns[i];
+	bool first = name.n == prefix.n;
 
-		if (p->rule > strictest && glob_match(p->text, p->by_name ? name : prefix, GLOB_PATH))
-			strictest = p->rule;
-	}
+	for (size_t i = 0; i < r->count; i++)
+		if (r->patterns[i].rule > strictest && matches(&r->patterns[i], name, prefix, first))
+			strictest = r->patterns[i].rule;
 	return strictest;
 }
 

@@ -1,8 +1,8 @@
 /* rules.h - which paths of a workspace are hidden, read-only or protected; pure
  *
- * A path is given as its components from the root of the mount down. A pattern without '/'
- * holds for every component of that name at any depth; one with '/' is a path from the root
- * of the mount ("**" crosses '/'). What matches covers everything beneath it.
+ * A path is given as its components from the root of the mount down. A pattern is a glob over
+ * such a path (base/glob.h): "keys" is the one at the root, those further down are "**" and
+ * "/keys". What matches covers everything beneath it. A leading or trailing '/' says nothing.
  *
  * Names are compared after folding (rules_fold()): upper case, the few other letters that
  * case-folding file systems take for ASCII ones, and characters that they ignore make no

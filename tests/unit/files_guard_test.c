@@ -131,7 +131,7 @@ static void hidden_is_absent(void **state)
 	kit_host_file(&k, "app/code", "");
 	assert_int_equal(link(kit_path(&k, ".env"), "/tmp/paddock-files-link"), 0);
 	assert_int_equal(rename("/tmp/paddock-files-link", kit_path(&k, "copy")), 0);
-	kit_start(&k, "\"hidden\":[\".env*\",\"/keys\"]");
+	kit_start(&k, "\"hidden\":[\".env*\",\"**/.env*\",\"/keys\"]");
 	assert_int_equal(kit_walk(&k, ".env"), 0);
 	assert_int_equal(kit_walk(&k, ".ENV"), 0);
 	assert_int_equal(kit_walk(&k, "keys"), 0);

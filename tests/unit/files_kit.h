@@ -29,7 +29,7 @@ struct kit {
 	char report[KIT_REPORTS][256];	/* "path|text" */
 };
 
-static void kit_report(void *user, struct str path, struct str text, bool refused)
+static inline void kit_report(void *user, struct str path, struct str text, bool refused)
 {
 	struct kit *k = user;
 
@@ -48,7 +48,7 @@ static inline bool kit_reported(const struct kit *k, const char *part)
 
 /* Sends one request: the fixed part, then texts with their NULs, then bytes.
  * Return: errno of the reply; its body is kit_body() */
-static int kit_send(struct kit *k, uint32_t opcode, uint64_t node, const void *fixed, size_t fixed_n,
+static inline int kit_send(struct kit *k, uint32_t opcode, uint64_t node, const void *fixed, size_t fixed_n,
 		    struct str tail)
 {
 	struct fuse_in_header header = { .len = (uint32_t)(sizeof header + fixed_n + tail.n), .opcode = opcode,

@@ -49,15 +49,15 @@ static struct rules *rules_with(const char *hidden, const char *read_only, bool 
 static void patterns(void **state)
 {
 	(void)state;
-	struct rules *r = rules_with(".env*", "build/**/gen", false);
+	struct rules *r = rules_with("**/.env*", "build/**/gen", false);
 
 	assert_int_equal(rule_of(r, ""), RULE_NONE);
 	assert_int_equal(rule_of(r, "a"), RULE_NONE);
-	assert_int_equal(rule_of(r, ".env"), RULE_HIDDEN);
+	assert_int_equal(rule_of(r, ".env"), RULE_NONE);	/* "**" and "/": not at the root */
 	assert_int_equal(rule_of(r, "a/b/.env.local"), RULE_HIDDEN);
-	assert_int_equal(rule_of(r, ".envdir/x/y"), RULE_HIDDEN);	/* what matches covers its subtree */
-	assert_int_equal(rule_of(r, ".ENV"), RULE_HIDDEN);
-	assert_int_equal(rule_of(r, "x.env"), RULE_NONE);
+	assert_int_equal(rule_of(r, "a/.envdir/x/y"), RULE_HIDDEN);	/* what matches covers its subtree */
+	assert_int_equal(rule_of(r, "a/.ENV"), RULE_HIDDEN);
+	assert_int_equal(rule_of(r, "a/x.env"), RULE_NONE);
 	assert_int_equal(rule_of(r, "build/a/b/gen"), RULE_READ_ONLY);
 	assert_int_equal(rule_of(r, "build/a/gen/z"), RULE_READ_ONLY);
 	assert_int_equal(rule_of(r, "x/build/a/gen"), RULE_NONE);	/* a path begins at the root */
@@ -66,11 +66,16 @@ static void patterns(void **state)
 	assert_int_equal(rule_of(r, "paddock.yaml.txt"), RULE_NONE);
 	assert_int_equal(rule_of(r, ".git/hooks"), RULE_NONE);
 	rules_free(r);
-	r = rules_with("**/secret", "/top/", false);
+	r = rules_with("secret*", "/top/", false);
 	assert_int_equal(rule_of(r, "secret"), RULE_HIDDEN);
-	assert_int_equal(rule_of(r, "a/b/secret"), RULE_HIDDEN);
+	assert_int_equal(rule_of(r, "secrets/b/c"), RULE_HIDDEN);
+	assert_int_equal(rule_of(r, "a/b/secret"), RULE_NONE);
 	assert_int_equal(rule_of(r, "top/x"), RULE_READ_ONLY);
 	assert_int_equal(rule_of(r, "a/top"), RULE_NONE);
+	rules_free(r);
+	r = rules_with("**/a**b", "**", false);
+	assert_int_equal(rule_of(r, "x"), RULE_READ_ONLY);
+	assert_int_equal(rule_of(r, "x/a1/2/3b/y"), RULE_HIDDEN);
 	rules_free(r);
 }
 
