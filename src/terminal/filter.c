@@ -70,16 +70,28 @@ static void mode_changed(struct filter *f, uint16_t mode, bool on)
 		f->modes[i] = f->modes[--f->mode_count];
 }
 
+static void keyboard_changed(struct filter *f, char prefix, char final, struct str fields)
+{
+	if (prefix == '>' && final == 'm' && str_starts(fields, STR("4")))	/* 4;2 on, 4 or 4;0 off */
+		f->modified_keys = fields.n > 2 && fields.p[2] != '0';
+	if (final != 'u')
+		return;
+	if (prefix == '<')
+		f->keyboard_modes = f->keyboard_modes > 0 ? (uint8_t)(f->keyboard_modes - 1) : 0;
+	else if (f->keyboard_modes < 9)
+		f->keyboard_modes++;
+}
+
 /* A sequence that passes: ESC [ ? 1 ; 2 h and the like are remembered. */
 static void remember(struct filter *f, struct str s)
 {
-	char final = s.p[s.n - 1];
+	char prefix = s.p[2], final = s.p[s.n - 1];
 	struct str fields = str_make(s.p + 3, s.n - 4);
 	uint64_t mode;
 
-	if ((s.p[2] == '>' || s.p[2] == '=') && (final == 'm' || final == 'u'))
-		f->keyboard = true;
-	if (s.p[2] != '?' || (final != 'h' && final != 'l'))
+	if (prefix == '>' || prefix == '=' || prefix == '<')
+		keyboard_changed(f, prefix, final, fields);
+	if (prefix != '?' || (final != 'h' && final != 'l'))
 		return;
 	while (fields.n) {
 		size_t n = str_find(fields, ';');
@@ -94,8 +106,10 @@ void filter_undo(const struct filter *f, struct buf *out)
 {
 	for (unsigned i = 0; i < f->mode_count; i++)
 		buf_printf(out, "\x1b[?%u%c", f->modes[i], f->modes[i] == 25 ? 'h' : 'l');
-	if (f->keyboard)
-		buf_put_z(out, "\x1b[<9u\x1b[>4m");
+	if (f->modified_keys)
+		buf_put_z(out, "\x1b[>4m");
+	if (f->keyboard_modes)
+		buf_printf(out, "\x1b[<%uu", f->keyboard_modes);
 }
 
 /* -- sequences ------------------------------------------------------------------------ */

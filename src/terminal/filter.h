@@ -43,7 +43,8 @@ struct filter {
 	char sequence[FILTER_SEQUENCE_MAX];
 	uint16_t modes[FILTER_MODES_MAX];	/* private modes that need undoing, and are set */
 	unsigned mode_count;
-	bool keyboard;			/* key reporting was changed */
+	bool modified_keys;		/* xterm's modifyOtherKeys is on */
+	uint8_t keyboard_modes;		/* kitty's keyboard modes pushed or set, at most 9 counted */
 };
 
 void filter_init(struct filter *f);

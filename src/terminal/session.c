@@ -433,7 +433,10 @@ static void on_courier_closed(void *user, enum err why)
 
 static void quit(struct session *s)
 {
-	sink_undo(&s->out);
+	if (s->phase < PHASE_DRAIN) {
+		sink_undo(&s->out);
+		sink_undo(&s->err);
+	}
 	restore(s);
 	uv_stop(&s->loop);
 }

@@ -175,10 +175,14 @@ static void modes_are_undone(void **state)
 	buf_clear(&out);
 	filter_undo(&f, &out);
 	assert_true(str_eq(buf_str(&out), STR("\x1b[?1049l\x1b[?1004l\x1b[?25h")));
-	filter_put(&f, STR("\x1b[>1u\x1b[?1049l\x1b[?1004l\x1b[?25h"), &out);
+	filter_put(&f, STR("\x1b[>1u\x1b[>4;2m\x1b[?1049l\x1b[?1004l\x1b[?25h"), &out);
 	buf_clear(&out);
 	filter_undo(&f, &out);
-	assert_true(str_eq(buf_str(&out), STR("\x1b[<9u\x1b[>4m")));
+	assert_true(str_eq(buf_str(&out), STR("\x1b[>4m\x1b[<1u")));
+	filter_put(&f, STR("\x1b[<u\x1b[>4;m"), &out);
+	buf_clear(&out);
+	filter_undo(&f, &out);
+	assert_int_equal(out.len, 0);
 	filter_init(&f);
 	buf_clear(&out);
 	filter_undo(&f, &out);
