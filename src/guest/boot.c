@@ -265,14 +265,14 @@ enum err boot_entropy(struct str seed)
 {
 	auto_fd fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
 	struct {
-		struct rand_pool_info info;
+		int entropy_bits, size;		/* struct rand_pool_info of linux/random.h, with room for the bytes */
 		char bytes[64];
 	} pool = { 0 };
 
 	if (fd < 0 || seed.n > sizeof pool.bytes)
 		return ERR_LOCAL;
-	pool.info.entropy_count = (int)seed.n * 8;
-	pool.info.buf_size = (int)seed.n;
+	pool.entropy_bits = (int)seed.n * 8;
+	pool.size = (int)seed.n;
 	memcpy(pool.bytes, seed.p, seed.n);
 	return ioctl(fd, RNDADDENTROPY, &pool) || ioctl(fd, RNDRESEEDCRNG) ? ERR_LOCAL : ERR_OK;
 }

