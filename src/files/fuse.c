@@ -12,6 +12,8 @@
 
 #include <errno.h>
 
+#define ERROR_END 512	/* the guest's kernel gives up the mount over an errno beyond */
+
 enum shape {
 	NO_NAME,
 	ONE_NAME,	/* a component */
@@ -190,6 +192,8 @@ void fuse_reply_end(struct buf *out, uint64_t unique, int error)
 
 	if (buf_err(out) && !error)
 		error = ENOMEM;
+	if (error < 0 || error >= ERROR_END)
+		error = EIO;
 	if (error)
 		fuse_reply_begin(out);
 	if (buf_err(out))

@@ -66,7 +66,7 @@ static void write_replies(struct relay *r)
 			return;
 		/* ENOENT: the request was interrupted meanwhile */
 		if (write(r->fuse, r->from_guest.p, length) < 0 && errno != ENOENT)
-			perror("reply");
+			die("reply");	/* malformed: PID 1 would give up the mount */
 		buf_drop(&r->from_guest, length);
 	}
 }
