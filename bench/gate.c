@@ -46,6 +46,7 @@
 #define SAMPLES_MAX 200000
 #define HOST "gate.test"
 
+static char server_name[] = HOST;
 static const char request[] = "GET /bench HTTP/1.1\r\nhost: " HOST "\r\nuser-agent: bench\r\n\r\n";
 static const char policy[] = "version: 1\\nnetwork:\\n  - {hosts: [" HOST "], methods: [GET]}\\n";
 
@@ -474,7 +475,7 @@ static void client_open(struct load *l, struct client *c, uint16_t port)
 			      .fd = -1 };
 	SSL_set_bio(c->ssl, c->in, c->out);
 	SSL_set_connect_state(c->ssl);
-	SSL_set_tlsext_host_name(c->ssl, HOST);
+	SSL_set_tlsext_host_name(c->ssl, server_name);
 	if (l->link) {
 		c->stream = open_stream(l, LINK_KIND_TCP, &(struct msg_connect){ .address = l->address, .port = 443 });
 		link_set_user(l->link, c->stream, c);

@@ -5,9 +5,11 @@
  * the link counts, so their number is bounded). A leaf is signed for a host that the policy names
  * and for no other, whoever asks; the keeper is asked synchronously, and its certificates are kept,
  * because a client opens many connections to a few hosts.
- * A claim is the sender's word, recorded as such. A sender has a budget of records, refilled with
- * time: over it, claims are counted and the count is recorded; a name is then refused, because an
- * answer that is not on record is not given (I3, I7).
+ * A claim is the sender's word, recorded as such. A sender has a budget of records for claims and
+ * names, refilled with time; what is over it is counted, and the count is recorded (I7). That loses
+ * no request: a name that may be spoken to gets a synthetic address from the inspector and nothing
+ * more, and what is then asked of it is decided, and recorded, as an exchange. When the trail
+ * cannot be written, though, every name is refused.
  */
 #include "courier/questions.h"
 
@@ -138,7 +140,7 @@ void question_name(struct courier_link *link, const struct link_frame *f)
 		return;
 	}
 	status.verdict = policy_host_named(snapshot_policy(c->snapshot), asked.host);
-	if (!take_token(link) || journal_dns(c, &asked, status.verdict) != ERR_OK)
+	if (take_token(link) && journal_dns(c, &asked, status.verdict) != ERR_OK)
 		status.verdict = false;
 	answer(link, f->stream, &status);
 }

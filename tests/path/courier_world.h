@@ -701,6 +701,18 @@ static unsigned trail(struct rig *r, const char *a, const char *b, const char *c
 	return s.count;
 }
 
+/* Turns until a record holds all of these texts, for some seconds at most. */
+static void rig_until(struct rig *r, const char *a, const char *b, const char *c)
+{
+	uint64_t until = clock_ms() + 8000;
+
+	while (!trail(r, a, b, c) && clock_ms() < until) {
+		rig_turn(r, 20);
+		usleep(5000);
+	}
+	assert_true(trail(r, a, b, c) > 0);
+}
+
 static void rig_stop(struct rig *r)
 {
 	static const char stop[] = "{\"op\":\"stop\",\"result\":\"OK\",\"exit_code\":0}";

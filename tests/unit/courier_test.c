@@ -277,15 +277,11 @@ static void a_reset_has_an_outcome(void **state)
 	(void)state;
 	uint32_t s = ask(&rig, &(struct ask){ .path = "/hang" });
 
-	for (int i = 0; i < 10; i++)
-		rig_turn(&rig, 20);
+	rig_until(&rig, "\"kind\":\"intent\"", "/hang", NULL);
 	link_reset(rig.link, s, ERR_CANCELLED);
-	for (int i = 0; i < 10; i++)
-		rig_turn(&rig, 20);
-	assert_int_equal(trail(&rig, "\"kind\":\"outcome\"", "CANCELLED", NULL), 1);
-	ask(&rig, &(struct ask){ .path = "/hang" });
-	for (int i = 0; i < 10; i++)
-		rig_turn(&rig, 20);
+	rig_until(&rig, "\"kind\":\"outcome\"", "CANCELLED", NULL);
+	ask(&rig, &(struct ask){ .path = "/second" });
+	rig_until(&rig, "\"kind\":\"intent\"", "/second", NULL);
 	rig_stop(&rig);	/* which also ends what runs, on record */
 }
 
@@ -373,6 +369,63 @@ static void a_reload_replaces_the_policy_or_leaves_it(void **state)
 	rig_stop(&rig);
 }
 
+/* Where a secret comes from is the keeper's business, who was told at the start. */
+static void a_reload_cannot_change_where_a_secret_comes_from(void **state)
+{
+	(void)state;
+	control_tell("{\"op\":\"reload\",\"policy\":\"version: 1\\ncredentials:\\n  api:\\n"
+		     "    source: {file: /etc/passwd}\\n    hosts: [api.test]\\n    strategy: header\\n"
+		     "    header: {name: x-api-key, format: \\\"{secret}\\\"}\\nnetwork:\\n"
+		     "  - {hosts: [api.test], methods: [GET], credential: api}\\n\"}");
+	control_says("its source is new or has changed");
+	assert_int_equal(ask_wait(&rig, &(struct ask){ .path = "/first" })->head.status, 200);
+	rig_stop(&rig);
+}
+
+static void limits_hold_and_are_recorded_once(void **state)
+{
+	(void)state;
+	struct reply *p;
+
+	control_tell("{\"op\":\"reload\",\"policy\":\"version: 1\\nlimits: {requests: 3}\\nnetwork:\\n"
+		     "  - {hosts: [other.test], methods: [GET]}\\n\"}");
+	control_says("\"reloaded\"");
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(ask_wait(&rig, &(struct ask){ .host = "other.test" })->head.status, 200);
+	for (int i = 0; i < 5; i++) {
+		p = ask_wait(&rig, &(struct ask){ .host = "other.test" });
+		assert_int_equal(p->head.status, 429);
+		assert_true(str_eq(head_find(&p->head, STR("x-should-retry"))->value, STR("false")));
+	}
+	assert_int_equal(world.requests, 3);
+	assert_int_equal(trail(&rig, "\"kind\":\"limit\"", "limits.requests", NULL), 1);
+	rig_stop(&rig);
+	assert_int_equal(trail(&rig, "\"kind\":\"stop\"", "\"limited\":5", NULL), 1);
+}
+
+/* What is only observed gets no credential: the placeholder arrives as it was sent. */
+static void observe_attaches_no_credential(void **state)
+{
+	(void)state;
+	control_tell("{\"op\":\"reload\",\"policy\":\"version: 1\\nnetwork:\\n"
+		     "  - {hosts: [other.test], methods: [GET], verdict: observe}\\n\"}");
+	control_says("\"reloaded\"");
+	assert_int_equal(ask_wait(&rig, &(struct ask){ .host = "other.test", .path = "/seen" })->head.status, 200);
+	assert_int_equal(keeper.secrets, 0);
+	assert_int_equal(trail(&rig, "\"kind\":\"intent\"", "\"verdict\":\"observe\"", NULL), 1);
+	rig_stop(&rig);
+}
+
+static void an_answer_to_head_has_no_body(void **state)
+{
+	(void)state;
+	struct reply *p = ask_wait(&rig, &(struct ask){ .method = "HEAD", .path = "/admin/x" });
+
+	assert_int_equal(p->head.status, 403);
+	assert_int_equal(p->body_bytes, 0);
+	rig_stop(&rig);
+}
+
 /* The supervisor's end is the courier's. */
 static void without_a_supervisor_it_stops(void **state)
 {
@@ -431,6 +484,10 @@ int main(void)
 		T(without_a_secret_nothing_leaves),
 		T(names_and_leaves_are_for_listed_hosts),
 		T(a_reload_replaces_the_policy_or_leaves_it),
+		T(a_reload_cannot_change_where_a_secret_comes_from),
+		T(limits_hold_and_are_recorded_once),
+		T(observe_attaches_no_credential),
+		T(an_answer_to_head_has_no_body),
 		T(without_a_supervisor_it_stops),
 		T(a_full_trail_closes_the_gate),
 	};
