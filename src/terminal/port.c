@@ -123,7 +123,7 @@ bool port_raw(int fd, struct termios *ret_saved)
 		return false;
 	*ret_saved = now;
 	cfmakeraw(&now);
-	if (tcsetattr(fd, TCSADRAIN, &now) == 0)
+	if (tcsetattr(fd, TCSANOW, &now) == 0)
 		return true;
 	port_restore(fd, ret_saved);
 	return false;
@@ -131,7 +131,7 @@ bool port_raw(int fd, struct termios *ret_saved)
 
 void port_restore(int fd, const struct termios *saved)
 {
-	while (tcsetattr(fd, TCSADRAIN, saved) && errno == EINTR)
+	while (tcsetattr(fd, TCSANOW, saved) && errno == EINTR)
 		;
 }
 
