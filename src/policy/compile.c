@@ -17,18 +17,21 @@
 #define POLICY_ARENA_MAX   ((size_t)1 << 29)
 
 /* Hidden in the workspace unless the policy says otherwise: where people and tools keep
- * secrets. Each name alone and at any depth. docs/policy.md lists them too. */
+ * secrets. What is hidden cannot be made either, so below the top only names that no package
+ * or repository ships (`.env.example` must be installable). docs/policy.md lists them too. */
 static const struct str hidden_default[] = {
 #define ANYWHERE(name) STR_INIT(name), STR_INIT("**/" name)
-	ANYWHERE(".env*"),   ANYWHERE(".netrc"),   ANYWHERE(".git-credentials"),
+	STR_INIT(".env*"), STR_INIT("**/.env"), STR_INIT("**/.env.local"), STR_INIT("**/.env.*.local"),
+	STR_INIT("**/.env.production"),
+	ANYWHERE(".netrc"),  ANYWHERE(".git-credentials"),
 	ANYWHERE(".pypirc"), ANYWHERE(".pgpass"),  ANYWHERE(".ssh"),
 	ANYWHERE(".aws"),    ANYWHERE(".gnupg"),   ANYWHERE(".kube"),
 	ANYWHERE("id_rsa"),  ANYWHERE("id_ecdsa"), ANYWHERE("id_ed25519"),
 };
 /* Never written, whatever the policy says: a policy must not be the agent's to change. */
 static const struct str read_only_always[] = { ANYWHERE("paddock.yaml") };
-/* What editors run without asking; can be replaced. */
-static const struct str read_only_default[] = { ANYWHERE(".vscode"), ANYWHERE(".idea") };
+/* What editors run without asking, where they look for it; can be replaced. */
+static const struct str read_only_default[] = { STR_INIT(".vscode"), STR_INIT(".idea") };
 
 #define COUNT(a) ((uint32_t)(sizeof(a) / sizeof(*(a))))
 

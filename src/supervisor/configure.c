@@ -429,6 +429,8 @@ static void add_environment(struct msg_exec *x, struct arena *arena, const struc
 	add_variable(x, arena, spec, STR("SHELL"), STR("/bin/sh"));
 	add_variable(x, arena, spec, STR("PATH"), guest_path(spec, arena));
 	add_variable(x, arena, spec, STR("PADDOCK"), STR("1"));
+	/* without it Claude Code will not skip its own questions as root, which the agent is in its namespace */
+	add_variable(x, arena, spec, STR("IS_SANDBOX"), STR("1"));
 }
 
 static enum err put_command(struct buf *b, const struct spec *spec, const struct placeholders *placeholders)

@@ -36,7 +36,7 @@ def pid_of(s, name):
 def arrived_without_intent(s):
     """Requests that reached the upstream and have no intent in the trail."""
     urls = {r.get("url", "") for r in s.records("intent")}
-    return [r["url"] for r in w.requests() if not any(u.endswith(r["url"]) for u in urls)]
+    return [r["url"] for r in w.requests() if "url" in r and not any(u.endswith(r["url"]) for u in urls)]
 
 
 def one(name, stage):

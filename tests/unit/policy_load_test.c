@@ -396,7 +396,7 @@ static void an_empty_policy_has_safe_defaults(void **state)
 
 	assert_int_equal(load("version: 1\n", &p, &e), ERR_OK);
 	f = policy_filesystem(p);
-	assert_true(has(f->hidden, f->hidden_count, ".env*") && has(f->hidden, f->hidden_count, "**/.env*"));
+	assert_true(has(f->hidden, f->hidden_count, ".env*") && has(f->hidden, f->hidden_count, "**/.env"));
 	assert_true(has(f->read_only, f->read_only_count, "**/paddock.yaml"));
 	assert_true(f->protect_git);
 	assert_int_equal(f->visible_count, 0);

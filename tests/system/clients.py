@@ -1,0 +1,280 @@
+"""clients.py - what each real client does in the sandbox, and how it shows; for the namespace and for the VM.
+
+A task takes a sandbox whose policy is set, and makes its claims. timed() also prints how long its run took.
+"""
+import datetime
+import hashlib
+import json
+import os
+import time
+
+from paddock import BASE, SLOW, check
+
+BIG = 8 * 1024 * 1024 if SLOW else 50 * 1024 * 1024
+LONG = 900 if SLOW else 120		# seconds for one run of a client
+LOOPBACK = "addresses: [127.0.0.0/8]"
+
+TOOLS = f"""\
+version: 1
+network:
+  - name: api
+    hosts: [api.example.test]
+    methods: [GET, POST]
+    credential: api
+    {LOOPBACK}
+  - name: npm
+    hosts: [registry.npmjs.org]
+    methods: [GET, HEAD]
+    {LOOPBACK}
+  - name: pypi
+    hosts: [pypi.org, files.pythonhosted.org]
+    methods: [GET, HEAD]
+    {LOOPBACK}
+  - name: fetch
+    hosts: [git.example.test]
+    methods: [GET, POST]
+    paths: ["/*/info/refs", "/*/git-upload-pack"]
+    credential: git
+    {LOOPBACK}
+credentials:
+  api:
+    source: {{environment: API_TOKEN}}
+    hosts: [api.example.test]
+    header: {{name: authorization, format: "Bearer {{secret}}"}}
+  git:
+    source: {{environment: GIT_TOKEN}}
+    hosts: [git.example.test]
+    strategy: placeholder
+    placeholder: {{environment: GIT_TOKEN, prefix: "ghp_", in: [basic]}}
+"""
+PUSH = f"""\
+  - name: push
+    hosts: [git.example.test]
+    methods: [POST]
+    paths: ["/demo.git/git-receive-pack"]
+    credential: git
+    {LOOPBACK}
+"""
+
+
+def tools_policy(push=False):
+    return TOOLS.replace("credentials:\n", (PUSH if push else "") + "credentials:\n")
+
+
+def tools_environment(w):
+    return {"API_TOKEN": w.info["tokens"]["api"], "GIT_TOKEN": w.info["tokens"]["git"]}
+
+
+def timed(what, s, command, *options, **kwargs):
+    began = time.time()
+    r = s.run(command, *options, timeout=LONG, **kwargs)
+    print(f"# {what}: {time.time() - began:.1f} s", flush=True)
+    return r
+
+
+def script(s, what, text, interpreter="python3"):
+    """Runs a script of the workspace, with the environment that the tools' policy needs."""
+    (s.workspace / "script").write_text(text)
+    return timed(what, s, [interpreter, "script"], "--quiet", env=tools_environment(s.world))
+
+
+def said(r):
+    return r.returncode, r.stdout[-1500:], r.stderr[-1500:]
+
+
+# --- small clients ---
+
+def curl(s):
+    r = timed("curl", s, ["curl", "-sS", "https://api.example.test/items"], "--quiet", env=tools_environment(s.world))
+    check("curl: an answer that demands the credential", '"oats"' in r.stdout, said(r))
+
+
+def python(s):
+    r = script(s, "python", """\
+import json, urllib.request
+import requests
+print(len(json.load(urllib.request.urlopen("https://api.example.test/items"))), "by urllib")
+with requests.Session() as session:
+    for n in range(3):
+        session.get("https://api.example.test/items").raise_for_status()
+    posted = session.post("https://api.example.test/items", json={"straw": 1})
+print(posted.status_code, "by requests")
+try:
+    urllib.request.urlopen("https://unlisted.example.test/")
+except OSError as error:
+    print("unlisted:", error)
+""")
+    check("python: urllib", "2 by urllib" in r.stdout, said(r))
+    check("python: requests, one connection for all", "201 by requests" in r.stdout, said(r))
+    check("python: an unlisted name is an error of resolution",
+          "unlisted: <urlopen error [Errno -2] Name or service not known>" in r.stdout, said(r))
+
+
+def node(s):
+    r = script(s, "node", """\
+const url = 'https://api.example.test';
+const items = await (await fetch(url + '/items')).json();
+const posted = await fetch(url + '/items', { method: 'POST', body: 'straw' });
+const many = await Promise.all(Array.from({ length: 20 }, () => fetch(url + '/items').then(r => r.status)));
+console.log(items[1].text, posted.status, many.every(status => status === 200));
+const denied = await fetch(url + '/items/1', { method: 'DELETE' });
+console.log(denied.status, (await denied.json()).error.type);
+""".replace("const url", "(async () => {\nconst url", 1) + "})();\n", "node")
+    check("node: fetch, also twenty at once", "oats 201 true" in r.stdout, said(r))
+    check("node: a denial is an answer that a program can read", "403 permission_error" in r.stdout, said(r))
+
+
+# --- streams and sizes ---
+
+def events(s):
+    r = script(s, "server-sent events", """\
+import json, time, urllib.request
+stream = urllib.request.urlopen("https://api.example.test/sse?n=5&ms=400")
+arrived = []
+for line in stream:
+    if line.startswith(b"data:"):
+        arrived.append(time.monotonic())
+print(json.dumps([b - a for a, b in zip(arrived, arrived[1:])]))
+""")
+    gaps = json.loads(r.stdout) if r.returncode == 0 else []
+    check("server-sent events arrive one by one, as they are sent",
+          len(gaps) == 4 and min(gaps) > 0.1 and 1.2 < sum(gaps) < 3, said(r))
+
+
+def sizes(s):
+    payload = os.urandom(1 << 16) * (BIG >> 16)
+    (s.workspace / "payload").write_bytes(payload)
+    s.world.forget()
+    r = script(s, f"{BIG >> 20} MiB down and up", f"""\
+set -e
+curl -sS 'https://api.example.test/big?bytes={BIG}' | sha256sum
+curl -sS -w '%{{http_code}} %{{time_total}} s up\\n' -o answer --data-binary @payload https://api.example.test/items
+""", "sh")
+    expected = hashlib.sha256(b"paddock." * (BIG // 8)).hexdigest()
+    check(f"{BIG >> 20} MiB come down byte for byte", expected in r.stdout, said(r))
+    posts = s.world.requests(method="POST")
+    check(f"{BIG >> 20} MiB go up byte for byte", [p.get("sha256") for p in posts] == [hashlib.sha256(payload).hexdigest()],
+          (said(r), posts))
+    (s.workspace / "payload").unlink()
+
+
+# --- git and packages ---
+
+def git(s):
+    environment = tools_environment(s.world)
+    identity = "git config user.name T; git config user.email t@example.test"
+    push = "git push -q https://x:$GIT_TOKEN@git.example.test/demo.git HEAD:main"
+    s.set_policy(tools_policy())
+    s.world.forget()
+    r = timed("git clone, commit, refused push", s, ["sh", "-c", f"""\
+git clone -q https://git.example.test/demo.git && cd demo && {identity} && cat README.md &&
+git clone -q https://x:$GIT_TOKEN@git.example.test/private.git ../private && echo private cloned
+echo more >> README.md; git commit -q -a -m more; git log --oneline | wc -l; {push}"""], "--quiet", env=environment)
+    check("git: clone into the workspace", "A repository of the test world" in r.stdout and
+          (s.workspace / "demo" / ".git" / "HEAD").exists(), said(r))
+    check("git: clone with the placeholder as password", "private cloned" in r.stdout, said(r))
+    check("git: commit", "\n2\n" in r.stdout, said(r))
+    check("git: a push that no rule allows is refused, and says 403", r.returncode != 0 and "403" in r.stderr, said(r))
+    check("git: nothing of the push arrived", not [q for q in s.world.requests(service="git", method="POST")
+                                                     if "receive-pack" in q["url"]])
+    s.set_policy(tools_policy(push=True))
+    # `git -C demo`: made inside, so its configuration is the agent's own
+    r = timed("git push", s, ["sh", "-c", f"cd demo && {push} && git ls-remote -q https://git.example.test/demo.git main"],
+              "--quiet", env=environment)
+    check("git: push with the credential that the agent does not hold", r.returncode == 0, said(r))
+    check("git: the fetched reference is the pushed one", "refs/heads/main" in r.stdout, said(r))
+    sent = [q for q in s.world.requests(service="git") if "receive-pack" in q["url"] and q["method"] == "POST"]
+    check("git: upstream got it", len(sent) == 1 and "authorization" in sent[0]["headers"], sent)
+
+
+def npm(s):
+    (s.workspace / "js").mkdir(exist_ok=True)
+    r = timed("npm install", s, ["sh", "-c", "cd js && npm init -y >/dev/null && npm install --no-audit --no-fund paddock-oats "
+              "&& node -p 'require(\"paddock-oats\")()' && npm install -g paddock-hay --prefix $HOME/npm && ls $HOME/npm/lib"],
+              "--quiet", env=tools_environment(s.world))
+    check("npm: a package and its dependency, into the workspace", "fresh hay and oats" in r.stdout, said(r))
+    check("npm: into the home", "node_modules" in r.stdout.splitlines()[-1:], said(r))
+
+
+def pip(s):
+    r = timed("pip install", s, ["sh", "-c", "python3 -m pip install -q --disable-pip-version-check --target py paddock-hay && "
+              "PYTHONPATH=py python3 -c 'import paddock_hay; print(paddock_hay.feed(), 1)' && python3 -m venv venv && "
+              "venv/bin/pip install -q --disable-pip-version-check paddock-hay && "
+              "venv/bin/python -c 'import paddock_hay; print(paddock_hay.feed(), 2)'"],
+              "--quiet", env=tools_environment(s.world))
+    check("pip: --target", "hay 1" in r.stdout, said(r))
+    check("pip: in a virtual environment of the workspace", "hay 2" in r.stdout, said(r))
+
+
+# --- agents ---
+
+def agent_policy(s, name):
+    """What `paddock init` writes, and loopback's leave for the stand-ins."""
+    r = s.paddock("init", name, "--force", cwd=s.root)
+    check(f"paddock init {name}", r.returncode == 0, said(r))
+    text = (s.root / "paddock.yaml").read_text()
+    used = {"claude": "anthropic", "codex": "openai"}[name]
+    s.set_policy(text.replace(f"    credential: {used}\n", f"    credential: {used}\n    {LOOPBACK}\n"))
+
+
+def agent(s, name, command, path, host, variable, environment):
+    """One task: the model asks for a tool, the tool writes a file, its output goes back."""
+    secret = environment[variable]
+    made = s.workspace / f"made-by-{name}"
+    s.world.forget()
+    began = time.time()
+    r = timed(f"{name}, the whole task", s, command, env=environment)
+    asked = s.world.requests(method="POST", url=path)
+    check(f"{name}: the task ends well", r.returncode == 0 and "tool said:" in r.stdout, said(r))
+    check(f"{name}: the tool's work is in the workspace", made.exists() and made.read_text() == "straw\n", said(r))
+    check(f"{name}: two requests to {host}, with the real key", len(asked) == 2 and all(
+        q["host"] == host and secret in str(q["headers"]) for q in asked), [(q["url"], q["headers"]) for q in asked])
+    check(f"{name}: the agent has a placeholder", f"{variable}=sk-" in r.stdout.replace("CODEX_API_KEY", "OPENAI_API_KEY")
+          and secret not in r.stdout + r.stderr, said(r))
+    if asked:
+        arrived = datetime.datetime.fromisoformat(asked[0]["arrived"].replace("Z", "+00:00")).timestamp()
+        print(f"# {name}, from `paddock run` to the first request to the model: {arrived - began:.1f} s", flush=True)
+    denied = [x for x in s.records("denial")]
+    print(f"# {name}: {len(s.world.requests())} requests arrived, {len(denied)} denials", flush=True)
+    r = s.paddock("audit", "verify")
+    check(f"{name}: the trail verifies", r.returncode == 0, said(r))
+    return denied
+
+
+def tool_of(name):
+    return str(BASE / "clients" / "node_modules" / ".bin" / name)
+
+
+def claude(s):
+    agent_policy(s, "claude")
+    shell = "echo straw > made-by-claude; env | grep ^ANTHROPIC_API_KEY"
+    denied = agent(s, "claude", [tool_of("claude"), "-p", f"work @@tool Bash {json.dumps({'command': shell})}@@",
+                                 "--dangerously-skip-permissions"],
+                   "/v1/messages?beta=true", "api.anthropic.com", "ANTHROPIC_API_KEY",
+                   {"ANTHROPIC_API_KEY": s.world.info["tokens"]["anthropic"]})
+    telemetry = [q["url"] for q in s.world.requests() if "event_logging" in q["url"]]
+    check("claude: telemetry is denied, and Claude Code does not mind", denied and not telemetry, (denied, telemetry))
+
+
+def codex(s):
+    agent_policy(s, "codex")
+    shell = "echo straw > made-by-codex; env | grep ^CODEX_API_KEY"
+    agent(s, "codex", [tool_of("codex"), "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox",
+                       "-m", "gpt-5", f"work @@tool exec_command {json.dumps({'cmd': shell})}@@"],
+          "/v1/responses", "api.openai.com", "OPENAI_API_KEY", {"OPENAI_API_KEY": s.world.info["tokens"]["openai"]})
+    refused = s.world.requests(upgrade="websocket")
+    check("codex: its WebSocket is refused here, and it falls back", not refused, refused)
+    names = {x.get("host") for x in s.records("denial") + s.records("dns")}
+    check("codex: the other hosts that it asks for do not resolve", "chatgpt.com" in names and
+          not s.world.requests(host="chatgpt.com"), names)
+
+
+def codex_keyed(s):
+    """The way of the template for Codex at its prompts: a provider that names the variable."""
+    s.world.forget()
+    provider = ('model_providers.keyed={name="OpenAI",base_url="https://api.openai.com/v1",'
+                'env_key="CODEX_API_KEY",wire_api="responses"}')
+    r = timed("codex, a provider that names its variable", s,
+              [tool_of("codex"), "exec", "--skip-git-repo-check", "-c", "model_provider=keyed", "-c", provider,
+               "-m", "gpt-5", "hello @@say whinny@@"], env={"OPENAI_API_KEY": s.world.info["tokens"]["openai"]})
+    check("codex: a provider that names its variable", "whinny" in r.stdout, said(r))
