@@ -36,8 +36,7 @@ static bool touch(const char *path)
 
 static bool make_directory(const char *path, mode_t mode) { return !mkdir(path, mode) || errno == EEXIST; }
 
-/* The directories that lead to @path, and itself if @whole. */
-static bool make_path(const char *path, bool whole)
+bool furnish_path(const char *path, bool whole)
 {
 	char part[4096];
 	size_t n = strlen(path);
@@ -206,7 +205,7 @@ static bool trust(const struct furnish *f)
 		buf_put_byte(&bundle, '\n');
 	buf_put(&bundle, f->config->ca_pem);
 	return !buf_err(&bundle) && write_file(WORLD_CA_FILE, f->config->ca_pem) &&
-	       write_file(WORLD_BUNDLE_FILE, buf_str(&bundle)) && make_path(SYSTEM_BUNDLE, false) &&
+	       write_file(WORLD_BUNDLE_FILE, buf_str(&bundle)) && furnish_path(SYSTEM_BUNDLE, false) &&
 	       write_file(SYSTEM_BUNDLE, buf_str(&bundle));
 }
 
@@ -221,7 +220,7 @@ static bool workspace_mount(const struct msg_mount *m, uint32_t n)
 	memcpy(path, m->path.p, m->path.n);
 	path[m->path.n] = 0;
 	snprintf(from, sizeof from, FILES_POINT "/%u", (unsigned)n);
-	if (!make_path(path, !(m->flags & MSG_MOUNT_FILE)) || ((m->flags & MSG_MOUNT_FILE) && !touch(path)))
+	if (!furnish_path(path, !(m->flags & MSG_MOUNT_FILE)) || ((m->flags & MSG_MOUNT_FILE) && !touch(path)))
 		return false;
 	if (mount(from, path, NULL, MS_BIND, NULL))
 		return false;

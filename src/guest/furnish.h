@@ -14,3 +14,7 @@ struct furnish {
  *  capabilities. On success the root is the agent's tree.
  * Return: NULL; or the step that failed, with errno */
 const char *furnish(const struct furnish *f);
+
+/** furnish_path() - makes the directories that lead to @path, an absolute one, and itself if @whole.
+ * Return: false with errno */
+bool furnish_path(const char *path, bool whole);

@@ -14,6 +14,7 @@
 #include "guest/launch.h"
 
 #include "base/auto.h"
+#include "guest/furnish.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -234,6 +235,14 @@ static void exec_search(char **argv, char **env)
 	errno = why;
 }
 
+/* Programs keep their settings in the home; the image need not have it. Without one they run as well as they can. */
+static void make_home(char *const *env)
+{
+	for (; *env; env++)
+		if (!strncmp(*env, "HOME=/", 6))
+			(void)furnish_path(*env + 5, true);
+}
+
 static _Noreturn void command_main(const struct child *c)
 {
 	char **argv = arguments(c->exec), **env = environment(c->exec);
@@ -245,6 +254,7 @@ static _Noreturn void command_main(const struct child *c)
 	if (setsid() < 0 || !become_user(c->exec->user_id) || !descriptors(c))
 		child_fail(c);
 	limits_and_signals();
+	make_home(env);
 	if (chdir(directory ? directory : "/"))
 		child_fail(c);
 	syscall(SYS_close_range, 3u, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);

@@ -1,4 +1,7 @@
-"""Claude Code and Codex in the microVM, each doing a task, under the policy that `paddock init` writes."""
+"""Claude Code and Codex in the microVM, each doing a task, under the policy that `paddock init` writes.
+
+needs: clients
+"""
 import clients
 from paddock import check, finish, sandbox, world
 

@@ -13,14 +13,20 @@ import { json, sleep, tokenOf } from './serve.mjs';
 
 const BIG_MAX = 1024 * 1024 * 1024;
 
+/** Until more can be written, or nothing more ever. */
+const writable = response => new Promise(resolve => {
+  const go = () => { response.off('drain', go).off('close', go); resolve(); };
+
+  response.on('drain', go).on('close', go);
+});
+
 async function big(response, bytes) {
   const chunk = Buffer.alloc(64 * 1024, 'paddock.');
 
   response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': bytes });
   for (let left = bytes; left > 0; left -= chunk.length) {
     if (response.destroyed) return;
-    if (!response.write(left < chunk.length ? chunk.subarray(0, left) : chunk))
-      await new Promise(resolve => { response.once('drain', resolve); response.once('close', resolve); });
+    if (!response.write(left < chunk.length ? chunk.subarray(0, left) : chunk)) await writable(response);
   }
   response.end();
 }
