@@ -5,7 +5,7 @@
 #include "wire/msg.h"
 #include "wire/queue.h"
 
-#define CLAIMS_QUEUE_MAX (1024u * 1024)
+#define CLAIMS_QUEUE_MAX ((size_t)1024 * 1024)
 
 struct claims {
 	struct channel *courier;	/* NULL: gone; what comes is dropped */

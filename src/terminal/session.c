@@ -36,8 +36,9 @@
 
 #define RESERVE_BYTES 4096u
 #define BROKEN_MS 1000
-#define CONFIG_MAX (4u * 1024 * 1024)
+#define CONFIG_MAX ((size_t)4 * 1024 * 1024)
 #define SIGNALS_MAX 16
+#define OUTPUT_MAX ((size_t)1024 * 1024)	/* to the guest, and to the courier */
 
 enum phase { PHASE_HELLO, PHASE_CONFIG, PHASE_COMMAND, PHASE_DRAIN, PHASE_DONE };
 
@@ -106,7 +107,8 @@ static void finish(struct session *s, enum terminal_kind kind, uint32_t value, c
 		return;
 	s->phase = PHASE_DRAIN;
 	s->outcome = (struct terminal_message){ .kind = kind, .value = value, .text_bytes = (uint32_t)t.n };
-	memcpy(s->outcome.text, t.p, t.n);
+	if (t.n)
+		memcpy(s->outcome.text, t.p, t.n);
 	input_stop(&s->in);
 	uv_timer_stop(&s->broken);
 	sink_undo(&s->out);
@@ -497,7 +499,7 @@ static enum err open_channels(struct session *s)
 {
 	static const struct channel_ops guest = { on_guest_frame, on_guest_writable, on_guest_closed };
 	static const struct channel_ops courier = { on_courier_frame, on_courier_writable, on_courier_closed };
-	struct link_limits limits = { 16, LINK_WINDOW_BYTES, 1024 * 1024 };
+	struct link_limits limits = { 16, LINK_WINDOW_BYTES, OUTPUT_MAX };
 	struct link *l = link_new(LINK_UPPER, &limits);
 
 	s->guest = l ? channel_new(&s->loop, TERMINAL_FD_GUEST, l, &guest, s) : NULL;

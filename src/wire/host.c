@@ -117,7 +117,7 @@ static void put_ipv6(struct buf *b, const uint8_t address[16])
 		buf_printf(b, "::ffff:%u.%u.%u.%u", address[12], address[13], address[14], address[15]);
 		return;
 	}
-	for (unsigned i = 0; i < 8; i++)
+	for (size_t i = 0; i < 8; i++)
 		group[i] = (uint16_t)(address[2 * i] << 8 | address[2 * i + 1]);
 	run = zero_run(group, &length);
 	for (unsigned i = 0; i < 8; i++) {

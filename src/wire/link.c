@@ -35,8 +35,8 @@
 /* Control frames (CREDIT, END, RESET) pass output_max, or two sides that are both full
  * would wait for each other. Past the soft bound we stop reading, past the hard one the
  * link fails; one read of the caller's (128 KiB) cannot lead from one to the other. */
-#define CONTROL_SOFT_BYTES (256u * 1024)
-#define CONTROL_HARD_BYTES (1024u * 1024)
+#define CONTROL_SOFT_BYTES ((size_t)256 * 1024)
+#define CONTROL_HARD_BYTES ((size_t)1024 * 1024)
 
 struct link {
 	struct link_limits limits;
