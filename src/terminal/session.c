@@ -38,7 +38,7 @@
 #define BROKEN_MS 1000
 #define CONFIG_MAX ((size_t)4 * 1024 * 1024)
 #define SIGNALS_MAX 16
-#define OUTPUT_MAX ((size_t)1024 * 1024)	/* to the guest, and to the courier */
+#define OUTPUT_MAX ((size_t)1024 * 1024)	/* each link */
 
 enum phase { PHASE_HELLO, PHASE_CONFIG, PHASE_COMMAND, PHASE_DRAIN, PHASE_DONE };
 
@@ -95,7 +95,8 @@ static void drained(struct session *s)
 		return;
 	s->phase = PHASE_DONE;
 	restore(s);
-	tell((enum terminal_kind)s->outcome.kind, s->outcome.value, str_make(s->outcome.text, s->outcome.text_bytes));
+	tell((enum terminal_kind)s->outcome.kind, s->outcome.value,
+	     str_make(s->outcome.text, s->outcome.text_bytes));
 }
 
 /* It is over, in this way; what is still to be written comes first. */

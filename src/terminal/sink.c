@@ -41,7 +41,8 @@ static void pump(void *user)
 	report(s, n > 0 ? (size_t)n : 0);
 }
 
-enum err sink_init(struct sink *s, uv_loop_t *loop, int fd, void (*consumed)(void *user, size_t n), void *user)
+enum err sink_init(struct sink *s, uv_loop_t *loop, int fd, void (*consumed)(void *user, size_t n),
+		   void *user)
 {
 	*s = (struct sink){ .consumed = consumed, .user = user };
 	filter_init(&s->filter);

@@ -161,7 +161,8 @@ must_use enum err msg_get_exec(struct str payload, struct msg_exec *ret);
 /** struct msg_status - HEADs on EXEC, CONFIG, NAME and LEAF after the first: exactly the
  *  members that are marked are sent */
 struct msg_status {
-	bool has_result, has_input_end, has_signal, has_resize, has_started, has_exit_code, has_exit_signal, has_verdict;
+	bool has_result, has_verdict, has_input_end, has_signal, has_resize;
+	bool has_started, has_exit_code, has_exit_signal;
 	enum err result;
 	uint32_t error_number;
 	struct str text, certificate, request_id;
