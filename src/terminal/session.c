@@ -415,10 +415,8 @@ static void on_guest_closed(void *user, enum err why) { guest_lost(user, err_tex
 
 static void on_courier_frame(void *user, const struct link_frame *f)
 {
-	struct session *s = user;
-
 	(void)f;	/* HELLO, credit, or our stream is over: another is then opened */
-	claims_run(&s->claims);
+	claims_run(&((struct session *)user)->claims);
 }
 
 static void on_courier_writable(void *user) { claims_run(&((struct session *)user)->claims); }

@@ -2,7 +2,8 @@
  *
  * Theory of operation: each msg_get walks the fields (msg_field.c) with a case per tag that
  * the message may have; no other tag is taken. A getter works on a local and writes the
- * caller's struct at the end, when everything was right. Putters write in the order of the tags and leave out what is empty.
+ * caller's struct at the end, when everything was right. Putters write in the order of the tags
+ * and leave out what is empty.
  *
  * Trust: every byte may come from the guest. Views point into the payload. What is checked
  * here is shape (sizes, canonical hosts, absolute paths without NUL, UTF-8): whether it is
