@@ -1,13 +1,16 @@
 /* asker.c - see asker.h
  *
  * Theory of operation: a connection's far address, as PID 1 sees it, is the local address of
- * the asking socket. /proc/net/{tcp,udp}{,6} gives that socket's inode, /proc/PID/fd the
- * process that holds it. The process found last is tried first, then the youngest: an agent
- * makes many connections from few processes. Everything is bounded by a deadline, and a
- * finding that fails is "not known", which a rule that names executables does not match.
+ * the asking socket. With both ends known the kernel's socket diagnosis names its inode at
+ * once, however many sockets there are; else the tables /proc/net/{tcp,udp}{,6} are read.
+ * /proc/PID/fd shows the process that holds it: the one found last is tried first, then the
+ * youngest, since an agent makes many connections from few processes, and of a process the
+ * descriptors with the highest numbers, since they are the newest. Everything is bounded by
+ * a deadline, and a finding that fails is "not known", which a rule that names executables
+ * does not match.
  *
  * Trust: /proc is the kernel's, names and paths in it are the agent's; they are copied as
- * bytes. Source: proc(5).
+ * bytes. Sources: proc(5), sock_diag(7).
  */
 #include "guest/asker.h"
 
@@ -16,12 +19,17 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define TABLE_MAX_BYTES (4u * 1024 * 1024)
 #define PIDS_MAX 4096
+#define DESCRIPTORS_MAX 8192
 
 struct search {
 	const char *proc;
@@ -143,6 +151,51 @@ static bool find_inode(const char *path, const void *address, size_t n, uint16_t
 	return false;
 }
 
+/* Address and port for a diagnosis request; the family. */
+static uint8_t diagnosis_end(const struct sockaddr_storage *a, __be32 *address, __be16 *port)
+{
+	if (a->ss_family == AF_INET) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)a;
+
+		memcpy(address, &in->sin_addr, 4);
+		*port = in->sin_port;
+	} else {
+		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)a;
+
+		memcpy(address, &in6->sin6_addr, 16);
+		*port = in6->sin6_port;
+	}
+	return (uint8_t)a->ss_family;
+}
+
+/* One TCP socket by its two ends. False too where the kernel has no diagnosis. */
+static bool diagnose(const struct sockaddr_storage *local, const struct sockaddr_storage *remote, struct asker_line *ret)
+{
+	struct {
+		struct nlmsghdr h;
+		struct inet_diag_req_v2 q;
+	} request = { .h = { .nlmsg_len = sizeof request, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST },
+		      .q = { .sdiag_protocol = IPPROTO_TCP, .idiag_states = UINT32_MAX,
+			     .id.idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE } } };
+	struct {
+		struct nlmsghdr h;
+		struct inet_diag_msg m;
+		char attributes[4096];
+	} reply;
+	auto_fd fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+
+	if (fd < 0 || local->ss_family != remote->ss_family)
+		return false;
+	request.q.sdiag_family = diagnosis_end(local, request.q.id.idiag_src, &request.q.id.idiag_sport);
+	diagnosis_end(remote, request.q.id.idiag_dst, &request.q.id.idiag_dport);
+	if (send(fd, &request, sizeof request, 0) != (ssize_t)sizeof request ||
+	    recv(fd, &reply, sizeof reply, MSG_DONTWAIT) < (ssize_t)(sizeof reply.h + sizeof reply.m) ||
+	    reply.h.nlmsg_type != SOCK_DIAG_BY_FAMILY || !reply.m.idiag_inode)
+		return false;
+	*ret = (struct asker_line){ .uid = reply.m.idiag_uid, .inode = reply.m.idiag_inode };
+	return true;
+}
+
 static bool find_socket(const struct search *s, int protocol, const struct sockaddr_storage *a, struct asker_line *ret)
 {
 	const char *name = protocol == IPPROTO_TCP ? "tcp" : "udp";
@@ -168,39 +221,55 @@ static bool find_socket(const struct search *s, int protocol, const struct socka
 	return false;
 }
 
-static bool holds_socket(const struct search *s, uint32_t pid)
-{
-	char path[160], link[64];
-	struct dirent *entry;
-	bool found = false;
-	DIR *d;
-
-	snprintf(path, sizeof path, "%s/%u/fd", s->proc, (unsigned)pid);
-	d = opendir(path);
-	if (!d)
-		return false;
-	while (!found && clock_ms() < s->deadline_ms && (entry = readdir(d))) {
-		ssize_t n = readlinkat(dirfd(d), entry->d_name, link, sizeof link);
-
-		found = n > 0 && str_eq(str_make(link, (size_t)n), str_of(s->want));
-	}
-	closedir(d);
-	return found;
-}
-
-static int youngest_first(const void *a, const void *b)
+static int highest_first(const void *a, const void *b)
 {
 	const uint32_t *x = a, *y = b;
 
 	return (*x < *y) - (*x > *y);
 }
 
+/* The numbers that are the names in @d, highest first. */
+static size_t numbers_in(DIR *d, uint32_t *numbers, size_t max)
+{
+	struct dirent *entry;
+	size_t count = 0;
+	uint64_t n;
+
+	while (count < max && (entry = readdir(d)))
+		if (str_decimal(str_of(entry->d_name), UINT32_MAX, &n))
+			numbers[count++] = (uint32_t)n;
+	qsort(numbers, count, sizeof numbers[0], highest_first);
+	return count;
+}
+
+static bool holds_socket(const struct search *s, uint32_t pid)
+{
+	static uint32_t descriptors[DESCRIPTORS_MAX];
+	char path[160], link[64], name[16];
+	bool found = false;
+	size_t count;
+	DIR *d;
+
+	snprintf(path, sizeof path, "%s/%u/fd", s->proc, (unsigned)pid);
+	d = opendir(path);
+	if (!d)
+		return false;
+	count = numbers_in(d, descriptors, DESCRIPTORS_MAX);
+	for (size_t i = 0; !found && i < count && clock_ms() < s->deadline_ms; i++) {
+		ssize_t n;
+
+		snprintf(name, sizeof name, "%u", (unsigned)descriptors[i]);
+		n = readlinkat(dirfd(d), name, link, sizeof link);
+		found = n > 0 && str_eq(str_make(link, (size_t)n), str_of(s->want));
+	}
+	closedir(d);
+	return found;
+}
+
 static uint32_t find_holder(const struct search *s, uint32_t last_pid)
 {
 	static uint32_t pids[PIDS_MAX];
-	struct dirent *entry;
-	size_t count = 0;
-	uint64_t pid;
+	size_t count;
 	DIR *d;
 
 	if (last_pid && holds_socket(s, last_pid))
@@ -208,13 +277,10 @@ static uint32_t find_holder(const struct search *s, uint32_t last_pid)
 	d = opendir(s->proc);
 	if (!d)
 		return 0;
-	while (count < PIDS_MAX && (entry = readdir(d)))
-		if (str_decimal(str_of(entry->d_name), UINT32_MAX, &pid) && pid > 1)
-			pids[count++] = (uint32_t)pid;
+	count = numbers_in(d, pids, PIDS_MAX);
 	closedir(d);
-	qsort(pids, count, sizeof pids[0], youngest_first);
 	for (size_t i = 0; i < count && clock_ms() < s->deadline_ms; i++)
-		if (holds_socket(s, pids[i]))
+		if (pids[i] > 1 && holds_socket(s, pids[i]))
 			return pids[i];
 	return 0;
 }
@@ -271,18 +337,19 @@ static void describe(struct asker *k, const struct search *s, uint32_t pid, uint
 	}
 }
 
-void asker_find(struct asker *k, const char *proc, int protocol, const struct sockaddr_storage *a,
-		uint32_t uid_base)
+void asker_find(struct asker *k, const char *proc, int protocol, const struct sockaddr_storage *local,
+		const struct sockaddr_storage *remote, uint32_t uid_base)
 {
 	struct search s = { .proc = proc, .deadline_ms = clock_ms() + ASKER_SEARCH_MS };
-	struct asker_line socket_line;
+	struct asker_line found;
 	uint32_t pid;
 
 	k->process = (struct msg_process){ 0 };
-	if (!find_socket(&s, protocol, a, &socket_line))
+	if (!(remote && protocol == IPPROTO_TCP && diagnose(local, remote, &found)) &&
+	    !find_socket(&s, protocol, local, &found))
 		return;
-	s.uid = socket_line.uid;
-	snprintf(s.want, sizeof s.want, "socket:[%llu]", (unsigned long long)socket_line.inode);
+	s.uid = found.uid;
+	snprintf(s.want, sizeof s.want, "socket:[%llu]", (unsigned long long)found.inode);
 	pid = find_holder(&s, k->last_pid);
 	if (pid)
 		describe(k, &s, pid, uid_base);

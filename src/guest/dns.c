@@ -136,7 +136,7 @@ static enum err query_send(struct query *q)
 	auto_buf fields;
 	enum err e;
 
-	asker_find(k, "/proc", q->udp >= 0 ? IPPROTO_UDP : IPPROTO_TCP, &q->peer, q->net->uid_base);
+	asker_find(k, "/proc", q->udp >= 0 ? IPPROTO_UDP : IPPROTO_TCP, &q->peer, NULL, q->net->uid_base);
 	m.process = k->process;
 	m.process.ancestor_count = 0;	/* a connection that follows names them */
 	buf_init(&fields, LINK_OPEN_MAX - 1);

@@ -263,7 +263,7 @@ static void accepted(struct guest_net *net, int fd, const struct sockaddr_storag
 		dns_adopt(net, fd, peer);
 		return;
 	}
-	asker_find(&net->asker, "/proc", IPPROTO_TCP, peer, net->uid_base);
+	asker_find(&net->asker, "/proc", IPPROTO_TCP, peer, &destination, net->uid_base);
 	m.process = net->asker.process;
 	fit(&m.process);
 	if (relay_new(net, fd, &m))

@@ -37,6 +37,8 @@ static const char *const modules[] = {
 	"kernel/net/ipv6/netfilter/nf_reject_ipv6.ko",
 	"kernel/net/netfilter/nft_reject.ko",
 	"kernel/net/netfilter/nft_reject_inet.ko",
+	"kernel/net/ipv4/inet_diag.ko",
+	"kernel/net/ipv4/tcp_diag.ko",
 };
 
 #define FILE_MAX_BYTES (16u * 1024 * 1024)
@@ -79,7 +81,7 @@ static bool is_builtin(const struct kernel *k, const char *module)
 }
 
 /* A module without its appended signature. What is in the initrd is of our choosing, and
- * verifying 24 signatures takes the guest longer, under emulation, than all the rest of loading
+ * verifying their signatures takes the guest longer, under emulation, than all the rest of loading
  * them. Source: scripts/sign-file.c: content, signature, its description (12 bytes), magic. */
 static struct str without_signature(struct str module)
 {

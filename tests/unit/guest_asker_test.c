@@ -59,16 +59,36 @@ static void this_process_is_found(void **state)
 	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&local, &n), 0);
 	for (int i = 0; i < 20 && asker.process.pid == 0; i++)	/* a busy machine may pass the deadline */
-		asker_find(&asker, "/proc", IPPROTO_UDP, &local, 0);
+		asker_find(&asker, "/proc", IPPROTO_UDP, &local, NULL, 0);
 	assert_int_equal(asker.process.pid, getpid());
 	assert_int_equal(asker.process.uid, getuid());
 	assert_true(str_eq(asker.process.exe, str_make(self, (size_t)self_len)));
 	close(fd);
-	asker_find(&asker, "/proc", IPPROTO_UDP, &local, 0);
+	asker_find(&asker, "/proc", IPPROTO_UDP, &local, NULL, 0);
 	assert_int_equal(asker.process.pid, 0);
 	assert_int_equal(asker.process.exe.n, 0);
-	asker_find(&asker, "/nowhere", IPPROTO_UDP, &local, 0);
+	asker_find(&asker, "/nowhere", IPPROTO_UDP, &local, NULL, 0);
 	assert_int_equal(asker.process.pid, 0);
+}
+
+static void a_connection_is_found_by_its_ends(void **state)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_storage server = { 0 }, client = { 0 };
+	socklen_t n = sizeof server, m = sizeof client;
+	int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	(void)state;
+	assert_int_equal(bind(listener, (struct sockaddr *)&a, sizeof a), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&server, &n), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&server, n), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&client, &m), 0);
+	for (int i = 0; i < 20 && (i == 0 || asker.process.pid == 0); i++)
+		asker_find(&asker, "/proc", IPPROTO_TCP, &client, &server, 0);
+	assert_int_equal(asker.process.pid, getpid());
+	close(fd);
+	close(listener);
 }
 
 int main(void)
@@ -77,6 +97,7 @@ int main(void)
 		cmocka_unit_test(lines),
 		cmocka_unit_test(other_lines),
 		cmocka_unit_test(this_process_is_found),
+		cmocka_unit_test(a_connection_is_found_by_its_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
