@@ -85,7 +85,7 @@ def said(r):
 # --- small clients ---
 
 def curl(s):
-    r = timed("curl", s, ["curl", "-sS", "https://api.example.test/items"], "--quiet", env=tools_environment(s.world))
+    r = script(s, "curl", "curl -sS https://api.example.test/items", "sh")
     check("curl: an answer that demands the credential", '"oats"' in r.stdout, said(r))
 
 
@@ -148,49 +148,63 @@ def sizes(s):
     r = script(s, f"{BIG >> 20} MiB down and up", f"""\
 set -e
 curl -sS 'https://api.example.test/big?bytes={BIG}' | sha256sum
-curl -sS -w '%{{http_code}} %{{time_total}} s up\\n' -o answer --data-binary @payload https://api.example.test/items
+curl -sS -o answer --data-binary @payload https://api.example.test/items
 """, "sh")
     expected = hashlib.sha256(b"paddock." * (BIG // 8)).hexdigest()
     check(f"{BIG >> 20} MiB come down byte for byte", expected in r.stdout, said(r))
-    posts = s.world.requests(method="POST")
-    check(f"{BIG >> 20} MiB go up byte for byte", [p.get("sha256") for p in posts] == [hashlib.sha256(payload).hexdigest()],
-          (said(r), posts))
+    arrived = [p.get("sha256") for p in s.world.requests(method="POST")]
+    check(f"{BIG >> 20} MiB go up byte for byte", arrived == [hashlib.sha256(payload).hexdigest()],
+          (said(r), arrived))
     (s.workspace / "payload").unlink()
 
 
 # --- git and packages ---
 
 def git(s):
-    environment = tools_environment(s.world)
-    identity = "git config user.name T; git config user.email t@example.test"
     push = "git push -q https://x:$GIT_TOKEN@git.example.test/demo.git HEAD:main"
     s.set_policy(tools_policy())
     s.world.forget()
-    r = timed("git clone, commit, refused push", s, ["sh", "-c", f"""\
-git clone -q https://git.example.test/demo.git && cd demo && {identity} && cat README.md &&
-git clone -q https://x:$GIT_TOKEN@git.example.test/private.git ../private && echo private cloned
-echo more >> README.md; git commit -q -a -m more; git log --oneline | wc -l; {push}"""], "--quiet", env=environment)
+    r = script(s, "git clone, commit, refused push", f"""\
+set -e
+git clone -q https://git.example.test/demo.git
+git clone -q https://x:$GIT_TOKEN@git.example.test/private.git private && echo private cloned
+cd demo
+cat README.md
+git config user.name T; git config user.email t@example.test
+echo more >> README.md; git commit -q -a -m more; git log --oneline | wc -l
+{push}
+""", "sh")
     check("git: clone into the workspace", "A repository of the test world" in r.stdout and
           (s.workspace / "demo" / ".git" / "HEAD").exists(), said(r))
     check("git: clone with the placeholder as password", "private cloned" in r.stdout, said(r))
     check("git: commit", "\n2\n" in r.stdout, said(r))
-    check("git: a push that no rule allows is refused, and says 403", r.returncode != 0 and "403" in r.stderr, said(r))
-    check("git: nothing of the push arrived", not [q for q in s.world.requests(service="git", method="POST")
-                                                     if "receive-pack" in q["url"]])
+    check("git: a push that no rule allows is refused, and says 403",
+          r.returncode != 0 and "403" in r.stderr, said(r))
+
+    def pushes():
+        return [q for q in s.world.requests(service="git", method="POST") if "receive-pack" in q["url"]]
+
+    check("git: nothing of the push arrived", not pushes(), pushes())
     s.set_policy(tools_policy(push=True))
-    r = timed("git push", s, ["sh", "-c", f"cd demo && {push} && git ls-remote -q https://git.example.test/demo.git main"],
-              "--quiet", env=environment)
+    r = script(s, "git push", f"""\
+cd demo && {push} && git ls-remote -q https://git.example.test/demo.git main
+""", "sh")
     check("git: push with the credential that the agent does not hold", r.returncode == 0, said(r))
     check("git: the fetched reference is the pushed one", "refs/heads/main" in r.stdout, said(r))
-    sent = [q for q in s.world.requests(service="git") if "receive-pack" in q["url"] and q["method"] == "POST"]
-    check("git: upstream got it", len(sent) == 1 and "authorization" in sent[0]["headers"], sent)
+    check("git: upstream got it", len(pushes()) == 1 and "authorization" in pushes()[0]["headers"], pushes())
 
 
 def npm(s):
     (s.workspace / "js").mkdir(exist_ok=True)
-    r = timed("npm install", s, ["sh", "-c", "cd js && npm init -y >/dev/null && npm install --no-audit --no-fund paddock-oats "
-              "&& node -p 'require(\"paddock-oats\")()' && npm install -g paddock-hay --prefix $HOME/npm && ls $HOME/npm/lib"],
-              "--quiet", env=tools_environment(s.world))
+    r = script(s, "npm install", """\
+set -e
+cd js
+npm init -y >/dev/null
+npm install --no-audit --no-fund paddock-oats
+node -p 'require("paddock-oats")()'
+npm install -g paddock-hay --prefix $HOME/npm
+ls $HOME/npm/lib
+""", "sh")
     check("npm: a package and its dependency, into the workspace", "fresh hay and oats" in r.stdout, said(r))
     check("npm: into the home", "node_modules" in r.stdout.splitlines()[-1:], said(r))
 
@@ -224,24 +238,27 @@ def agent_policy(s, name):
     s.set_policy(text.replace(f"    credential: {used}\n", f"    credential: {used}\n    {LOOPBACK}\n"))
 
 
-def agent(s, name, command, path, host, variable, environment):
-    """One task: the model asks for a tool, the tool writes a file, its output goes back."""
-    secret = environment[variable]
+def agent(s, name, command, path, host, source, variable):
+    """One task: the model asks for a tool, the tool writes a file, its output goes back.
+
+    `source` is the variable that holds the key outside, `variable` the placeholder's inside."""
+    key = s.world.info["tokens"][{"claude": "anthropic", "codex": "openai"}[name]]
     made = s.workspace / f"made-by-{name}"
     s.world.forget()
     began = time.time()
-    r = timed(f"{name}, the whole task", s, command, env=environment)
+    r = timed(f"{name}, the whole task", s, command, env={source: key})
     asked = s.world.requests(method="POST", url=path)
     check(f"{name}: the task ends well", r.returncode == 0 and "tool said:" in r.stdout, said(r))
     check(f"{name}: the tool's work is in the workspace", made.exists() and made.read_text() == "straw\n", said(r))
-    check(f"{name}: two requests to {host}, with the real key", len(asked) == 2 and all(
-        q["host"] == host and secret in str(q["headers"]) for q in asked), [(q["url"], q["headers"]) for q in asked])
-    check(f"{name}: the agent has a placeholder", f"{variable}=sk-" in r.stdout.replace("CODEX_API_KEY", "OPENAI_API_KEY")
-          and secret not in r.stdout + r.stderr, said(r))
+    check(f"{name}: two requests to {host}, with the real key",
+          len(asked) == 2 and all(q["host"] == host and key in str(q["headers"]) for q in asked),
+          [(q["url"], q["headers"]) for q in asked])
+    check(f"{name}: the agent has a placeholder",
+          f"{variable}=sk-" in r.stdout and key not in r.stdout + r.stderr, said(r))
     if asked:
         arrived = datetime.datetime.fromisoformat(asked[0]["arrived"].replace("Z", "+00:00")).timestamp()
-        print(f"# {name}, from `paddock run` to the first request to the model: {arrived - began:.1f} s", flush=True)
-    denied = [x for x in s.records("denial")]
+        print(f"# {name}, from start to the first request to the model: {arrived - began:.1f} s", flush=True)
+    denied = s.records("denial")
     print(f"# {name}: {len(s.world.requests())} requests arrived, {len(denied)} denials", flush=True)
     r = s.paddock("audit", "verify")
     check(f"{name}: the trail verifies", r.returncode == 0, said(r))
@@ -254,23 +271,24 @@ def tool_of(name):
 
 def claude(s):
     agent_policy(s, "claude")
-    shell = "echo straw > made-by-claude; env | grep ^ANTHROPIC_API_KEY"
-    denied = agent(s, "claude", [tool_of("claude"), "-p", f"work @@tool Bash {json.dumps({'command': shell})}@@",
-                                 "--dangerously-skip-permissions"],
-                   "/v1/messages?beta=true", "api.anthropic.com", "ANTHROPIC_API_KEY",
-                   {"ANTHROPIC_API_KEY": s.world.info["tokens"]["anthropic"]})
+    shell = json.dumps({"command": "echo straw > made-by-claude; env | grep ^ANTHROPIC_API_KEY"})
+    command = [tool_of("claude"), "-p", f"work @@tool Bash {shell}@@", "--dangerously-skip-permissions"]
+    denied = agent(s, "claude", command,
+                   "/v1/messages?beta=true", "api.anthropic.com", "ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY")
     telemetry = [q["url"] for q in s.world.requests() if "event_logging" in q["url"]]
-    check("claude: telemetry is denied, and Claude Code does not mind", denied and not telemetry, (denied, telemetry))
+    check("claude: telemetry is denied, and Claude Code does not mind", denied and not telemetry,
+          (denied, telemetry))
 
 
 def codex(s):
     agent_policy(s, "codex")
-    shell = "echo straw > made-by-codex; env | grep ^CODEX_API_KEY"
-    agent(s, "codex", [tool_of("codex"), "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox",
-                       "-m", "gpt-5", f"work @@tool exec_command {json.dumps({'cmd': shell})}@@"],
-          "/v1/responses", "api.openai.com", "OPENAI_API_KEY", {"OPENAI_API_KEY": s.world.info["tokens"]["openai"]})
-    refused = s.world.requests(upgrade="websocket")
-    check("codex: its WebSocket is refused here, and it falls back", not refused, refused)
+    shell = json.dumps({"cmd": "echo straw > made-by-codex; env | grep ^CODEX_API_KEY"})
+    command = [tool_of("codex"), "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox",
+               "-m", "gpt-5", f"work @@tool exec_command {shell}@@"]
+    agent(s, "codex", command,
+          "/v1/responses", "api.openai.com", "OPENAI_API_KEY", "CODEX_API_KEY")
+    upgrades = s.world.requests(upgrade="websocket")
+    check("codex: its WebSocket is refused before it arrives, and it falls back", not upgrades, upgrades)
     names = {x.get("host") for x in s.records("denial") + s.records("dns")}
     check("codex: the other hosts that it asks for do not resolve", "chatgpt.com" in names and
           not s.world.requests(host="chatgpt.com"), names)
