@@ -233,7 +233,7 @@ enum err config_parse(struct str json, struct config **ret, const char **ret_pro
 
 enum err config_read(int fd, struct config **ret, const char **ret_problem)
 {
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 	ssize_t n;
 
 	buf_init(&text, CONFIG_BYTES_MAX);

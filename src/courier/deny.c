@@ -53,7 +53,7 @@ static void set(json_t *o, const char *name, struct str s)
 
 static void set_change(json_t *o, const struct deny *d)
 {
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 
 	buf_init(&text, CHANGE_MAX);
 	if (d->result == ERR_POLICY_DENIED && d->policy && d->head &&
@@ -68,7 +68,7 @@ static void set_change(json_t *o, const struct deny *d)
 enum err deny_body(const struct deny *d, struct buf *out)
 {
 	json_t *root = json_object(), *error = json_object(), *paddock = json_object();
-	auto_buf message;
+	auto_buf message = BUF_EMPTY;
 
 	buf_init(&message, TEXT_MAX);
 	put_message(d, &message);

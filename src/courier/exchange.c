@@ -64,7 +64,7 @@ static enum step stage_admit(struct exchange *x)
 		return STEP_WAIT;
 	if (c->stopping)
 		return exchange_fail(x, ERR_STATE, "the sandbox is ending");
-	if (++c->request_number > courier_limit_requests(c)) {
+	if (x->beyond_limit) {
 		courier_limit_reached(c, "limits.requests");
 		return exchange_fail(x, ERR_LIMIT, "limits.requests");
 	}
@@ -187,7 +187,8 @@ static enum step stage_dial(struct exchange *x)
 	if (!x->connection) {
 		const struct upstream_target target = {
 			.scheme = x->head.scheme, .host = x->head.host, .port = x->head.port,
-			.credential = x->credential ? x->rule->credential : -1, .rule = x->rule,
+			.credential = x->credential ? vault_number(x->courier->vault, x->credential) : -1,
+			.rule = x->rule,
 			.fresh = x->retried, .repeatable = repeatable(x),
 		};
 		enum err e = upstream_dial(x->courier->upstream, &target, upstream_changed, x, &x->connection);
@@ -235,7 +236,7 @@ static enum err head_to_send(struct exchange *x, struct buf *secret_values, stru
 
 static enum step stage_send(struct exchange *x)
 {
-	auto_buf secret_values;
+	auto_buf secret_values = BUF_EMPTY;
 	struct head sent;
 
 	buf_init_secret(&secret_values, ATTACH_BYTES_MAX);
@@ -290,7 +291,7 @@ static enum err make_refusal(struct exchange *x)
 		.policy = x->snapshot ? snapshot_policy(x->snapshot) : NULL,
 	};
 	struct head h = { .kind = HEAD_RESPONSE, .framing = HEAD_BODY_LENGTH, .final = true };
-	auto_buf body;
+	auto_buf body = BUF_EMPTY;
 
 	buf_init(&body, REFUSAL_MAX);
 	enum err e = deny_body(&d, &body);
@@ -324,8 +325,8 @@ static void settle(struct exchange *x)
 	}
 	if (!x->intent_stored)
 		x->courier->denied++;
-	if (x->intent_stored || x->result != ERR_LIMIT)	/* those are counted: courier_limit_reached() */
-		journal_end(x);
+	if (x->intent_stored || (x->result != ERR_LIMIT && !x->beyond_limit))
+		journal_end(x);		/* the others are counted: courier_limit_reached() */
 	x->deadline_ms = clock_ms() + EXCHANGE_HEAD_MS;
 	if (x->result != ERR_OK && !x->over && !x->down.head_sent && make_refusal(x) != ERR_OK)
 		x->down.head_sent = true;	/* no memory for words: cut off */
@@ -436,6 +437,7 @@ void exchange_open(struct courier *c, struct link *link, const struct link_frame
 	*x = (struct exchange){ .courier = c, .link = link, .stream = f->stream, .reason = "" };
 	x->started_ms = clock_ms();
 	x->deadline_ms = x->started_ms + EXCHANGE_HEAD_MS;
+	x->beyond_limit = ++c->request_number > courier_limit_requests(c);
 	snprintf(x->request_id, sizeof x->request_id, "%.*s-%u", STR_FMT(c->options.config->sandbox), f->stream);
 	buf_init(&x->open_bytes, LINK_OPEN_MAX);
 	buf_init(&x->head_bytes, HEAD_MAX_BYTES);
@@ -455,10 +457,11 @@ void exchange_open(struct courier *c, struct link *link, const struct link_frame
 		exchange_end(x, e, false);
 }
 
+/* One head, and no trailers: those would be fields that nothing was decided about. */
 static enum err receive_head(struct exchange *x, struct str message)
 {
 	if (x->head_received)
-		return relay_receive_trailers(x, message);
+		return ERR_HEAD_MALFORMED;
 	buf_put(&x->head_bytes, message);
 	x->head_received = true;
 	return buf_err(&x->head_bytes);

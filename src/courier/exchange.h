@@ -34,7 +34,6 @@ struct relay_up {
 	struct scrub *scrub;		/* for foreign placeholders; NULL: there are none */
 	struct queue wire;		/* framed for the upstream; carries the secret with the head */
 	size_t wire_body;		/* bytes of body in wire: credit to return when it is written */
-	struct buf trailers;		/* encoded, checked; empty if there are none */
 	bool ended;			/* the inspector's END is here */
 	bool complete;			/* all of the body is here, also if END is still to come */
 	bool framed;			/* the end of the body is in wire */
@@ -68,6 +67,7 @@ struct exchange {
 	struct link *link;
 	uint32_t stream;
 	enum stage stage;
+	bool beyond_limit;		/* opened when limits.requests was used up */
 	bool over;			/* the stream is reset or was never answerable: say nothing */
 
 	struct buf open_bytes, head_bytes;	/* copies of the peer's messages: copied once, then checked */

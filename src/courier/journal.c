@@ -195,7 +195,7 @@ void journal_dropped(struct courier *c, enum courier_peer peer, uint64_t count)
 
 static void put_request(struct record *r, const struct exchange *x)
 {
-	auto_buf url;
+	auto_buf url = BUF_EMPTY;
 
 	buf_init(&url, HEAD_PATH_MAX + HEAD_QUERY_MAX + 512);
 	record_text(r, "request", str_of(x->request_id), sizeof x->request_id);

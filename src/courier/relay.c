@@ -22,7 +22,6 @@ void relay_init(struct exchange *x)
 {
 	queue_init(&x->up.body, 2 * (size_t)LINK_WINDOW_BYTES);
 	queue_init_secret(&x->up.wire, WIRE_MAX);
-	buf_init(&x->up.trailers, HEAD_MAX_BYTES);
 	queue_init(&x->down.raw, RAW_MAX);
 	queue_init(&x->down.clear, HELD_MAX + RAW_MAX);
 	buf_init(&x->down.storage, (size_t)HTTP1_STORAGE_MAX);
@@ -35,7 +34,6 @@ void relay_free(struct exchange *x)
 	link_consumed(x->link, x->stream, queue_bytes(&x->up.body) + x->up.wire_body);
 	queue_free(&x->up.body);
 	queue_free(&x->up.wire);
-	buf_free(&x->up.trailers);
 	scrub_free(x->up.scrub);
 	queue_free(&x->down.raw);
 	queue_free(&x->down.clear);
@@ -81,7 +79,7 @@ enum err relay_receive(struct exchange *x, struct str bytes)
 	up->bytes += bytes.n;
 	if (!x->head_received)
 		return ERR_LINK_STATE;
-	if (up->ended || up->trailers.len || x->head.framing == HEAD_BODY_NONE ||
+	if (up->ended || x->head.framing == HEAD_BODY_NONE ||
 	    (x->head.framing == HEAD_BODY_LENGTH && up->bytes > x->head.length))
 		return ERR_BODY_FRAMING;
 	if (x->rule && up->bytes > x->rule->request_body_max)
@@ -99,32 +97,6 @@ enum err relay_receive(struct exchange *x, struct str bytes)
 	if (x->head.framing == HEAD_BODY_LENGTH && up->bytes == x->head.length)
 		complete(x);
 	return ERR_OK;
-}
-
-enum err relay_receive_trailers(struct exchange *x, struct str bytes)
-{
-	const struct scrub_set *foreign;
-	struct head trailers;
-	enum err e = head_decode(bytes, &trailers);
-
-	if (e != ERR_OK)
-		return e;
-	if (trailers.kind != HEAD_TRAILERS || !x->head.trailers || x->up.trailers.len || x->up.ended)
-		return ERR_HEAD_MALFORMED;
-	e = snapshot_foreign(x->snapshot, x->head.host, &foreign);
-	if (e != ERR_OK)
-		return e;
-	for (uint32_t i = 0; foreign && i < trailers.field_count; i++) {
-		uint32_t hit;
-
-		if (scrub_search(foreign, trailers.fields[i].name, &hit) ||
-		    scrub_search(foreign, trailers.fields[i].value, &hit)) {
-			x->foreign = snapshot_placeholder_name(x->snapshot, hit);
-			return ERR_PLACEHOLDER_BLOCKED;
-		}
-	}
-	buf_put(&x->up.trailers, bytes);
-	return buf_err(&x->up.trailers);
 }
 
 enum err relay_receive_end(struct exchange *x)
@@ -156,15 +128,7 @@ static enum err frame(struct exchange *x)
 		return buf_err(&up->wire.b);
 	}
 	up->framed = true;
-	if (x->head.framing != HEAD_BODY_STREAMED)
-		return ERR_OK;
-	struct head trailers;
-
-	if (up->trailers.len == 0)
-		return http1_put_last_chunk(&up->wire.b, NULL);
-	enum err e = head_decode(buf_str(&up->trailers), &trailers);
-
-	return e == ERR_OK ? http1_put_last_chunk(&up->wire.b, &trailers) : e;
+	return x->head.framing == HEAD_BODY_STREAMED ? http1_put_last_chunk(&up->wire.b, NULL) : ERR_OK;
 }
 
 enum step relay_up(struct exchange *x)
@@ -320,7 +284,10 @@ static enum step take_body(struct exchange *x, struct str data)
 static enum step take_end(struct exchange *x)
 {
 	struct head trailers;
+	enum err e = follow_vault(x);
 
+	if (e != ERR_OK)
+		return exchange_fail(x, e, "");
 	x->down.whole = true;
 	x->down.held = 0;
 	if (http1_body_trailers(&x->down.body, &trailers) != ERR_OK)

@@ -14,8 +14,6 @@ void relay_admitted(struct exchange *x);
 /** relay_receive() - the inspector's next bytes of body. ERR_LINK_STATE before a HEAD,
  *  ERR_BODY_FRAMING, ERR_BODY_TOO_LARGE, ERR_LIMIT, ERR_PLACEHOLDER_BLOCKED (x->foreign names whose), ERR_MEMORY */
 must_use enum err relay_receive(struct exchange *x, struct str bytes);
-/** relay_receive_trailers() - the encoded trailers of a request; errors as above, and ERR_HEAD_* */
-must_use enum err relay_receive_trailers(struct exchange *x, struct str bytes);
 /** relay_receive_end() - the request is whole; ERR_BODY_FRAMING if it is not as long as it said */
 must_use enum err relay_receive_end(struct exchange *x);
 

@@ -6,6 +6,8 @@
  * here and judged by address_admit() before they are dialled. There is no cache: one query a
  * dial, and the connection pool makes dials rare. c-ares cannot give up a single query, so a
  * cancelled one stays, deaf, until its own deadline; RESOLVE_OUTSTANDING_MAX counts those too.
+ * A name is looked up as it is: no search domain of the host's is ever put behind it, or the name
+ * that policy allowed would not be the one that is asked for.
  * Source: ares_init_options(3), ares_getaddrinfo(3).
  */
 #include "courier/resolve.h"
@@ -118,6 +120,7 @@ enum err resolver_new(uv_loop_t *loop, struct resolver **ret)
 		.timeout = RESOLVE_TRY_MS,
 		.tries = TRIES,
 		.lookups = lookups,
+		.ndomains = 0,
 		.sock_state_cb = socket_changed,
 		.sock_state_cb_data = r,
 	};
@@ -131,7 +134,7 @@ enum err resolver_new(uv_loop_t *loop, struct resolver **ret)
 	}
 	if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS ||
 	    ares_init_options(&r->channel, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
-			      ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB) != ARES_SUCCESS) {
+			      ARES_OPT_LOOKUPS | ARES_OPT_DOMAINS | ARES_OPT_SOCK_STATE_CB) != ARES_SUCCESS) {
 		free(r->timer);
 		free(r);
 		return ERR_LOCAL;

@@ -325,8 +325,9 @@ enum err upstream_dial(struct upstream *u, const struct upstream_target *t, void
 
 void upstream_release(struct upstream_connection *c, bool keep)
 {
+	/* What has come already and was not asked for would be the answer to the next question. */
 	if (!keep || c->state != READY || c->upstream->idle >= UPSTREAM_IDLE_MAX || c->eof ||
-	    (c->tls && upstream_tls_output(c->tls).n)) {
+	    (c->tls && (upstream_tls_output(c->tls).n || upstream_tls_pending(c->tls)))) {
 		destroy(c);
 		return;
 	}

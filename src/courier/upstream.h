@@ -24,7 +24,7 @@ struct upstream_target {
 	enum head_scheme scheme;
 	struct str host;			/* canonical; copied */
 	uint16_t port;
-	int32_t credential;			/* never shared between two; -1: none */
+	int32_t credential;			/* vault_number(): never shared between two; -1: none */
 	const struct policy_rule *rule;		/* names addresses; borrowed until READY or failed */
 	bool fresh;				/* no connection that was used before */
 	bool repeatable;			/* can be tried again if a kept connection turns out dead */

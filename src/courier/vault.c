@@ -52,7 +52,7 @@ static bool fill(struct vault *v, const struct policy *p)
 		return false;
 	for (uint32_t i = 0; i < v->count; i++) {
 		const struct policy_credential *c = policy_credential(p, i);
-		auto_buf origin;
+		auto_buf origin = BUF_EMPTY;
 
 		buf_init(&origin, (size_t)POLICY_BYTES_MAX);
 		put_origin(c, &origin);
@@ -101,10 +101,17 @@ static struct entry *entry_of(const struct vault *v, const struct policy_credent
 	return NULL;
 }
 
+int32_t vault_number(const struct vault *v, const struct policy_credential *c)
+{
+	const struct entry *e = entry_of(v, c);
+
+	return e ? (int32_t)(e - v->entries) : -1;
+}
+
 bool vault_knows(const struct vault *v, const struct policy_credential *c)
 {
 	const struct entry *e = entry_of(v, c);
-	auto_buf origin;
+	auto_buf origin = BUF_EMPTY;
 
 	buf_init(&origin, (size_t)POLICY_BYTES_MAX);
 	put_origin(c, &origin);

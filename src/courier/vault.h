@@ -26,6 +26,8 @@ void vault_free(struct vault *v);
 /** vault_knows() - can the keeper have a secret for @c, of a policy that was loaded later? The name
  *  and the source must be those of the policy that the keeper was given. */
 bool vault_knows(const struct vault *v, const struct policy_credential *c);
+/** vault_number() - the same for @c under every policy of the run, whatever its place in them; -1: unknown */
+int32_t vault_number(const struct vault *v, const struct policy_credential *c);
 /** vault_secret() - @c's secret, borrowed until vault_free(); asks the keeper if need be, which blocks
  * *ret_reason: static words for the operator, on failure
  * Return: ERR_OK, ERR_CREDENTIAL, ERR_MEMORY */

@@ -6,10 +6,11 @@
  * Doubt goes against the request. Where one meaning can be written in two ways (percent
  * encoding, a parameter or header given twice) a rule that allows must agree with every
  * reading, and a rule that denies needs to agree with one:
- *   path     allow: the raw path          deny: the raw path, or the decoded one
+ *   path     allow: the raw path          deny: the raw path, the decoded one, or that as servers
+ *            fold it: '\\' is '/', no parameters after ';', many slashes are one
  *   query    allow: every parameter whose name, raw or decoded, is the condition's has a raw
- *            value that matches, and there is one
- *            deny: any such parameter, its value raw or decoded
+ *            value that matches, and there is one; what ';' would separate matches too
+ *            deny: any such parameter, its value raw or decoded, separated by '&' or ';'
  *   headers  allow: every field of the name, and there is one      deny: any
  * The head is canonical: head_check() has seen it in this process.
  */
@@ -37,6 +38,22 @@ static bool decode(struct str s, char *out, size_t cap, struct str *ret)
 	return true;
 }
 
+/* A decoded path as many servers fold it, in place. */
+static struct str fold_path(char *p, size_t n)
+{
+	bool parameter = false;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		char c = p[i] == '\\' ? '/' : p[i];
+
+		parameter = c == ';' || (parameter && c != '/');
+		if (!parameter && !(c == '/' && kept && p[kept - 1] == '/'))
+			p[kept++] = c;
+	}
+	return str_make(p, kept);
+}
+
 /* Apart, so that only who needs it pays for clearing the buffer. What does not fit is
  * doubt, and counts as a match of the denying rule. */
 static __attribute__((noinline)) bool glob_decoded(struct str glob, struct str s, enum glob_mode mode)
@@ -44,12 +61,20 @@ static __attribute__((noinline)) bool glob_decoded(struct str glob, struct str s
 	char bytes[HEAD_PATH_MAX];
 	struct str decoded;
 
-	return !decode(s, bytes, sizeof bytes, &decoded) || glob_match(glob, decoded, mode);
+	return !decode(s, bytes, sizeof bytes, &decoded) || glob_match(glob, decoded, mode) ||
+	       (mode == GLOB_PATH && glob_match(glob, fold_path(bytes, decoded.n), mode));
+}
+
+/* Is there another way to read @s? */
+static bool is_ambiguous(struct str s, enum glob_mode mode)
+{
+	return str_find(s, '%') < s.n ||
+	       (mode == GLOB_PATH && (str_find(s, ';') < s.n || memmem(s.p, s.n, "//", 2)));
 }
 
 static bool agrees(struct str glob, struct str s, enum glob_mode mode, bool denies)
 {
-	return glob_match(glob, s, mode) || (denies && str_find(s, '%') < s.n && glob_decoded(glob, s, mode));
+	return glob_match(glob, s, mode) || (denies && is_ambiguous(s, mode) && glob_decoded(glob, s, mode));
 }
 
 /* Is @raw the name @name, or could it be read as that? */
@@ -71,23 +96,32 @@ static bool names(struct str raw, struct str name)
 	return j == name.n;
 }
 
-bool match_query(const struct compiled_condition *c, const struct head *head, bool denies)
+/* The parameters of the condition's name: does any match, does any not? */
+static void survey_query(const struct compiled_condition *c, struct str rest, bool semicolons, bool denies,
+			 bool *ret_any, bool *ret_no)
 {
-	struct str rest = head->query;
-	bool found = false;
-
 	while (rest.n) {
 		struct str part = str_head(rest, str_find(rest, '&'));
+
+		if (semicolons)
+			part = str_head(part, str_find(part, ';'));
 		size_t equals = str_find(part, '=');
 
 		rest = str_from(rest, part.n + 1);
 		if (!names(str_head(part, equals), c->name))
 			continue;
-		found = agrees(c->glob, str_from(part, equals + 1), GLOB_TEXT, denies);
-		if (found == denies)
-			return found;
+		*(agrees(c->glob, str_from(part, equals + 1), GLOB_TEXT, denies) ? ret_any : ret_no) = true;
 	}
-	return found;
+}
+
+bool match_query(const struct compiled_condition *c, const struct head *head, bool denies)
+{
+	bool any = false, no = false, any_other = false;
+
+	survey_query(c, head->query, false, denies, &any, &no);
+	if (str_find(head->query, ';') < head->query.n)		/* which some servers split at, too */
+		survey_query(c, head->query, true, denies, &any_other, &no);
+	return denies ? any || any_other : any && !no;
 }
 
 bool match_header(const struct compiled_condition *c, const struct head *head, bool denies)

@@ -281,4 +281,9 @@ enum err upstream_tls_write(struct upstream_tls *t, struct str plain, size_t *re
 	return ERR_OK;
 }
 
+bool upstream_tls_pending(const struct upstream_tls *t)
+{
+	return SSL_has_pending(t->ssl) || BIO_ctrl_pending(t->in) > 0;
+}
+
 const char *upstream_tls_reason(const struct upstream_tls *t) { return t->reason ? t->reason : ""; }

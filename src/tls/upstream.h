@@ -41,5 +41,7 @@ must_use enum err upstream_tls_handshake(struct upstream_tls *t);
 must_use enum err upstream_tls_read(struct upstream_tls *t, char *p, size_t n, size_t *ret_n);
 /** upstream_tls_write() - takes the front of @plain; ERR_MORE while earlier output is not written */
 must_use enum err upstream_tls_write(struct upstream_tls *t, struct str plain, size_t *ret_n);
+/** upstream_tls_pending() - has something come that no read has taken yet? */
+bool upstream_tls_pending(const struct upstream_tls *t);
 /** upstream_tls_reason() - why the handshake failed; static or owned by @t, never a peer's bytes */
 const char *upstream_tls_reason(const struct upstream_tls *t);

@@ -91,13 +91,20 @@ static int percent_value(struct str s)
 	return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
-/* "." or "..", with dots as such or as %2E, before the end or before ';' (which some
- * servers cut off before they walk the path). */
+/* An encoded slash or backslash: itself to us, but many servers decode it and then walk the path. */
+static bool begins_with_slash(struct str s)
+{
+	return str_starts(s, STR("%2F")) || str_starts(s, STR("%5C"));
+}
+
+/* "." or "..", with dots as such or as %2E, before the end, an encoded slash, or ';' (which
+ * some servers cut off before they walk the path). */
 static bool is_dot_segment(struct str segment)
 {
 	unsigned dots = 0;
 
-	while (segment.n && segment.p[0] != ';') {
+	while (segment.n && segment.p[0] != ';' && !str_starts(segment, STR("%3B")) &&
+	       !begins_with_slash(segment)) {
 		if (segment.p[0] == '.')
 			segment = str_from(segment, 1);
 		else if (str_starts(segment, STR("%2E")))
@@ -122,6 +129,8 @@ static bool segment_check(struct str segment)
 		if (v < ' ' || v == 0x7f)
 			return false;
 		if (char_in(segment.p[i + 1], "abcdef") || char_in(segment.p[i + 2], "abcdef"))
+			return false;
+		if (begins_with_slash(str_from(segment, i)) && is_dot_segment(str_from(segment, i + 3)))
 			return false;
 		i += 2;
 	}
@@ -197,7 +206,7 @@ static bool host_field_check(const struct head *h, struct str value)
 {
 	bool default_port = h->port == (h->scheme == HEAD_HTTPS ? 443 : 80);
 	bool bracketed = host_type(h->host) == HOST_IPV6;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, HEAD_HOST_MAX + 16);
 	if (bracketed)
@@ -212,11 +221,18 @@ static bool host_field_check(const struct head *h, struct str value)
 	return !buf_err(&b) && str_eq(value, buf_str(&b));
 }
 
+/* What frames the message, spelt with '_': gateways that make variables of names (CGI, WSGI) read
+ * both spellings as one. */
+static bool imitates_framing(struct str name)
+{
+	return str_eq(name, STR("content_length")) || str_eq(name, STR("transfer_encoding"));
+}
+
 static bool field_check(const struct head *h, const struct head_field *f)
 {
 	if (!field_name_check(f->name) || !field_value_check(f->value))
 		return false;
-	if (str_eq(f->name, STR("content-length")))
+	if (str_eq(f->name, STR("content-length")) || (h->kind == HEAD_REQUEST && imitates_framing(f->name)))
 		return false;
 	if (h->kind == HEAD_TRAILERS && field_is_refused_in_trailers(f->name))
 		return false;

@@ -30,13 +30,15 @@
  *          and hex digits), or a canonical
  *          dotted IPv4, or a canonical (RFC 5952) IPv6 without brackets or zone
  *  path    begins with '/', RFC 3986 pchar and '/', upper-case hex in %XX, no %00, no
- *          encoded control byte, no "." or ".." segment, also not with encoded dots or
- *          followed by ';'; or "*" for OPTIONS (path_check() itself refuses "*")
+ *          encoded control byte, no "." or ".." segment, also not with encoded dots, followed
+ *          by ';', or between %2F or %5C, which many servers decode before they walk the path;
+ *          or "*" for OPTIONS (path_check() itself refuses "*")
  *  query   RFC 3986 query characters, well-formed %XX (kept as sent)
  *  fields  names lower-case tokens; values visible ASCII, space, tab and bytes >= 0x80, no
  *          space or tab at either end; none of: connection, keep-alive, proxy-connection,
  *          transfer-encoding, te (but "trailers"), upgrade, trailer, expect, content-length,
- *          proxy-authorization, and any that Connection named; exactly one host in a request,
+ *          proxy-authorization, and any that Connection named; in a request neither
+ *          content_length nor transfer_encoding (gateways take '_' for '-'), exactly one host,
  *          equal to host[:port unless default]
  *          (IPv6 bracketed); content-length lives in framing/length and is re-made by the sender;
  *          trailers have none of: host, te, authorization, cookie, set-cookie, content-type,

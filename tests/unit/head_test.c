@@ -28,7 +28,7 @@ static void a_head_survives(void **state)
 {
 	(void)state;
 	struct head in = request(), out;
-	auto_buf b, again;
+	auto_buf b = BUF_EMPTY, again = BUF_EMPTY;
 
 	buf_init(&b, HEAD_MAX_BYTES);
 	buf_init(&again, HEAD_MAX_BYTES);
@@ -97,6 +97,7 @@ static void field_rules(void **state)
 		{ "proxy-connection", "x" }, { "transfer-encoding", "chunked" }, { "te", "gzip" }, { "upgrade", "h2c" },
 		{ "trailer", "x" }, { "expect", "100-continue" }, { "content-length", "7" },
 		{ "proxy-authorization", "x" }, { "x\xc3\xa9", "x" },
+		{ "content_length", "7" }, { "transfer_encoding", "chunked" },
 	};
 	static const char *const accepted[][2] = {
 		{ "accept", "x" }, { "x", "" }, { "x", "a b\tc" }, { "x", "caf\xc3\xa9" }, { "x_y!#", "z" },
@@ -144,12 +145,14 @@ static void paths(void **state)
 	(void)state;
 	static const char *const good[] = {
 		"/", "//", "/a/b", "/a%2Fb", "/%C3%A9", "/...", "/.a", "/a.", "/a;b=c", "/:@!$&'()*+,=~_-", "/%252E",
-		"/.%2E.", "/%5C", "/a;.", "/%20",
+		"/.%2E.", "/%5C", "/a;.", "/%20", "/a%2F...", "/a%2F.b", "/@a%2Fb", "/a%2F%2Fb", "/a..%2Fb", "/%2F",
 	};
 	static const char *const bad[] = {
 		"", "a", "/.", "/..", "/./", "/a/../b", "/a/..", "/%2E", "/%2E%2E/x", "/.%2E", "/%2e%2e", "/%2f",
 		"/%00", "/%1F", "/%7F", "/%", "/%2", "/%GG", "/a b", "/a?b", "/a#b", "/\x80", "/a\\b", "/\"", "/<",
 		"/[", "/..;/x", "/.;a", "/^", "/|", "/{", "*",
+		"/a/%2E%2E%2Fb", "/a/..%2Fb", "/a%2F..", "/a%2F../b", "/a%2F%2E%2E%2Fb", "/a%2F.%2Fb", "/a%5C..%5Cb",
+		"/..%5Cb", "/a%2F..;x/b", "/a%2F..%3Bx/b", "/..%3B/b", "/%2F..", "/a%2Fb%5C.%2E",
 	};
 
 	for (size_t i = 0; i < sizeof good / sizeof *good; i++)
@@ -213,7 +216,7 @@ static void lengths(void **state)
 	static char letters[70000];
 	struct head h = request();
 	char out[HEAD_HOST_MAX + 1], name[300];
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	memset(letters, 'a', sizeof letters);
 	letters[0] = '/';
