@@ -191,7 +191,7 @@ static uint32_t open_stream(struct load *l, enum link_kind kind, const struct ms
 {
 	uint32_t stream;
 	enum err e;
-	auto_buf fields;
+	auto_buf fields = BUF_EMPTY;
 
 	buf_init(&fields, LINK_OPEN_MAX);
 	msg_put_connect(&fields, m);

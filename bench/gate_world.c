@@ -156,7 +156,7 @@ static void *keeper_serve(void *arg)
 	(void)arg;
 	while (recv(keeper.fd, &q, sizeof q, 0) == (ssize_t)sizeof q) {
 		size_t n = sizeof reply.data;
-		auto_buf der;
+		auto_buf der = BUF_EMPTY;
 
 		buf_init(&der, KEEPER_DATA_MAX);
 		reply.result = ERR_OK;
@@ -199,7 +199,7 @@ static int courier_config(uint16_t port)
 	uint8_t public_key[32];
 	size_t n = sizeof public_key;
 	int fd = memfd_create("config", MFD_CLOEXEC);
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	EVP_PKEY_get_raw_public_key(keeper.key, public_key, &n);
 	buf_init(&b, 1 << 16);

@@ -53,7 +53,7 @@ static void write_value(struct json_value v, struct buf *b)
 {
 	struct json_object o;
 	uint64_t n;
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 
 	buf_init(&text, 1u << 20);
 	switch (v.type) {
@@ -84,7 +84,7 @@ static void write_value(struct json_value v, struct buf *b)
 static void fit_is_what_is_written(struct str text)
 {
 	size_t max = text.n / 2, n;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 1u << 20);
 	if (text.n > 4096 || !str_is_utf8(text))
@@ -102,7 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct str text = str_make(data, size), body, signatures, name;
 	struct json_object o;
 	uint8_t key[NOTE_KEY_BYTES], other[NOTE_KEY_BYTES];
-	auto_buf again;
+	auto_buf again = BUF_EMPTY;
 
 	buf_init(&again, 1u << 20);
 	if (size < (1u << 16) && json_object_read(text, &o) == ERR_OK) {

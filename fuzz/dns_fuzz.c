@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct dns_query q;
 	enum dns_rcode rcode;
 	enum err e = dns_parse_query(packet, &q, &rcode);
-	auto_buf answer;
+	auto_buf answer = BUF_EMPTY;
 
 	buf_init(&answer, DNS_ANSWER_MAX);
 	if (e) {

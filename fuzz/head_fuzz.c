@@ -15,7 +15,7 @@ static void check(bool ok)
 static void fuzz_head(struct str bytes)
 {
 	static struct head h;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, HEAD_MAX_BYTES);
 	if (head_decode(bytes, &h))

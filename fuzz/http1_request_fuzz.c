@@ -67,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct http1_request first, second;
 	struct str bytes = str_make(data, size), rest;
-	auto_buf a, b, written, whole, pieces;
+	auto_buf a = BUF_EMPTY, b = BUF_EMPTY, written = BUF_EMPTY, whole = BUF_EMPTY, pieces = BUF_EMPTY;
 	size_t end, taken, taken_in_pieces;
 	enum err e;
 

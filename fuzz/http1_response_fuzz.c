@@ -25,7 +25,7 @@ static void written_again(const struct http1_response *first, struct str method)
 {
 	static struct http1_response second;
 	bool close = first->close;
-	auto_buf storage, out;
+	auto_buf storage = BUF_EMPTY, out = BUF_EMPTY;
 	size_t end;
 
 	buf_init(&storage, HTTP1_STORAGE_MAX);
@@ -47,7 +47,7 @@ static void chunked_again(struct str body, const struct head *trailers)
 	struct http1_body b;
 	struct head again;
 	struct str text, piece;
-	auto_buf out, whole;
+	auto_buf out = BUF_EMPTY, whole = BUF_EMPTY;
 
 	buf_init(&out, 2 * body.n + 2 * HTTP1_TRAILERS_MAX);
 	buf_init(&whole, body.n);
@@ -69,7 +69,7 @@ static void read_body(const struct http1_response *r, struct str text)
 	size_t given = text.n;
 	struct head trailers;
 	struct str piece;
-	auto_buf whole;
+	auto_buf whole = BUF_EMPTY;
 
 	buf_init(&whole, given);
 	http1_body_init(&b, r->framing, r->head.length);
@@ -91,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct http1_response first;
 	struct str bytes = str_make(data, size);
 	struct str method = size && data[size - 1] & 1 ? STR("HEAD") : STR("GET");
-	auto_buf storage;
+	auto_buf storage = BUF_EMPTY;
 	size_t end;
 
 	buf_init(&storage, HTTP1_STORAGE_MAX);

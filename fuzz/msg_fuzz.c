@@ -18,7 +18,7 @@ static void check(bool ok)
 	static void fuzz_##name(struct str payload) \
 	{ \
 		static struct msg_##name first, second; \
-		auto_buf a, b; \
+		auto_buf a = BUF_EMPTY, b = BUF_EMPTY; \
 \
 		buf_init(&a, 4 * MSG_FIELD_MAX); \
 		buf_init(&b, 4 * MSG_FIELD_MAX); \

@@ -29,7 +29,7 @@ static void decide(const struct policy *p, struct str host, const char *path, co
 			  .query = str_of(query),
 			  .has_query = true };
 	const struct policy_rule *rule = NULL;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 16384);
 	h.fields[h.field_count++] = (struct head_field) { STR("accept"), STR("text/html") };

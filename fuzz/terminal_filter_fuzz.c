@@ -15,7 +15,7 @@ static void check(bool ok)
 static unsigned filter(struct str in, size_t piece, struct buf *out)
 {
 	struct filter f;
-	auto_buf undo;
+	auto_buf undo = BUF_EMPTY;
 
 	filter_init(&f);
 	while (in.n) {
@@ -39,7 +39,7 @@ static bool contains(struct str s, struct str what)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct str in = str_make(data, size);
-	auto_buf out, pieces, again;
+	auto_buf out = BUF_EMPTY, pieces = BUF_EMPTY, again = BUF_EMPTY;
 
 	buf_init(&out, 2 * size + FILTER_SEQUENCE_MAX);
 	buf_init(&pieces, 2 * size + FILTER_SEQUENCE_MAX);

@@ -123,7 +123,7 @@ static bool unescape(struct str inner, struct buf *out)
 /* Written again, the string must be the same bytes. */
 static bool string_is_canonical(struct str quoted, struct str inner)
 {
-	auto_buf plain, again;
+	auto_buf plain = BUF_EMPTY, again = BUF_EMPTY;
 
 	buf_init(&plain, STRING_MAX);
 	buf_init(&again, STRING_MAX * 6 + 2);

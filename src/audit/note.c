@@ -27,7 +27,7 @@ bool note_key_name_is_valid(struct str name)
 enum err note_key_id(struct str name, const uint8_t key[NOTE_KEY_BYTES], uint8_t ret[4])
 {
 	uint8_t hash[EVP_MAX_MD_SIZE];
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, NOTE_KEY_NAME_MAX + 2 + NOTE_KEY_BYTES);
 	if (!note_key_name_is_valid(name))
@@ -103,7 +103,7 @@ static bool read_signature(struct str line, const uint8_t key[NOTE_KEY_BYTES],
 	struct reader r = reader_of(line);
 	struct str name;
 	uint8_t id[4];
-	auto_buf blob;
+	auto_buf blob = BUF_EMPTY;
 
 	buf_init(&blob, NOTE_MAX);
 	if (!reader_literal(&r, STR(DASH)) || !reader_until(&r, ' ', &name) ||
@@ -156,7 +156,7 @@ enum err note_read_verifier(struct str text, struct str *ret_name, uint8_t ret_k
 	struct reader r;
 	struct str name, id_hex;
 	uint8_t id[4];
-	auto_buf key, hex;
+	auto_buf key = BUF_EMPTY, hex = BUF_EMPTY;
 
 	if (text.n && text.p[text.n - 1] == '\n')
 		text.n--;

@@ -232,7 +232,7 @@ static enum err sign(struct spool *s, struct buf *note)
 static enum err checkpoint(struct spool *s, bool promised)
 {
 	auto_record r = NULL;
-	auto_buf note;
+	auto_buf note = BUF_EMPTY;
 	enum err e;
 
 	buf_init(&note, NOTE_MAX);

@@ -98,7 +98,7 @@ static enum err check_checkpoint(struct verifier *v, const struct json_object *o
 {
 	const struct json_value *process = json_member(o, "process", JSON_STRING);
 	struct str body, signatures;
-	auto_buf expected;
+	auto_buf expected = BUF_EMPTY;
 	enum err e;
 
 	buf_init(&expected, NOTE_MAX);

@@ -55,7 +55,10 @@ static inline size_t buf_room(const struct buf *b) { return b->max - b->len; }
  *  failed, is full, or holds a NUL; valid until the next change */
 const char *buf_z(struct buf *b);
 
+/** auto_buf - freed at the end of its scope. Always declared as `auto_buf b = BUF_EMPTY;` (a
+ *  buffer that holds nothing and takes nothing) since the scope may be left before buf_init(). */
 #define auto_buf __attribute__((cleanup(buf_free))) struct buf
+#define BUF_EMPTY { .p = NULL }
 
 /** base64_decode() - RFC 4648 s4, strict: padding required, no other bytes, no
  *  bits left over. Appends to @b. ERR_INPUT if malformed, else buf_err(b). */

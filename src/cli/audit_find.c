@@ -115,7 +115,7 @@ static bool member_is(const struct json_object *o, const char *member, const cha
 {
 	const struct json_value *v = json_member(o, member, JSON_STRING);
 	bool same;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, AUDIT_RECORD_MAX);
 	same = v && json_text(v->text, &b) == ERR_OK && str_eq(buf_str(&b), str_of(text));

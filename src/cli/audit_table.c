@@ -62,7 +62,7 @@ void audit_table_free(struct audit_table *t)
 static bool cell(const struct json_object *o, const char *name, char *out, size_t cap)
 {
 	const struct json_value *v = NULL;
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 
 	buf_init(&text, AUDIT_RECORD_MAX);
 	for (size_t i = 0; i < o->count && !v; i++)

@@ -109,7 +109,7 @@ static bool variable_name(struct str s)
 static enum err add_environment(struct spec *s, const char *value, struct buf *why)
 {
 	struct str text = str_of(value), name = str_head(text, str_find(text, '='));
-	auto_buf pair;
+	auto_buf pair = BUF_EMPTY;
 
 	if (!variable_name(name))
 		return wrong(why, "--env", value, "expected NAME or NAME=VALUE, NAME of letters, digits and _");
@@ -278,6 +278,16 @@ static enum err read_arguments(int argc, char **argv, struct spec *s, const char
 	return ERR_OK;
 }
 
+static bool holds_home(struct str workspace)
+{
+	const char *home = getenv("HOME");
+	char *real = home ? realpath(home, NULL) : NULL;
+	bool holds = real && paths_is_below(str_of(real), workspace);
+
+	free(real);
+	return holds;
+}
+
 static enum err resolve_workspace(struct spec *s, const char *given, struct buf *why)
 {
 	char *real = realpath(given ? given : ".", NULL);
@@ -293,41 +303,52 @@ static enum err resolve_workspace(struct spec *s, const char *given, struct buf 
 		return wrong(why, "--workspace", given ? given : ".", "is not a directory");
 	if (copy.n == 1)
 		return wrong(why, "--workspace", "/", "the whole host cannot be a workspace; name a project's directory");
-	const char *home = getenv("HOME");
-
-	if (home && !strcmp(copy.p, home))
-		return wrong(why, "--workspace", copy.p, "is your home directory, which holds your keys; name a project's directory");
+	if (holds_home(copy))
+		return wrong(why, "--workspace", copy.p,
+			     "holds your home directory, and with it your keys; name a project's directory");
 	return ERR_OK;
+}
+
+/* The file itself, links followed once and for all: a link that the sandbox can replace must not
+ * lead a reload elsewhere (I5). What protects it in the workspace knows it by the same path. */
+static const char *resolved(struct spec *s, const char *named)
+{
+	char *real = realpath(named, NULL);
+	const char *copy = real ? arena_copy(s->arena, str_of(real)).p : NULL;
+
+	free(real);
+	return copy;
 }
 
 /* The policy named, or ./paddock.yaml if its digest is trusted, or none. */
 static enum err find_policy(struct spec *s, struct buf *why)
 {
-	auto_buf path;
+	const char *given = s->policy_path;
+	auto_buf path = BUF_EMPTY;
 	enum err e;
 
 	buf_init(&path, PATHS_MAX);
-	buf_put_z(&path, s->policy_path ? s->policy_path : s->workspace);
-	if (!s->policy_path)
+	buf_put_z(&path, given ? given : s->workspace);
+	if (!given)
 		buf_put_z(&path, "/paddock.yaml");
-	e = buf_z(&path) ? paths_read(buf_z(&path), POLICY_BYTES_MAX, &s->policy_text) : ERR_LIMIT;
-	if (s->policy_path) {
+	s->policy_path = buf_z(&path) ? resolved(s, buf_z(&path)) : NULL;
+	e = s->policy_path ? paths_read(s->policy_path, POLICY_BYTES_MAX, &s->policy_text) : ERR_LOCAL;
+	if (given) {
 		if (e)
-			return wrong(why, "--policy", s->policy_path, e == ERR_LIMIT ? "is larger than 8 MiB" : strerror(errno));
+			return wrong(why, "--policy", given, e == ERR_LIMIT ? "is larger than 8 MiB" : strerror(errno));
+		if (!str_is_utf8(str_of(s->policy_path)))
+			return wrong(why, "--policy", given, "its path is not UTF-8, so it could not be protected; rename it");
 		return ERR_OK;
 	}
-	if (e) {
+	if (e)
 		s->policy_note = "no policy: everything is denied; `paddock init claude` (or codex, generic) writes one to start from";
-		buf_clear(&s->policy_text);
-		return ERR_OK;
-	}
-	if (!trust_is_trusted(buf_str(&s->policy_text))) {
+	else if (!trust_is_trusted(buf_str(&s->policy_text)))
 		s->policy_note = "paddock.yaml is not trusted, so everything is denied; read it, then run `paddock policy trust`";
+	if (s->policy_note) {
 		buf_clear(&s->policy_text);
-		return ERR_OK;
+		s->policy_path = NULL;
 	}
-	s->policy_path = arena_copy(s->arena, buf_str(&path)).p;
-	return s->policy_path ? ERR_OK : ERR_MEMORY;
+	return ERR_OK;
 }
 
 static enum err load_policy(struct spec *s, struct buf *why)

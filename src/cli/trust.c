@@ -51,7 +51,7 @@ static enum err directory(struct buf *ret, struct buf *why)
 
 static enum err read_list(struct str base, struct buf *list, struct buf *why)
 {
-	auto_buf path;
+	auto_buf path = BUF_EMPTY;
 	enum err e;
 
 	buf_init(list, FILE_MAX + 8192); /* paths_read() reads a block beyond */
@@ -97,7 +97,7 @@ static bool contains(struct str list, struct str digest)
 bool trust_is_trusted(struct str text)
 {
 	char digest[DIGEST_HEX_BYTES];
-	auto_buf base, list, why;
+	auto_buf base = BUF_EMPTY, list = BUF_EMPTY, why = BUF_EMPTY;
 
 	buf_init(&base, PATHS_MAX);
 	buf_init(&list, 0);
@@ -150,7 +150,7 @@ static void rewrite(struct str list, struct str digest, const char *path, struct
 /* The list with @digest in it or not: locked, written beside, renamed. */
 static enum err change(const char *digest, const char *path, bool *ret_had, struct buf *why)
 {
-	auto_buf base, list, out;
+	auto_buf base = BUF_EMPTY, list = BUF_EMPTY, out = BUF_EMPTY;
 	auto_fd dir = -1, lock = -1, fd = -1;
 	enum err e;
 
@@ -194,7 +194,7 @@ enum err trust_remove(const char *digest, bool *ret_removed, struct buf *why)
 enum err trust_each(void (*f)(void *ctx, struct str digest, struct str path), void *ctx, struct buf *why)
 {
 	struct str rest, digest, path, line;
-	auto_buf base, list;
+	auto_buf base = BUF_EMPTY, list = BUF_EMPTY;
 	enum err e;
 
 	buf_init(&list, 0);

@@ -157,7 +157,7 @@ static int open_trails(struct buf *state, int *ret)
 
 static int find(int trails, const struct request *q, struct audit_found *ret)
 {
-	auto_buf why;
+	auto_buf why = BUF_EMPTY;
 
 	buf_init(&why, 1024);
 	if (audit_find(trails, q->id, q->name, ret, &why))
@@ -289,7 +289,7 @@ static int read_key(const struct request *q, struct buf *state, uint8_t ret[NOTE
 {
 	const char *path = q->public_key;
 	struct str name;
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 
 	buf_init(&text, 3 * KEY_FILE_MAX);	/* paths_read() looks ahead by as much */
 	if (!path) {
@@ -309,7 +309,7 @@ static int read_key(const struct request *q, struct buf *state, uint8_t ret[NOTE
 
 static void print_json(const char *id, bool holds, bool complete, const struct audit_report *r)
 {
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 
 	buf_init(&text, 8192);
 	buf_printf(&text,
@@ -361,7 +361,7 @@ static int verify(int trails, struct buf *state, const struct request *q)
 {
 	struct verification v = { .request = q };
 	struct audit_found found;
-	auto_buf why;
+	auto_buf why = BUF_EMPTY;
 	int e;
 
 	buf_init(&why, 1024);
@@ -385,7 +385,7 @@ static int verify(int trails, struct buf *state, const struct request *q)
 static int answer(const struct request *q)
 {
 	auto_fd trails = -1;
-	auto_buf state;
+	auto_buf state = BUF_EMPTY;
 	int e = open_trails(&state, &trails);
 
 	if (e)

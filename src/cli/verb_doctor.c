@@ -97,7 +97,7 @@ static void check_program(struct finding *f, const char *program, const char *pa
 
 	while (rest.n) {
 		size_t end = str_find(rest, ':');
-		auto_buf file;
+		auto_buf file = BUF_EMPTY;
 
 		buf_init(&file, PATHS_MAX);
 		buf_put(&file, str_head(rest, end));
@@ -143,7 +143,7 @@ static void check_machine(struct finding *f)
 
 static void check_directory(struct finding *f, enum paths_kind kind, const char *what)
 {
-	auto_buf path;
+	auto_buf path = BUF_EMPTY;
 	struct statvfs v;
 
 	buf_init(&path, PATHS_MAX);

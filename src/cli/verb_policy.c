@@ -24,7 +24,7 @@ static void put_clean(struct str s)
 
 static bool check_one(const char *path)
 {
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 	struct policy *p = policy_file_load(path, &text);
 
 	if (!p)
@@ -90,7 +90,7 @@ static enum err add_headers(struct request *r, int argc, char **argv, struct buf
 static int answer(const struct policy *p, const struct head *head, bool json)
 {
 	const struct policy_rule *rule;
-	auto_buf out;
+	auto_buf out = BUF_EMPTY;
 
 	buf_init(&out, 65536);
 	if (policy_explain(p, head, json, &out) != ERR_OK) {
@@ -107,7 +107,7 @@ static int explain(int argc, char **argv)
 	int status = take_question(&q, argc, argv);
 	struct request r = { 0 };
 	struct policy *p;
-	auto_buf text, why;
+	auto_buf text = BUF_EMPTY, why = BUF_EMPTY;
 
 	buf_init(&text, 0);
 	buf_init(&why, 1024);
@@ -167,7 +167,7 @@ static int trust(int argc, char **argv)
 {
 	const char *file = argc > 1 ? argv[1] : POLICY_FILE_DEFAULT;
 	struct policy *p;
-	auto_buf text, why;
+	auto_buf text = BUF_EMPTY, why = BUF_EMPTY;
 	char *path;
 	enum err e;
 
@@ -195,7 +195,7 @@ static int trust(int argc, char **argv)
 /* A file's digest; a file need not be a valid policy to lose its trust. */
 static bool digest_of(const char *word, char ret[DIGEST_HEX_BYTES])
 {
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 
 	buf_init(&text, 0);
 	if (trust_is_digest(str_of(word))) {
@@ -210,7 +210,7 @@ static int untrust(int argc, char **argv)
 	const char *word = argc > 1 ? argv[1] : POLICY_FILE_DEFAULT;
 	char digest[DIGEST_HEX_BYTES];
 	bool removed;
-	auto_buf why;
+	auto_buf why = BUF_EMPTY;
 
 	buf_init(&why, PATHS_MAX + 256);
 	if (argc > 2 || word[0] == '-')
@@ -258,7 +258,7 @@ static void list_one(void *ctx, struct str digest, struct str path)
 static int trusted(int argc, char **argv)
 {
 	struct listing l = { .json = argc == 2 && strcmp(argv[1], "--json") == 0 };
-	auto_buf why;
+	auto_buf why = BUF_EMPTY;
 
 	buf_init(&why, PATHS_MAX + 256);
 	if (argc > 1 && !l.json)

@@ -67,7 +67,7 @@ int verb_ps(int argc, char **argv)
 	bool as_json = argc == 2 && !strcmp(argv[1], "--json");
 	json_t *list = json_array();
 	unsigned count = 0;
-	auto_buf why;
+	auto_buf why = BUF_EMPTY;
 	enum err e;
 
 	buf_init(&why, PATHS_MAX);
@@ -124,7 +124,7 @@ static bool still_there(void *ctx, const struct rundir_entry *e)
 
 static int wait_for_end(struct search *s)
 {
-	auto_buf why;
+	auto_buf why = BUF_EMPTY;
 
 	buf_init(&why, PATHS_MAX);
 	for (unsigned waited = 0; waited < STOP_WAIT_MS; waited += STOP_STEP_MS) {
@@ -143,7 +143,7 @@ static int wait_for_end(struct search *s)
 int verb_stop(int argc, char **argv)
 {
 	struct search s = { .wanted = argc == 2 ? argv[1] : "" };
-	auto_buf why, answer;
+	auto_buf why = BUF_EMPTY, answer = BUF_EMPTY;
 
 	buf_init(&why, PATHS_MAX);
 	buf_init(&answer, 512);

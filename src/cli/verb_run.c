@@ -45,7 +45,7 @@ static enum err ensure_image(struct spec *s, char path[IMAGE_PATH_MAX], struct b
 {
 	struct build build = { .began_ms = clock_ms(), .show = !s->quiet && isatty(STDERR_FILENO) };
 	struct image_options o = { .progress = on_build, .ctx = &build };
-	auto_buf cache;
+	auto_buf cache = BUF_EMPTY;
 	enum err e;
 
 	buf_init(&cache, PATHS_MAX);
@@ -121,7 +121,7 @@ int verb_run(int argc, char **argv)
 {
 	char path[IMAGE_PATH_MAX];
 	struct spec spec;
-	auto_buf why;
+	auto_buf why = BUF_EMPTY;
 	int code = SUPERVISOR_EXIT_FAILURE;
 	enum err e;
 

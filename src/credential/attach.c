@@ -121,7 +121,7 @@ static bool put_replaced(struct buf *out, struct str value, struct str placehold
  * Return: was it so? If not, nothing is appended. */
 static bool put_basic(struct buf *out, struct str value, struct str placeholder, struct str secret)
 {
-	auto_buf old, new;
+	auto_buf old = BUF_EMPTY, new = BUF_EMPTY;
 	struct str user, password;
 	size_t colon;
 

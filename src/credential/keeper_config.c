@@ -108,7 +108,7 @@ static enum err copy_list(struct keeper_config *c, json_t *list, size_t max, cha
 static enum err environment_source(json_t *j, struct keeper_source *s)
 {
 	const char *name, *source, *value = NULL;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 	enum err e;
 
 	buf_init_secret(&b, SECRET_MAX_BYTES);
@@ -234,7 +234,7 @@ enum err keeper_config_read(int fd, struct keeper_config **ret, char ret_why[256
 {
 	struct keeper_config *c = NULL;
 	enum err e, wiped;
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 
 	json_set_alloc_funcs(malloc, wiping_free);
 	buf_init_secret(&text, KEEPER_CONFIG_MAX);

@@ -127,7 +127,7 @@ enum err keeper_key_sign(const struct keeper_key *k, struct str body, uint8_t re
 static enum err parse(struct str line, struct keeper_key **ret)
 {
 	struct str name, id, wanted;
-	auto_buf seed, again;
+	auto_buf seed = BUF_EMPTY, again = BUF_EMPTY;
 	struct keeper_key *k = NULL;
 	enum err e;
 
@@ -186,7 +186,7 @@ static bool write_all(int fd, struct str s)
 /* @name gets @text whole or not at all; an existing file stays. EEXIST is no failure. */
 static bool create_once(int directory, const char *name, mode_t mode, struct str text)
 {
-	auto_buf temporary;
+	auto_buf temporary = BUF_EMPTY;
 	uint32_t number;
 	const char *z;
 	bool ok;
@@ -209,7 +209,7 @@ static enum err create_key(int directory)
 {
 	uint8_t seed[SEED_BYTES], number[8];
 	struct keeper_key *k = NULL;
-	auto_buf name, text;
+	auto_buf name = BUF_EMPTY, text = BUF_EMPTY;
 	enum err e;
 
 	buf_init(&name, 64);
@@ -236,7 +236,7 @@ static enum err create_public(int directory, int fd)
 {
 	struct keeper_key *k = NULL;
 	enum err e = keeper_key_read(fd, &k);
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 
 	buf_init(&text, FILE_MAX);
 	if (e) {

@@ -164,7 +164,7 @@ static enum err write_all(int fd, struct str s)
 /* PEM, a key's name and hex need no other escape than that of a newline */
 static enum err put_start(const struct mint *m, const struct keeper_key *key, struct buf *out)
 {
-	auto_buf pem;
+	auto_buf pem = BUF_EMPTY;
 	enum err e;
 
 	buf_init(&pem, KEEPER_START_MAX);
@@ -197,7 +197,7 @@ static enum err prepare(struct keeper *k, const char **ret_what)
 	struct keeper_key *key = NULL;
 	struct mint *mint = NULL;
 	static char why[256];
-	auto_buf start;
+	auto_buf start = BUF_EMPTY;
 	enum err e;
 
 	buf_init(&start, KEEPER_START_MAX);

@@ -29,7 +29,7 @@ static bool is_our_checkpoint(const struct keeper *k, struct str body)
 {
 	struct str origin, size, hash;
 	uint64_t number;
-	auto_buf digest;
+	auto_buf digest = BUF_EMPTY;
 
 	buf_init(&digest, HASH_BYTES + 3);
 	return next_line(&body, &origin) && next_line(&body, &size) && next_line(&body, &hash) && body.n == 0 &&
@@ -42,7 +42,7 @@ static enum err leaf(struct keeper *k, const struct keeper_request *r, struct ke
 		     const char **ret_reason)
 {
 	struct str host = str_make(r->text, r->text_bytes);
-	auto_buf der;
+	auto_buf der = BUF_EMPTY;
 	enum err e;
 
 	buf_init(&der, MINT_LEAF_MAX_BYTES);

@@ -89,7 +89,7 @@ enum err keeper_config_make(const struct policy *policy, struct str sandbox,
 			    struct str (*getenv_secret)(void *ctx, struct str name), void *ctx,
 			    char *const *environment, int *ret_fd)
 {
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init_secret(&b, KEEPER_CONFIG_MAX);
 	buf_put_z(&b, "{\"sandbox\":");
@@ -175,7 +175,7 @@ static enum err parse_start(json_t *root, struct keeper_start *ret)
 
 enum err keeper_start_read(int fd, uint64_t timeout_ms, struct keeper_start *ret)
 {
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 	json_t *root;
 	enum err e;
 

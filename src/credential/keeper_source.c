@@ -62,7 +62,7 @@ static enum err read_file(const char *path, struct secret **ret_secret, const ch
 {
 	auto_fd fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct stat st;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 	ssize_t n;
 
 	buf_init_secret(&b, READ_MAX);
@@ -185,7 +185,7 @@ static enum err run_command(const struct keeper_source *s, char *const *environm
 {
 	uint64_t deadline_ms = clock_ms() + s->timeout_ms;
 	int ends[2], status = 0;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 	pid_t pid;
 	enum err e;
 

@@ -153,7 +153,7 @@ static void insert(struct scrub_set *s, struct str form, uint32_t id)
 static void base64_middle(struct str needle, size_t before, bool url, struct buf *form)
 {
 	size_t first = (8 * before + 5) / 6, end = 8 * (before + needle.n) / 6;
-	auto_buf whole;
+	auto_buf whole = BUF_EMPTY;
 
 	buf_init_secret(&whole, form->max);
 	buf_put(&whole, str_make("\0\0", before));
@@ -197,7 +197,7 @@ static void put_form(struct str needle, unsigned which, struct buf *form)
 static enum err insert_all(struct scrub_set *s)
 {
 	enum err e = ERR_OK;
-	auto_buf form;
+	auto_buf form = BUF_EMPTY;
 
 	buf_init_secret(&form, 2 * SECRET_MAX_BYTES + 16);
 	for (size_t i = 0; i < s->needle_count && !e; i++)

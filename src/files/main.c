@@ -2,8 +2,8 @@
  *
  * Theory of operation: PID 1 of the guest mounts FUSE and relays the messages of its kernel over the
  * files port; this process answers them from opened directories. It holds no secret, has no network,
- * and after its own set-up an empty root: the directories that it serves are descriptors that it was
- * given, and Landlock keeps it beneath them. It is confined before it reads its first byte from
+ * and after its own set-up an empty root: the directories that it serves are mounts of their own, out of
+ * which no ".." leads, and Landlock keeps it beneath them. It is confined before it reads its first byte from
  * anybody but the supervisor.
  *
  * Descriptors: 3 the guest's files port, 4 the link for claims to the courier, 5 the configuration
@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -34,7 +35,7 @@
 
 static bool read_config(struct config *ret)
 {
-	auto_buf json;
+	auto_buf json = BUF_EMPTY;
 	char text[160] = "out of memory";
 	ssize_t n = 1;
 	off_t at = 0;
@@ -96,16 +97,42 @@ static bool check_roots(const struct config *c, int *roots)
 	return true;
 }
 
-static bool confine(const struct config *c, const int *roots)
+/* Each directory becomes a mount of its own, out of which no ".." leads: Landlock does not govern everything
+ * (modes, times, attributes), and a kernel may be without it. */
+static enum err detach_roots(const struct config *c, int *roots, struct confine_path *paths, size_t *ret_count)
+{
+	char path[PATH_MAX];
+
+	*ret_count = 0;
+	for (uint32_t i = 0; i < c->mount_count; i++) {
+		const struct config_mount *m = &c->mounts[i];
+		enum err e;
+
+		if (m->file)
+			continue;
+		if (m->path.n >= sizeof path)
+			return ERR_LIMIT;
+		memcpy(path, m->path.p, m->path.n);
+		path[m->path.n] = '\0';
+		e = confine_tree(path, !m->read_only, &roots[i]);
+		if (e)
+			return e;
+		paths[(*ret_count)++] = (struct confine_path){ .fd = roots[i], .write = !m->read_only };
+	}
+	return ERR_OK;
+}
+
+static bool confine(const struct config *c, int *roots)
 {
 	struct confine_path paths[CONFIG_MOUNTS_MAX];
 	size_t count = 0;
 	const char *step = "namespaces";
 	enum err e = confine_namespaces(CONFINE_NET_EMPTY);
 
-	for (uint32_t i = 0; i < c->mount_count; i++)
-		if (!c->mounts[i].file)
-			paths[count++] = (struct confine_path){ .fd = roots[i], .write = !c->mounts[i].read_only };
+	if (!e) {
+		step = "served directories";
+		e = detach_roots(c, roots, paths, &count);
+	}
 	if (!e) {
 		step = "root";
 		e = confine_root(NULL, 0, false);

@@ -142,7 +142,7 @@ int tree_see(struct tree *t, struct place *p)
 
 int tree_refuse(struct tree *t, const struct inode *parent, struct str name, enum rule rule, const char *what)
 {
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 
 	buf_init(&text, 80);
 	buf_put_z(&text, rule_name(rule));

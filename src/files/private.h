@@ -25,7 +25,7 @@ struct tree {
 	struct tree_mount mounts[CONFIG_MOUNTS_MAX];
 	uid_t own;			/* the serving user, as fstat() shows it */
 	bool begun;			/* INIT was answered */
-	bool nested;			/* a mount's root is beneath another's */
+	bool nested;			/* a mount's root may be beneath another's */
 	enum { LINKS_UNKNOWN, LINKS_KNOWN, LINKS_DOUBTFUL } links;	/* see tree_links() */
 	struct inode *held[4];		/* by the request at hand: not freed before it ends */
 	unsigned held_count;

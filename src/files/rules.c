@@ -8,8 +8,8 @@
  * git: what a .git directory holds that git runs or obeys (hooks, config, and commondir, which
  * moves both elsewhere) is protected unless that .git was made from inside in this run; so is
  * what submodules and work trees keep under .git/modules and .git/worktrees. A .git that is a
- * file or a link is protected whole. References may be called "config" or "hooks": beneath refs
- * and logs no name means anything.
+ * file or a link is protected whole. References may be called "config" or "hooks": beneath refs/heads
+ * and the like no name means anything. (Not beneath every "refs" or "logs": so may a submodule be called.)
  * Sources: gitrepository-layout(5); fs/unicode of Linux (what case-folding directories fold).
  */
 #include "files/rules.h"
@@ -234,6 +234,18 @@ static bool obeyed_by_git(struct str name)
 	return is_one_of(name, names, sizeof names / sizeof *names);
 }
 
+/* Is path[i] where a repository keeps references, or their logs, so that what is beneath is named by people? */
+static bool holds_references(const struct rules_component *path, size_t count, size_t i)
+{
+	static const struct str kinds[] = { STR_INIT("heads"), STR_INIT("tags"), STR_INIT("remotes"),
+					    STR_INIT("notes"), STR_INIT("changes"), STR_INIT("pull"), STR_INIT("stash") };
+
+	if (i + 2 < count && str_eq(path[i].name, STR("logs")))
+		i++;
+	return i + 1 < count && str_eq(path[i].name, STR("refs")) &&
+	       is_one_of(path[i + 1].name, kinds, sizeof kinds / sizeof *kinds);
+}
+
 /* What holds for path[git + 1 ..] beneath the directory path[git], which is a .git. */
 static enum rule beneath_git(const struct rules_component *path, size_t count, size_t git)
 {
@@ -244,7 +256,7 @@ static enum rule beneath_git(const struct rules_component *path, size_t count, s
 		return RULE_PROTECTED;
 	if (modules || worktrees)
 		for (size_t i = git + 2; i < count; i++) {
-			if (path[i].made || str_eq(path[i].name, STR("refs")) || str_eq(path[i].name, STR("logs")))
+			if (path[i].made || holds_references(path, count, i))
 				return RULE_NONE;
 			if (obeyed_by_git(path[i].name) && (modules || i == git + 3))
 				return RULE_PROTECTED;

@@ -39,7 +39,7 @@ struct entry {
 struct walk {
 	struct tree *t;
 	uint32_t budget;
-	bool skip_closed;	/* directories that cannot be opened are passed over */
+	bool skip_closed;	/* other users' directories that cannot be opened are passed over */
 	int (*visit)(struct walk *w, struct entry *e);	/* errno to stop */
 	struct place *from, *to;	/* rename */
 	uint32_t mount;			/* links */
@@ -120,6 +120,16 @@ static int visit(struct walk *w, struct entry *e)
 	return w->visit(w, e);
 }
 
+/* A directory of ours that cannot be opened may have been closed by the agent (chmod), who opens it again
+ * when the look is over; in one of another user's nothing could be changed anyway. */
+static bool may_pass_over(const struct walk *w, const struct entry *e)
+{
+	struct stat st;
+
+	return w->skip_closed && fstatat(e->directory, e->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       st.st_uid != w->t->own;
+}
+
 static int walk(struct walk *w, int directory, const char *name)
 {
 	struct level *top = NULL;
@@ -144,7 +154,7 @@ static int walk(struct walk *w, int directory, const char *name)
 		error = push(&top, e.directory, e.name);
 		if (!error)
 			depth++;
-		else if (error == ENOENT || (error == EACCES && w->skip_closed))
+		else if (error == ENOENT || (error == EACCES && may_pass_over(w, &e)))
 			error = 0;
 	}
 	while (top)

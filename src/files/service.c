@@ -47,7 +47,7 @@ enum err service_ended(const struct service *s) { return s->why; }
 
 static void queue_claim(struct service *s, const struct msg_claim *claim)
 {
-	auto_buf message;
+	auto_buf message = BUF_EMPTY;
 
 	buf_init(&message, LINK_PAYLOAD_MAX);
 	msg_put_claim(&message, claim);
@@ -61,7 +61,7 @@ static void queue_claim(struct service *s, const struct msg_claim *claim)
 
 static void queue_loss(struct service *s)
 {
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 	struct msg_claim claim = { .kind = CLAIM_LIMIT, .result = ERR_LIMIT };
 	uint64_t lost = s->lost_claims;
 

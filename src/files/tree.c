@@ -209,10 +209,8 @@ static enum err add_mounts(struct tree *t, int *roots)
 		if (e)
 			return e;
 	}
-	for (uint32_t i = 0; i < t->mount_count; i++)
-		for (uint32_t k = 0; k < t->mount_count; k++)
-			t->nested |= i != k &&
-				     path_beneath(t->mounts[i].config->path, t->mounts[k].config->path).n > 0;
+	/* paths do not tell: one may lead through a link to what the other serves */
+	t->nested = t->mount_count > 1;
 	return ERR_OK;
 }
 
@@ -276,7 +274,7 @@ void tree_report(struct tree *t, const struct inode *parent, struct str name, st
 {
 	const struct inode *up[RULES_DEPTH_MAX];
 	size_t n = 0;
-	auto_buf path;
+	auto_buf path = BUF_EMPTY;
 
 	buf_init(&path, RULES_PATH_BYTES * 2);
 	if (!t->ops || !t->ops->report)

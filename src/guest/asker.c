@@ -133,7 +133,7 @@ static bool find_inode(const char *path, const void *address, size_t n, uint16_t
 {
 	struct reader r;
 	struct str line;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, TABLE_MAX_BYTES);
 	if (!read_all(path, &b))
@@ -301,7 +301,7 @@ static uint32_t parent_of(const struct search *s, uint32_t pid)
 	char path[128];
 	struct str text;
 	uint64_t parent;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 65536);
 	snprintf(path, sizeof path, "%s/%u/stat", s->proc, (unsigned)pid);

@@ -98,7 +98,7 @@ static void command_abandon(struct command *c, enum err why)
 static void claim(struct command *c, enum claim_kind kind)
 {
 	struct msg_claim m = { .kind = kind, .path = str_of(c->exe), .process.pid = (uint32_t)c->launch.pid };
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 4096);
 	if (kind == CLAIM_EXIT) {
@@ -116,7 +116,7 @@ static void claim(struct command *c, enum claim_kind kind)
 
 static void send_status(struct command *c, const struct msg_status *m)
 {
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 1024);
 	msg_put_status(&b, m);

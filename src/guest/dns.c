@@ -133,7 +133,7 @@ static enum err query_send(struct query *q)
 	struct asker *k = &q->net->asker;
 	struct link *l = q->net->port->link;
 	struct msg_connect m = { 0 };
-	auto_buf fields;
+	auto_buf fields = BUF_EMPTY;
 	enum err e;
 
 	asker_find(k, "/proc", q->udp >= 0 ? IPPROTO_UDP : IPPROTO_TCP, &q->peer, NULL, q->net->uid_base);

@@ -161,7 +161,7 @@ static bool write_file(const char *path, struct str text)
 static bool names(const struct furnish *f)
 {
 	struct str hostname = f->config->hostname.n ? f->config->hostname : STR("paddock");
-	auto_buf hosts;
+	auto_buf hosts = BUF_EMPTY;
 
 	buf_init(&hosts, 1024);
 	buf_put_z(&hosts, "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 ");
@@ -194,7 +194,7 @@ static bool read_bundle(struct buf *b)
 
 static bool trust(const struct furnish *f)
 {
-	auto_buf bundle;
+	auto_buf bundle = BUF_EMPTY;
 
 	buf_init(&bundle, BUNDLE_MAX_BYTES);
 	if (!f->config->ca_pem.n)

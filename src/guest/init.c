@@ -112,7 +112,7 @@ static void config_answer(enum err e, int error_number, struct str text)
 	struct link *l = init.ports[PORT_CONTROL].link;
 	struct msg_status m = { .has_result = true, .result = e, .error_number = (uint32_t)error_number,
 				.text = str_head(text, 512) };
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 1024);
 	msg_put_status(&b, &m);

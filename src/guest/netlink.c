@@ -412,7 +412,7 @@ static enum err transact(int fd, const struct buf *b, uint32_t expected)
 static enum err loopback_up(int fd)
 {
 	struct ifinfomsg link = { .ifi_family = AF_UNSPEC, .ifi_index = 1, .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 	size_t at;
 
 	buf_init(&b, 4096);
@@ -428,7 +428,7 @@ static enum err all_local(int fd, uint8_t family)
 	struct rtmsg route = { .rtm_family = family, .rtm_table = RT_TABLE_LOCAL, .rtm_protocol = RTPROT_BOOT,
 			       .rtm_scope = RT_SCOPE_HOST, .rtm_type = RTN_LOCAL };
 	const uint32_t loopback = 1;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 	size_t at;
 
 	buf_init(&b, 4096);
@@ -446,7 +446,7 @@ static enum err add_address(int fd, uint8_t family, const void *address, uint8_t
 {
 	struct ifaddrmsg m = { .ifa_family = family, .ifa_prefixlen = (uint8_t)(n * 8), .ifa_flags = IFA_F_NODAD,
 			       .ifa_scope = RT_SCOPE_UNIVERSE, .ifa_index = 1 };
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 	size_t at;
 
 	buf_init(&b, 4096);
@@ -485,7 +485,7 @@ static enum err routes_setup(void)
 enum err netlink_setup(void)
 {
 	auto_fd fd = -1;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 	uint32_t messages = 0;
 	enum err e;
 

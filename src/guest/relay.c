@@ -210,7 +210,7 @@ static bool destination_fields(const struct sockaddr_storage *a, struct msg_conn
 static enum err relay_new(struct guest_net *net, int fd, const struct msg_connect *m)
 {
 	struct relay *r;
-	auto_buf fields;
+	auto_buf fields = BUF_EMPTY;
 	enum err e;
 
 	if (relay_count >= RELAY_CONNECTIONS_MAX)

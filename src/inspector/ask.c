@@ -69,7 +69,7 @@ enum err ask_start(struct inspector *i, enum link_kind kind, const struct msg_co
 		   ask_done *done, void *context, struct ask **ret)
 {
 	struct ask *a = calloc(1, sizeof *a);
-	auto_buf fields;
+	auto_buf fields = BUF_EMPTY;
 	enum err e;
 
 	buf_init(&fields, LINK_OPEN_MAX - 1);

@@ -54,7 +54,7 @@ void claims_free(struct claims *c)
 
 static void enqueue(struct claims *c, const struct msg_claim *m)
 {
-	auto_buf one;
+	auto_buf one = BUF_EMPTY;
 
 	buf_init(&one, LINK_PAYLOAD_MAX);
 	msg_put_claim(&one, m);

@@ -28,7 +28,7 @@ static const char *error_type(enum err why, uint16_t status)
 /* Everything in it is from tables of ours: nothing needs escaping. */
 static void put_error(struct buf *out, enum err why, uint16_t status, const char *text)
 {
-	auto_buf body;
+	auto_buf body = BUF_EMPTY;
 
 	buf_init(&body, 4096);
 	buf_printf(&body, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":\"Paddock: %s%s%s\"},"
@@ -155,7 +155,7 @@ static enum err open_stream(struct connection *c)
 	struct msg_connect m = { .host = str_of(c->host), .port = c->asked.port, .scheme = (uint8_t)c->scheme,
 				 .connection = c->id, .process = c->asked.process };
 	struct link *l = courier_link(c->inspector);
-	auto_buf fields;
+	auto_buf fields = BUF_EMPTY;
 	enum err e;
 
 	buf_init(&fields, LINK_OPEN_MAX - 1);

@@ -55,7 +55,7 @@ static void give_up(struct lookup *q, enum err why)
 static void reply(struct lookup *q, enum dns_rcode rcode, struct str address)
 {
 	struct link *l = net_link(q->inspector);
-	auto_buf answer;
+	auto_buf answer = BUF_EMPTY;
 
 	buf_init(&answer, DNS_ANSWER_MAX);
 	if (dns_put_answer(&answer, &q->query, rcode, address) ||

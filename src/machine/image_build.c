@@ -92,7 +92,7 @@ static void become_mkfs(const struct image_walk *w, const char *output, const ch
 	argv[n++] = "--preserve-mtime";	/* Python's caches and make go by it */
 	argv[n++] = "-x-1";		/* extended attributes of the host mean nothing inside */
 	for (size_t i = 0; i < w->excluded_count; i++) {
-		auto_buf argument;
+		auto_buf argument = BUF_EMPTY;
 
 		buf_init(&argument, IMAGE_PATH_MAX + 32);
 		buf_put_z(&argument, "--exclude-path=");

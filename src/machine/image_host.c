@@ -158,7 +158,7 @@ void image_host_key(struct image_key *k, const struct image_options *o)
 static bool add_user(const struct image_job *j, const char *stage)
 {
 	const struct passwd *user = getpwuid(j->user);
-	auto_buf passwd, group;
+	auto_buf passwd = BUF_EMPTY, group = BUF_EMPTY;
 
 	if (!user || user->pw_uid == 0 || user->pw_uid == 65534 || strpbrk(user->pw_name, ":\n") ||
 	    strpbrk(user->pw_dir, ":\n"))
@@ -176,7 +176,7 @@ static bool add_user(const struct image_job *j, const char *stage)
 /* the names that programs look up */
 static bool make_accounts(const char *stage)
 {
-	auto_buf passwd, group;
+	auto_buf passwd = BUF_EMPTY, group = BUF_EMPTY;
 
 	buf_init(&passwd, 8192);
 	buf_init(&group, 8192);

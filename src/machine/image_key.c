@@ -105,7 +105,7 @@ void image_key_tree(struct image_key *k, const char *path, unsigned depth)
 enum err image_key_end(struct image_key *k, char ret[IMAGE_KEY_BYTES])
 {
 	uint8_t digest[32];
-	auto_buf hex;
+	auto_buf hex = BUF_EMPTY;
 
 	buf_init(&hex, IMAGE_KEY_BYTES);
 	if (k->failed || EVP_DigestFinal_ex(k->digest, digest, NULL) != 1)

@@ -68,7 +68,7 @@ void initrd_end(struct buf *b) { initrd_entry(b, "TRAILER!!!", 0, 0, 0, (struct 
 static bool is_builtin(const struct kernel *k, const char *module)
 {
 	char path[KERNEL_PATH_MAX];
-	auto_buf list;
+	auto_buf list = BUF_EMPTY;
 
 	buf_init(&list, FILE_MAX_BYTES);
 	if ((size_t)snprintf(path, sizeof path, "%s/modules.builtin", k->modules) >= sizeof path ||
@@ -101,7 +101,7 @@ static enum err add_module(const struct kernel *k, const char *module, struct bu
 {
 	const char *name = strrchr(module, '/') + 1;
 	char path[KERNEL_PATH_MAX], inside[256];
-	auto_buf content;
+	auto_buf content = BUF_EMPTY;
 	enum err e;
 
 	buf_init(&content, FILE_MAX_BYTES);
@@ -120,7 +120,7 @@ static enum err add_module(const struct kernel *k, const char *module, struct bu
 
 enum err initrd_build(const struct kernel *k, const char *init, struct buf *b, struct buf *ret_text)
 {
-	auto_buf program, list;
+	auto_buf program = BUF_EMPTY, list = BUF_EMPTY;
 	enum err e;
 
 	buf_init(&program, FILE_MAX_BYTES);

@@ -275,7 +275,7 @@ static enum err cache_name(const char *kind, struct str a, struct str b, char *p
 	EVP_MD_CTX *c = EVP_MD_CTX_new();
 	unsigned char digest[EVP_MAX_MD_SIZE];
 	char directory[KERNEL_PATH_MAX];
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 	enum err e;
 	bool ok = c && EVP_DigestInit_ex(c, EVP_sha256(), NULL) && EVP_DigestUpdate(c, a.p, a.n) &&
 		  EVP_DigestUpdate(c, b.p, b.n) && EVP_DigestFinal_ex(c, digest, NULL);
@@ -297,7 +297,7 @@ static enum err cache_name(const char *kind, struct str a, struct str b, char *p
 
 static enum err prepare_kernel(const struct kernel *k, char *ret_path)
 {
-	auto_buf image, unpacked;
+	auto_buf image = BUF_EMPTY, unpacked = BUF_EMPTY;
 	enum err e;
 
 	buf_init(&image, IMAGE_MAX_BYTES);
@@ -316,7 +316,7 @@ static enum err prepare_kernel(const struct kernel *k, char *ret_path)
 
 static enum err prepare_initrd(const struct kernel *k, const char *init, char *ret_path, struct buf *ret_text)
 {
-	auto_buf archive;
+	auto_buf archive = BUF_EMPTY;
 	enum err e;
 
 	buf_init(&archive, IMAGE_MAX_BYTES);

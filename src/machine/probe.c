@@ -53,7 +53,7 @@ static bool contains(struct str s, struct str word)
 static bool wait_for_word(int fd)
 {
 	uint64_t deadline = clock_ms() + PROBE_TIMEOUT_MS;
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 
 	buf_init(&text, 65536);
 	for (;;) {
@@ -97,7 +97,7 @@ static bool run_guest(const char *kernel, const char *initrd)
 bool probe_kvm(const char *kernel, const char *initrd, struct buf *ret_text)
 {
 	char path[KERNEL_PATH_MAX];
-	auto_buf now, before;
+	auto_buf now = BUF_EMPTY, before = BUF_EMPTY;
 	bool works, known = false;
 	auto_fd kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 

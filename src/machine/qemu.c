@@ -257,7 +257,7 @@ static enum err qemu_probe(struct buf *ret_text)
 {
 	struct prepared files;
 	enum err e = prepare(&files, ret_text);
-	auto_buf why;
+	auto_buf why = BUF_EMPTY;
 
 	if (e)
 		return e;
@@ -277,7 +277,7 @@ static enum err qemu_start(const struct machine_spec *spec, struct machine **ret
 	struct qemu_plan p = { .spec = spec, .kernel = files.kernel, .initrd = files.initrd,
 			       .output_fd = spec->stderr_fd };
 	struct machine *m;
-	auto_buf why;
+	auto_buf why = BUF_EMPTY;
 	enum err e = prepare(&files, ret_text);
 
 	if (e)

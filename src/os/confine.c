@@ -41,7 +41,7 @@ static bool write_file(const char *path, const char *text)
 enum err confine_map_ids(uid_t uid, gid_t gid)
 {
 	int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
-	auto_buf line;
+	auto_buf line = BUF_EMPTY;
 
 	/* The maps of a process that is not dumpable belong to root: for these few calls it is. */
 	if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0))
@@ -91,10 +91,30 @@ static enum err bind_open(const struct confine_bind *bind, int *ret_fd)
 	return ERR_OK;
 }
 
+enum err confine_tree(const char *path, bool write, int *fd)
+{
+	const struct confine_bind bind = { .source = path, .writable = write };
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOEXEC };
+	struct stat given, found;
+	auto_fd tree = -1;
+
+	if (bind_open(&bind, &tree) || fstat(*fd, &given) || fstat(tree, &found))
+		return ERR_CONFINE;
+	if (given.st_dev != found.st_dev || given.st_ino != found.st_ino) {
+		errno = ESTALE;
+		return ERR_CONFINE;
+	}
+	if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr))
+		return ERR_CONFINE;
+	close(*fd);
+	*fd = fd_take(&tree);
+	return ERR_OK;
+}
+
 /* Creates @path (absolute) under the current directory: its parents, then a directory or a file. */
 static bool make_target(const char *path, bool directory)
 {
-	auto_buf part;
+	auto_buf part = BUF_EMPTY;
 
 	buf_init(&part, 4096);
 	for (const char *p = path + 1; *p; p++) {

@@ -35,6 +35,12 @@ struct confine_bind {
  *  detached, remounted read-only */
 must_use enum err confine_root(const struct confine_bind *binds, size_t count, bool proc);
 
+/** confine_tree() - replaces *@fd, the directory at @path on the host, by one that is the root of a mount of
+ *  its own: ".." from it leads nowhere, nothing in it is executed or a device, and without @write nothing
+ *  is changed. After confine_namespaces(), before confine_root(). ERR_CONFINE also (ESTALE) if @path is
+ *  another directory by now. */
+must_use enum err confine_tree(const char *path, bool write, int *fd);
+
 /** confine_limits() - RLIMIT_NOFILE, RLIMIT_NPROC (counted in our own user namespace), no core */
 must_use enum err confine_limits(unsigned descriptors_max, unsigned processes_max);
 /** confine_drop() - empty capability sets and bounding set, securebits locked so that uid 0 of the

@@ -153,7 +153,7 @@ static bool path_is_plain(struct str path)
 enum err compile_path(struct compile *c, const struct document_text *t, struct str *ret)
 {
 	struct str path = t->text;
-	auto_buf whole;
+	auto_buf whole = BUF_EMPTY;
 	enum err err;
 
 	buf_init(&whole, 4096);
@@ -218,7 +218,7 @@ static bool is_our_own(struct compile *c, struct str path)
 	static const char *const own[] = { "/.config/paddock", "/.local/state/paddock" };
 
 	for (size_t i = 0; c->home && i < COUNT(own); i++) {
-		auto_buf tree;
+		auto_buf tree = BUF_EMPTY;
 
 		buf_init(&tree, 4096);
 		buf_put_z(&tree, c->home);

@@ -302,7 +302,7 @@ static enum err rule_verdict(struct compile *c, const struct document_rule *in, 
 
 static enum err rule_name(struct compile *c, const struct document_rule *in, struct compiled_rule *out)
 {
-	auto_buf made;
+	auto_buf made = BUF_EMPTY;
 
 	buf_init(&made, 32);
 	if (in->name.at.line)

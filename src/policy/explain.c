@@ -237,7 +237,7 @@ static void put_json_rule(struct buf *b, const struct policy_rule *r)
 
 static void put_json_nearest(struct buf *b, const struct head *h, const struct reason *w)
 {
-	auto_buf change;
+	auto_buf change = BUF_EMPTY;
 	bool first = true;
 
 	buf_init(&change, 2048);
@@ -263,7 +263,7 @@ static void put_object(struct buf *b, const struct policy *p, const struct head 
 		[POLICY_OBSERVE] = "observe",
 	};
 	const struct policy_rule *r = w->rule ? &w->rule->rule : NULL;
-	auto_buf url;
+	auto_buf url = BUF_EMPTY;
 
 	buf_init(&url, 2048);
 	put_url(&url, h);

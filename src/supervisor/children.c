@@ -115,7 +115,7 @@ static bool make_pairs(struct wiring *w)
 /* STATE/trails/<id>, and the installation's checkpoint key beside it */
 static enum err open_state(struct wiring *w, const struct rundir *run, struct buf *why)
 {
-	auto_buf path;
+	auto_buf path = BUF_EMPTY;
 	enum err e;
 
 	buf_init(&path, PATHS_MAX);
@@ -150,7 +150,7 @@ static bool find_program(const char *name, char ret[PATH_MAX])
 	while (n > 0 && self[n - 1] != '/')
 		n--;
 	for (size_t i = 0; i < 2; i++) {
-		auto_buf path;
+		auto_buf path = BUF_EMPTY;
 
 		buf_init(&path, PATH_MAX - 1);
 		buf_put(&path, str_make(self, (size_t)n));

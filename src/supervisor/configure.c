@@ -66,11 +66,6 @@ static enum err sealed_json(json_t *o, int *ret_fd)
 
 /* --- mounts --- */
 
-static bool is_below(struct str path, struct str directory)
-{
-	return str_starts(path, directory) && (path.n == directory.n || path.p[directory.n] == '/');
-}
-
 static enum err add_mount(struct mounts *m, struct str path, bool read_only, const char *what, struct buf *why)
 {
 	struct stat st;
@@ -80,6 +75,15 @@ static enum err add_mount(struct mounts *m, struct str path, bool read_only, con
 			return ERR_OK;
 	if (m->count == CONFIGURE_MOUNTS_MAX) {
 		buf_printf(why, "%s: too many directories for one sandbox; at most %d", what, CONFIGURE_MOUNTS_MAX);
+		return ERR_INPUT;
+	}
+	if (!str_is_utf8(path)) {
+		buf_printf(why, "%s: %.200s: its path is not UTF-8; rename it", what, path.p);
+		return ERR_INPUT;
+	}
+	if (paths_hold_ours(path.p)) {
+		buf_printf(why, "%s: %.200s: holds Paddock's own state, cache or configuration, which no sandbox may change; "
+			   "name a directory without it", what, path.p);
 		return ERR_INPUT;
 	}
 	auto_fd fd = open(path.p, O_PATH | O_CLOEXEC);
@@ -113,7 +117,7 @@ enum err mounts_open(const struct spec *spec, struct mounts *ret, struct buf *wh
 		e = add_mount(ret, f->visible[i].path, f->visible[i].mode == POLICY_MODE_READ,
 			      "filesystem.visible", why);
 	for (uint32_t i = 0; !e && i < spec->tool_count; i++)
-		if (!is_below(spec->tools[i], workspace))
+		if (!paths_is_below(spec->tools[i], workspace))
 			e = add_mount(ret, spec->tools[i], true, "COMMAND's installation", why);
 	if (e) {
 		mounts_close(ret);
@@ -138,7 +142,7 @@ enum err placeholders_make(const struct policy *p, struct placeholders *ret)
 	enum err e = arena ? ERR_OK : ERR_MEMORY;
 
 	for (uint32_t i = 0; !e && i < policy_credential_count(p); i++) {
-		auto_buf text;
+		auto_buf text = BUF_EMPTY;
 
 		buf_init(&text, CREDENTIAL_PLACEHOLDER_MAX);
 		e = credential_placeholder(policy_credential(p, i), &text);
@@ -162,7 +166,7 @@ void placeholders_free(struct placeholders *p)
 
 static struct str secret_variable(void *ctx, struct str name)
 {
-	auto_buf z;
+	auto_buf z = BUF_EMPTY;
 
 	(void)ctx;
 	buf_init(&z, 4096);
@@ -192,7 +196,7 @@ static enum err command_environment(struct arena *arena, char *ret[4])
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		const char *value = getenv(names[i]);
-		auto_buf pair;
+		auto_buf pair = BUF_EMPTY;
 
 		if (!value)
 			continue;
@@ -261,7 +265,7 @@ enum err configure_courier(const struct spec *spec, const struct rundir *run,
 {
 	json_t *o = json_object(), *command = json_array();
 	const struct passwd *user = getpwuid(getuid());
-	auto_buf hex;
+	auto_buf hex = BUF_EMPTY;
 
 	put(o, "version", json_integer(1));
 	put(o, "sandbox", json_string(run->id));
@@ -301,12 +305,29 @@ static json_t *globs(const struct str *list, uint32_t count)
 	return a;
 }
 
+/* The loaded policy as the mount at @mount shows it, if it does: the mount's own path may lead through links. */
+static bool add_policy(json_t *names, const char *policy, struct str mount)
+{
+	char *real = realpath(mount.p, NULL);
+	auto_buf path = BUF_EMPTY;
+	bool good = real != NULL;
+
+	buf_init(&path, 2 * PATHS_MAX);
+	if (real && paths_is_below(str_of(policy), str_of(real))) {
+		buf_put(&path, mount);
+		buf_put(&path, str_from(str_of(policy), str_of(real).n));
+		good = !buf_err(&path) && json_array_append_new(names, view(buf_str(&path))) == 0;
+	}
+	free(real);
+	return good;
+}
+
 enum err configure_files(const struct spec *spec, const struct mounts *mounts, int *ret_fd)
 {
 	const struct policy_filesystem *f = policy_filesystem(spec->policy);
 	json_t *o = json_object(), *list = json_array(), *names = json_array();
-	char *policy = spec->policy_path ? realpath(spec->policy_path, NULL) : NULL;
 
+	json_array_append_new(names, json_string("paddock.yaml"));
 	for (uint32_t i = 0; i < mounts->count; i++) {
 		const struct mount_entry *m = &mounts->entry[i];
 		json_t *entry = json_object();
@@ -318,11 +339,13 @@ enum err configure_files(const struct spec *spec, const struct mounts *mounts, i
 		put(entry, "read_only_globs", globs(f->read_only, f->read_only_count));
 		put(entry, "protect_git", json_boolean(f->protect_git));
 		json_array_append_new(list, entry);
+		if (spec->policy_path && !add_policy(names, spec->policy_path, m->path)) {
+			json_decref(names);
+			json_decref(list);
+			json_decref(o);
+			return ERR_INPUT;	/* never served without its protection */
+		}
 	}
-	json_array_append_new(names, json_string("paddock.yaml"));
-	if (policy)
-		json_array_append_new(names, json_string(policy));
-	free(policy);
 	put(o, "mounts", list);
 	put(o, "protected_files", names);
 	put(o, "uid", json_integer(0));	/* the agent is root of its namespace: what the user owns is its own */
@@ -368,7 +391,7 @@ static bool given(const struct spec *spec, struct str name)
 static void add_variable(struct msg_exec *x, struct arena *arena, const struct spec *spec, struct str name,
 			 struct str value)
 {
-	auto_buf pair;
+	auto_buf pair = BUF_EMPTY;
 
 	if (!value.p || x->environment_count == MSG_ARGUMENTS_MAX || given(spec, name))
 		return;
@@ -385,14 +408,14 @@ static void add_variable(struct msg_exec *x, struct arena *arena, const struct s
 /* The directories of COMMAND's own tools come first, then the standard ones. */
 static struct str guest_path(const struct spec *spec, struct arena *arena)
 {
-	auto_buf path;
+	auto_buf path = BUF_EMPTY;
 
 	buf_init(&path, 32768);
 	for (uint32_t i = 0; i < spec->tool_count; i++) {
 		static const char *const below[] = { "/bin", "/.bin" };
 
 		for (size_t k = 0; k < 2; k++) {
-			auto_buf candidate;
+			auto_buf candidate = BUF_EMPTY;
 			struct stat st;
 
 			buf_init(&candidate, PATHS_MAX);
@@ -468,7 +491,7 @@ static enum err put_command(struct buf *b, const struct spec *spec, const struct
 enum err configure_terminal(const struct spec *spec, const struct rundir *run, const struct mounts *mounts,
 			    const struct placeholders *placeholders, struct str ca_pem, int *ret_fd)
 {
-	auto_buf guest, command, both;
+	auto_buf guest = BUF_EMPTY, command = BUF_EMPTY, both = BUF_EMPTY;
 	enum err e;
 
 	buf_init(&guest, CONFIG_MAX);

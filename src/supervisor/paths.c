@@ -21,7 +21,7 @@ static const struct {
 
 enum err paths_make(const char *path)
 {
-	auto_buf part;
+	auto_buf part = BUF_EMPTY;
 
 	buf_init(&part, PATHS_MAX);
 	for (const char *p = path; *p; p++) {
@@ -47,11 +47,25 @@ static const char *home_directory(void)
 	return entry && entry->pw_dir && entry->pw_dir[0] == '/' ? entry->pw_dir : NULL;
 }
 
+/* A runtime directory is swept of what dead runs left: it must be ours, and nobody else's to prepare. A
+ * variable that came along through su or sudo names another user's. */
+static enum err runtime_check(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st))
+		return ERR_LOCAL;
+	if (!S_ISDIR(st.st_mode) || st.st_uid != getuid() || (st.st_mode & 077)) {
+		errno = EPERM;
+		return ERR_LOCAL;
+	}
+	return ERR_OK;
+}
+
 /* A place for a user without a session: /tmp/paddock-<uid>, which must be ours and closed. */
 static enum err runtime_fallback(struct buf *ret)
 {
 	const char *tmp = getenv("TMPDIR");
-	struct stat st;
 
 	buf_put_z(ret, tmp && tmp[0] == '/' ? tmp : "/tmp");
 	buf_printf(ret, "/paddock-%u", (unsigned)getuid());
@@ -59,9 +73,17 @@ static enum err runtime_fallback(struct buf *ret)
 		return ERR_LIMIT;
 	if (mkdir(buf_z(ret), 0700) && errno != EEXIST)
 		return ERR_LOCAL;
-	if (lstat(buf_z(ret), &st))
+	return runtime_check(buf_z(ret));
+}
+
+/* Links are followed: people keep these elsewhere. Whoever owns the directory owns what is in it. */
+static enum err kept_check(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st))
 		return ERR_LOCAL;
-	if (!S_ISDIR(st.st_mode) || st.st_uid != getuid() || (st.st_mode & 077)) {
+	if (!S_ISDIR(st.st_mode) || st.st_uid != getuid() || (st.st_mode & 002)) {
 		errno = EPERM;
 		return ERR_LOCAL;
 	}
@@ -71,6 +93,7 @@ static enum err runtime_fallback(struct buf *ret)
 enum err paths_directory(enum paths_kind kind, struct buf *ret)
 {
 	const char *set = getenv(kinds[kind].variable), *home;
+	enum err e;
 
 	buf_clear(ret);
 	if (set && set[0]) {
@@ -94,7 +117,36 @@ enum err paths_directory(enum paths_kind kind, struct buf *ret)
 	buf_put_z(ret, "/paddock");
 	if (!buf_z(ret))
 		return ERR_LIMIT;
-	return paths_make(buf_z(ret));
+	e = paths_make(buf_z(ret));
+	if (e)
+		return e;
+	return kind == PATHS_RUNTIME ? runtime_check(buf_z(ret)) : kept_check(buf_z(ret));
+}
+
+bool paths_is_below(struct str path, struct str directory)
+{
+	return str_starts(path, directory) &&
+	       (path.n == directory.n || path.p[directory.n] == '/' || str_eq(directory, STR("/")));
+}
+
+bool paths_hold_ours(const char *path)
+{
+	char *given = realpath(path, NULL);
+	bool holds = false;
+
+	for (int kind = PATHS_STATE; given && !holds && kind <= PATHS_RUNTIME; kind++) {
+		auto_buf place = BUF_EMPTY;
+		char *ours;
+
+		buf_init(&place, PATHS_MAX);
+		if (paths_directory((enum paths_kind)kind, &place))
+			continue;
+		ours = realpath(buf_z(&place), NULL);
+		holds = ours && (paths_is_below(str_of(ours), str_of(given)) || paths_is_below(str_of(given), str_of(ours)));
+		free(ours);
+	}
+	free(given);
+	return holds;
 }
 
 enum err paths_read(const char *path, size_t max, struct buf *ret)

@@ -15,9 +15,14 @@ enum paths_kind { PATHS_STATE, PATHS_CACHE, PATHS_CONFIG, PATHS_RUNTIME };
 
 /** paths_directory() - makes the directory (0700, parents as needed) and writes its path
  * Return: ERR_OK; ERR_INPUT (no home, or a relative variable; @ret says which); ERR_LOCAL with
- * errno: @ret holds the path that failed. A runtime directory under /tmp that is not ours is
- * refused: ERR_LOCAL, EPERM. */
+ * errno: @ret holds the path that failed. One that is another user's, or (runtime: links not
+ * followed) open to others, is refused: ERR_LOCAL, EPERM. */
 must_use enum err paths_directory(enum paths_kind kind, struct buf *ret);
+/** paths_is_below() - is @path, canonical as @directory is, that directory or beneath it? */
+bool paths_is_below(struct str path, struct str directory);
+/** paths_hold_ours() - does the tree at @path hold one of our directories, or lie in one? Then what is
+ *  served of it could change trails, keys, trusted digests or images. */
+bool paths_hold_ours(const char *path);
 /** paths_make() - mkdir -p with mode 0700 for what is missing; ERR_LOCAL with errno */
 must_use enum err paths_make(const char *path);
 /** paths_read() - a whole regular file of at most @max bytes into @ret; ERR_LOCAL, ERR_LIMIT */

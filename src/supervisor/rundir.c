@@ -21,6 +21,7 @@
 
 #define STATE_MAX 65536
 #define DEPTH_MAX 8
+#define CREATE_TRIES 8
 
 static bool make_id(char ret[RUNDIR_ID_MAX])
 {
@@ -33,6 +34,18 @@ static bool make_id(char ret[RUNDIR_ID_MAX])
 		return false;
 	n = strftime(ret, RUNDIR_ID_MAX, "%Y%m%d-%H%M%S", &tm);
 	return n && snprintf(ret + n, RUNDIR_ID_MAX - n, "-%02x%02x%02x", random[0], random[1], random[2]) == 7;
+}
+
+/* As make_id() makes them: nothing else is ever swept. */
+static bool is_id(const char *name)
+{
+	static const char form[] = "dddddddd-dddddd-xxxxxx";
+	size_t i = 0;
+
+	while (name[i] && form[i] &&
+	       (form[i] == 'd' ? ascii_digit(name[i]) : form[i] == 'x' ? ascii_hex(name[i]) >= 0 : name[i] == '-'))
+		i++;
+	return !name[i] && !form[i];
 }
 
 /* Opens directory @name of @parent and takes its lock: -1 if somebody else holds it. */
@@ -57,11 +70,16 @@ enum err rundir_create(struct rundir *ret, struct buf *why)
 	if (e)
 		return e;
 	auto_fd parent = open(buf_z(why), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (parent < 0 || !make_id(r.id) || mkdirat(parent, r.id, 0700))
+	if (parent < 0)
 		return ERR_LOCAL;
-	if (snprintf(r.path, sizeof r.path, "%s/%s", buf_z(why), r.id) >= (int)sizeof r.path)
-		return ERR_LIMIT;
-	r.fd = lock_run(parent, r.id, &r.lock);
+	/* another's sweep can take a directory before it is locked: then a new one */
+	for (unsigned tries = 0; r.fd < 0 && tries < CREATE_TRIES; tries++) {
+		if (!make_id(r.id) || mkdirat(parent, r.id, 0700))
+			return ERR_LOCAL;
+		if (snprintf(r.path, sizeof r.path, "%s/%s", buf_z(why), r.id) >= (int)sizeof r.path)
+			return ERR_LIMIT;
+		r.fd = lock_run(parent, r.id, &r.lock);
+	}
 	if (r.fd < 0)
 		return ERR_LOCAL;
 	*ret = r;
@@ -123,7 +141,7 @@ static DIR *runs_open(struct buf *path)
 
 unsigned rundir_sweep(void)
 {
-	auto_buf path;
+	auto_buf path = BUF_EMPTY;
 	unsigned swept = 0;
 	DIR *d;
 
@@ -135,7 +153,7 @@ unsigned rundir_sweep(void)
 		auto_fd lock = -1;
 		int dir;
 
-		if (e->d_name[0] == '.')
+		if (!is_id(e->d_name))
 			continue;
 		dir = lock_run(dirfd(d), e->d_name, &lock);
 		if (dir < 0)
@@ -170,7 +188,7 @@ enum err rundir_each(bool (*f)(void *ctx, const struct rundir_entry *e), void *c
 		return ERR_LOCAL;
 	for (struct dirent *e; more && (e = readdir(d));) {
 		char path[PATHS_MAX], file[PATHS_MAX];
-		auto_buf state;
+		auto_buf state = BUF_EMPTY;
 
 		buf_init(&state, STATE_MAX);
 		if (e->d_name[0] == '.' || !is_live(dirfd(d), e->d_name))

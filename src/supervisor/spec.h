@@ -18,7 +18,7 @@ struct spec_resolve {
 };
 
 struct spec {
-	const char *policy_path;	/* NULL: no policy: everything is denied */
+	const char *policy_path;	/* canonical, UTF-8; NULL: no policy: everything is denied */
 	struct buf policy_text;
 	struct policy *policy;		/* compiled, never NULL */
 	const char *policy_note;	/* why there is no policy, for people; or NULL */

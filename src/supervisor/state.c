@@ -41,7 +41,7 @@ enum err state_write(const struct rundir *run, const struct spec *spec, const st
 {
 	json_t *o = json_object(), *command = json_array();
 	char now[CLOCK_RFC3339_BYTES];
-	auto_buf out, how;
+	auto_buf out = BUF_EMPTY, how = BUF_EMPTY;
 	enum err e;
 
 	clock_rfc3339(clock_unix_ns(), now);
@@ -108,7 +108,7 @@ enum err state_reload_message(struct buf *b, const struct spec *spec, char seen[
 void state_print_log(const struct rundir *run)
 {
 	char path[PATHS_MAX], line[512];
-	auto_buf log;
+	auto_buf log = BUF_EMPTY;
 	size_t from, lines = 0;
 
 	buf_init(&log, LOG_MAX + 4096);

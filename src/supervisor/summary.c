@@ -164,7 +164,7 @@ static void print(struct summary *s, const char *id, const char *trail)
 void summary_print(const char *sandbox_id)
 {
 	struct summary *s = calloc(1, sizeof *s);
-	auto_buf path;
+	auto_buf path = BUF_EMPTY;
 
 	buf_init(&path, PATHS_MAX);
 	if (!s || paths_directory(PATHS_STATE, &path)) {

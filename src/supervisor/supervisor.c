@@ -118,7 +118,7 @@ static bool lives(const struct supervisor *s, enum child c) { return s->children
 /* The courier is told last: when all whose words it records are gone. */
 static void finish(struct supervisor *s)
 {
-	auto_buf message;
+	auto_buf message = BUF_EMPTY;
 
 	if (lives(s, CHILD_MACHINE) || lives(s, CHILD_TERMINAL))
 		return;
@@ -371,7 +371,7 @@ static void on_stop_request(void *ctx)
 static void reload(uv_timer_t *timer)
 {
 	struct supervisor *s = timer->data;
-	auto_buf text, message;
+	auto_buf text = BUF_EMPTY, message = BUF_EMPTY;
 
 	buf_init(&text, POLICY_BYTES_MAX + 4096);
 	buf_init(&message, 8u * 1024 * 1024);
@@ -396,7 +396,7 @@ static void on_policy_change(uv_fs_event_t *handle, const char *name, int events
 
 static void watch_policy(struct supervisor *s)
 {
-	auto_buf directory;
+	auto_buf directory = BUF_EMPTY;
 	size_t slash;
 
 	if (!s->spec->policy_path)
@@ -455,7 +455,7 @@ static void close_watches(struct supervisor *s)
 
 static int run(struct supervisor *s)
 {
-	auto_buf why;
+	auto_buf why = BUF_EMPTY;
 
 	buf_init(&why, 4096);
 	if (children_start(&s->children, s->spec, &s->run, &why)) {
@@ -463,6 +463,8 @@ static int run(struct supervisor *s)
 		log_error("%s", buf_z(&why) ? buf_z(&why) : "the sandbox could not be started");
 		return SUPERVISOR_EXIT_FAILURE;
 	}
+	if (!s->spec->quiet)
+		log_note("%s: %.*s", s->children.machine_ops->name, STR_FMT(buf_str(&s->children.machine_text)));
 	watch_all(s);
 	s->control = control_new(&s->loop, &s->run, on_stop_request, s);
 	if (state_write(&s->run, s->spec, &s->children))
@@ -479,7 +481,7 @@ static int run(struct supervisor *s)
 int supervisor_run(const struct spec *spec)
 {
 	struct supervisor s = { .spec = spec, .run = { .fd = -1, .lock = -1 } };
-	auto_buf why;
+	auto_buf why = BUF_EMPTY;
 	int code;
 
 	buf_init(&why, 4096);

@@ -26,7 +26,7 @@ static void give_back(struct claims *c, uint32_t stream, uint32_t n)
 
 static void queue_claim(struct claims *c, const struct msg_claim *m, uint32_t stream, uint32_t guest_bytes)
 {
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, LINK_PAYLOAD_MAX);
 	buf_put_u32le(&b, stream);
@@ -67,7 +67,7 @@ void claims_filtered(struct claims *c, unsigned drops)
 	uint64_t now = clock_ms();
 
 	for (unsigned i = 0; i < sizeof c->told_ms / sizeof *c->told_ms; i++) {
-		auto_buf text;
+		auto_buf text = BUF_EMPTY;
 		struct msg_claim m = { .kind = CLAIM_TERMINAL };
 
 		buf_init(&text, 256);

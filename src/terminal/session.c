@@ -133,7 +133,7 @@ static struct link *guest_link(struct session *s) { return channel_link(s->guest
 
 static bool send_status(struct session *s, const struct msg_status *m)
 {
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 256);
 	msg_put_status(&b, m);
@@ -282,7 +282,7 @@ static void begin_command(struct session *s)
 {
 	struct link *l = guest_link(s);
 	bool sent;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	if (s->exec.terminal) {
 		(void)port_size(STDOUT_FILENO, &s->exec.rows, &s->exec.columns);

@@ -60,7 +60,7 @@ static enum err put(struct sink *s, struct str bytes)
 enum err sink_put(struct sink *s, struct str bytes)
 {
 	enum err e = ERR_OK;
-	auto_buf shown;
+	auto_buf shown = BUF_EMPTY;
 
 	buf_init(&shown, bytes.n + FILTER_SEQUENCE_MAX);
 	s->owed += bytes.n;
@@ -80,7 +80,7 @@ enum err sink_put(struct sink *s, struct str bytes)
 
 void sink_undo(struct sink *s)
 {
-	auto_buf bytes;
+	auto_buf bytes = BUF_EMPTY;
 
 	buf_init(&bytes, 1024);
 	if (s->broken || !s->port.is_terminal)

@@ -141,7 +141,7 @@ static bool add_host(X509 *x, struct str host, bool critical)
 static X509 *self_signed(EVP_PKEY *key, struct str sandbox, uint64_t now, unsigned days)
 {
 	auto_free(X509) x = X509_new();
-	auto_buf name;
+	auto_buf name = BUF_EMPTY;
 
 	buf_init(&name, COMMON_NAME_MAX);
 	buf_put_z(&name, "Paddock sandbox ");

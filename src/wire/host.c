@@ -150,7 +150,7 @@ static bool ipv6_canonical(struct str s, struct buf *b)
 
 static bool ipv6_check(struct str s)
 {
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, IPV6_TEXT_MAX);
 	return ipv6_canonical(s, &b) && str_eq(buf_str(&b), s);
@@ -168,7 +168,7 @@ enum host_type host_type(struct str host)
 enum err host_canonical(struct str raw, char ret[HEAD_HOST_MAX + 1])
 {
 	bool bracketed = raw.n >= 2 && raw.p[0] == '[' && raw.p[raw.n - 1] == ']';
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, HEAD_HOST_MAX);
 	if (bracketed)

@@ -203,7 +203,7 @@ static void a_signal_reaches_the_group(void **state)
 {
 	const char *const argv[] = { "sleep", "1000", NULL };
 	struct msg_status m = { .has_signal = true, .signal = 15 };
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	(void)state;
 	buf_init(&b, 256);

@@ -17,7 +17,7 @@ bool peer_start(struct peer *p, const struct machine_ops *ops, const char *image
 	struct machine_spec spec = { .name = "test", .image = image, .memory_bytes = 1024ull << 20, .cpus = 2,
 				     .stderr_fd = stderr_fd, .run_directory = "/tmp" };
 	struct link_limits limits = LINK_LIMITS_DEFAULT;
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 	enum err e;
 
 	limits.streams_max = 2048;
@@ -131,7 +131,7 @@ bool peer_configure(struct peer *p, const struct msg_config *m, int ms)
 {
 	void (*before)(struct peer *, enum machine_port, const struct link_frame *) = p->frame;
 	uint32_t stream;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	config_done = config_ok = false;
 	buf_init(&b, LINK_PAYLOAD_MAX);
@@ -153,7 +153,7 @@ bool peer_exec(struct peer *p, struct peer_run *r, const char *const *argv, cons
 {
 	static struct msg_exec m;
 	struct link *l = p->link[MACHINE_CONTROL];
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	m = (struct msg_exec){ .terminal = terminal, .rows = 24, .columns = 80 };
 	*r = (struct peer_run){ .exit_code = -1, .exit_signal = -1 };

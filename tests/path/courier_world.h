@@ -15,6 +15,7 @@
 #include "wire/msg.h"
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -142,6 +143,64 @@ static void world_big(SSL *s)
 		world_send(s, block, sizeof block);
 }
 
+/* Two answers in one segment, the second to a question that nobody has put. */
+static void world_double(SSL *s)
+{
+	int on = 1, off = 0;
+
+	setsockopt(SSL_get_fd(s), IPPROTO_TCP, TCP_CORK, &on, sizeof on);
+	world_say(s, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfirst");
+	world_say(s, "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison");
+	setsockopt(SSL_get_fd(s), IPPROTO_TCP, TCP_CORK, &off, sizeof off);
+}
+
+/* Ways in which a secret could come back. */
+static const struct {
+	const char *path, *answer, *later;	/* later: after a pause */
+} world_echoes[] = {
+	{ "/echo/trailer", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"
+			   "x-echo: " SECRET "\r\n\r\n", NULL },
+	{ "/echo/trailer-name", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n"
+				"736b2d746573742d303132333435363738396162636465665345435245540a: x\r\n\r\n", NULL },
+	{ "/echo/redirect", "HTTP/1.1 302 Found\r\nlocation: https://evil.test/?k=" SECRET
+			    "\r\ncontent-length: 0\r\n\r\n", NULL },
+	{ "/echo/cookie", "HTTP/1.1 204 No Content\r\nset-cookie: k=sk%2Dtest%2d0123456789abcdefSECRET\r\n\r\n",
+	  NULL },
+	{ "/echo/not-modified", "HTTP/1.1 304 Not Modified\r\netag: \"" SECRET "\"\r\n\r\n", NULL },
+	{ "/echo/unicode", "HTTP/1.1 200 OK\r\ncontent-length: 40\r\n\r\n"
+			   "\"\\u0073k-test-0123456789\\u0061bcdefSECRET\"", NULL },
+	{ "/echo/chunks", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;a=b\r\ns\r\n1\r\nk\r\n"
+			  "1\r\n-\r\n14\r\ntest-0123456789abcde\r\n", "7\r\nfSECRET\r\n0\r\n\r\n" },
+	{ "/echo/event", "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+			 "19\r\ndata: sk-test-0123456789a\r\n", "10\r\nbcdefSECRET\n\n...\r\n0\r\n\r\n" },
+	{ "/echo/close", "HTTP/1.0 200 OK\r\n\r\n" SECRET, NULL },
+	{ "/echo/error", "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Bearer error=\"" SECRET "\"\r\n"
+			 "content-length: 0\r\n\r\n", NULL },
+	/* these have a place that is not passed on */
+	{ "/quiet/reason", "HTTP/1.1 200 " SECRET "\r\ncontent-length: 2\r\n\r\nok", NULL },
+	{ "/quiet/informational", "HTTP/1.1 103 Early Hints\r\nlink: <" SECRET ">\r\n\r\n"
+				  "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", NULL },
+	{ "/quiet/extension", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;k=\"" SECRET "\"\r\nok\r\n"
+			      "0\r\n\r\n", NULL },
+	{ "/quiet/hop", "HTTP/1.1 200 OK\r\nconnection: x-k\r\nx-k: " SECRET "\r\ncontent-length: 2\r\n\r\nok",
+	  NULL },
+};
+
+static bool world_echo(SSL *s, const char *path)
+{
+	for (size_t i = 0; i < sizeof world_echoes / sizeof *world_echoes; i++) {
+		if (strcmp(path, world_echoes[i].path))
+			continue;
+		world_say(s, world_echoes[i].answer);
+		if (world_echoes[i].later) {
+			usleep(100000);
+			world_say(s, world_echoes[i].later);
+		}
+		return true;
+	}
+	return false;
+}
+
 /* What each path of the world does. Returns false when the connection is to be closed. */
 static bool world_answer(SSL *s, const char *path, const char *head, uint64_t body)
 {
@@ -162,6 +221,10 @@ static bool world_answer(SSL *s, const char *path, const char *head, uint64_t bo
 		world_say(s, "HTTP/1.1 200 OK\r\nx-echo: key=" SECRET "\r\ncontent-length: 0\r\n\r\n");
 	} else if (!strcmp(path, "/gzip")) {
 		world_say(s, "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nabcd");
+	} else if (world_echo(s, path)) {
+		return strcmp(path, "/echo/close") != 0;
+	} else if (!strcmp(path, "/double")) {
+		world_double(s);
 	} else if (!strcmp(path, "/big")) {
 		world_big(s);
 	} else if (!strcmp(path, "/events")) {
@@ -326,7 +389,6 @@ static void world_start(void)
 /* ---- the keeper ---- */
 
 struct keeper_world {
-	int fd;
 	EVP_PKEY *key;
 	uint8_t public_key[32];
 	unsigned secrets, leaves;
@@ -337,11 +399,11 @@ static struct keeper_world keeper;
 
 static void *keeper_serve(void *arg)
 {
-	static struct keeper_reply reply;
+	struct keeper_reply reply;
 	struct keeper_request q;
+	int fd = (int)(intptr_t)arg;	/* its own: the last test's may still be ending */
 
-	(void)arg;
-	while (recv(keeper.fd, &q, sizeof q, 0) == (ssize_t)sizeof q) {
+	while (recv(fd, &q, sizeof q, 0) == (ssize_t)sizeof q) {
 		size_t n = 64;
 
 		reply.result = ERR_OK;
@@ -363,9 +425,9 @@ static void *keeper_serve(void *arg)
 			reply.result = ERR_CREDENTIAL, n = 0;
 		reply.data_bytes = (uint32_t)n;
 		reply.sequence = q.sequence;
-		send(keeper.fd, &reply, KEEPER_REPLY_HEAD + n, MSG_NOSIGNAL);
+		send(fd, &reply, KEEPER_REPLY_HEAD + n, MSG_NOSIGNAL);
 	}
-	close(keeper.fd);
+	close(fd);
 	return NULL;
 }
 
@@ -425,7 +487,7 @@ static int rig_config(const char *policy)
 {
 	static const char *const overridden[] = { "api.test", "other.test", "a.wild.test", "wrong.test" };
 	int fd = memfd_create("config", MFD_CLOEXEC);
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 1 << 20);
 	buf_put(&b, STR("{\"version\":1,\"sandbox\":\"test-sandbox\",\"policy_file\":\"/w/paddock.yaml\","
@@ -487,11 +549,11 @@ static void rig_keeper(int fd)
 	pthread_t thread;
 	size_t n = 32;
 
-	keeper = (struct keeper_world){ .fd = fd, .key = keeper.key };
+	keeper = (struct keeper_world){ .key = keeper.key };
 	if (!keeper.key)
 		keeper.key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 	assert_int_equal(EVP_PKEY_get_raw_public_key(keeper.key, keeper.public_key, &n), 1);
-	pthread_create(&thread, NULL, keeper_serve, NULL);
+	pthread_create(&thread, NULL, keeper_serve, (void *)(intptr_t)fd);
 	pthread_detach(thread);
 }
 
@@ -643,7 +705,7 @@ static struct head ask_head(const struct ask *a)
 static uint32_t ask_open(struct rig *r, enum link_kind kind, const struct msg_connect *m)
 {
 	uint32_t stream = 0;
-	auto_buf open;
+	auto_buf open = BUF_EMPTY;
 
 	buf_init(&open, LINK_OPEN_MAX);
 	msg_put_connect(&open, m);
@@ -658,7 +720,7 @@ static uint32_t ask(struct rig *r, const struct ask *a)
 				 .scheme = (uint8_t)h.scheme, .connection = 7,
 				 .process = { .pid = 42, .uid = 0, .exe = STR_INIT("/usr/bin/agent") } };
 	uint32_t stream = ask_open(r, LINK_KIND_EXCHANGE, &m);
-	auto_buf head;
+	auto_buf head = BUF_EMPTY;
 
 	buf_init(&head, HEAD_MAX_BYTES);
 	assert_int_equal(head_encode(&h, &head), ERR_OK);
@@ -699,6 +761,16 @@ static unsigned trail(struct rig *r, const char *a, const char *b, const char *c
 
 	assert_int_equal(audit_each(r->trail, trail_line, &s), ERR_OK);
 	return s.count;
+}
+
+/* Turns until that many requests have arrived: none of them can then reach the next test. */
+static void rig_arrived(struct rig *r, unsigned requests)
+{
+	uint64_t until = clock_ms() + 8000;
+
+	while (__atomic_load_n(&world.requests, __ATOMIC_SEQ_CST) < requests && clock_ms() < until)
+		rig_turn(r, 20);
+	assert_int_equal(world.requests, requests);
 }
 
 /* Turns until a record holds all of these texts, for some seconds at most. */

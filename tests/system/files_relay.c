@@ -169,7 +169,7 @@ static int config_fd(const char *path, bool read_only, const char *const *hidden
 		     const char *const *fixed, size_t fixed_count)
 {
 	int fd = memfd_create("config", 0);
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 65536);
 	buf_printf(&b, "{\"mounts\":[{\"path\":\"%s\",\"read_only\":%s", path, read_only ? "true" : "false");

@@ -5,22 +5,9 @@ Mounts a small file system for the trail. needs: root
 import os
 import subprocess
 
-from paddock import check, finish, sandbox, world
+from paddock import api_policy, check, finish, sandbox, world
 
-POLICY = """\
-version: 1
-network:
-  - hosts: [api.example.test]
-    methods: [GET]
-    credential: api
-    addresses: [127.0.0.0/8]
-credentials:
-  api:
-    source: {environment: API_TOKEN}
-    hosts: [api.example.test]
-    strategy: header
-    header: {name: authorization, format: "Bearer {secret}"}
-"""
+POLICY = api_policy()
 
 def arrived_without_intent(s):
     """Requests that reached the upstream and have no intent in the trail."""

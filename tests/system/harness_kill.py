@@ -4,22 +4,9 @@ import pathlib
 import subprocess
 import time
 
-from paddock import MACHINE, check, finish, kill, sandbox, wait_for, world
+from paddock import MACHINE, api_policy, check, finish, kill, sandbox, wait_for, world
 
-POLICY = """\
-version: 1
-network:
-  - hosts: [api.example.test]
-    methods: [GET]
-    credential: api
-    addresses: [127.0.0.0/8]
-credentials:
-  api:
-    source: {environment: API_TOKEN}
-    hosts: [api.example.test]
-    strategy: header
-    header: {name: authorization, format: "Bearer {secret}"}
-"""
+POLICY = api_policy()
 LOOP = "i=0; while :; do i=$((i+1)); curl -sS -m 5 -o /dev/null https://api.example.test/public?n=$i; done"
 SLOW = "curl -sS -m 60 -o /dev/null 'https://api.example.test/slow?ms=20000'"
 PROCESSES = ["paddock", "paddock-keeper", "paddock-courier", "paddock-inspector", "paddock-files", "paddock-terminal",

@@ -9,23 +9,9 @@ import re
 import subprocess
 import urllib.parse
 
-from paddock import MACHINE, check, finish, sandbox, wait_for, world
+from paddock import MACHINE, api_policy, check, finish, sandbox, wait_for, world
 
-POLICY = """\
-version: 1
-network:
-  - hosts: [api.example.test]
-    methods: [GET, POST]
-    credential: api
-    addresses: [127.0.0.0/8]
-credentials:
-  api:
-    source: {environment: API_TOKEN}
-    hosts: [api.example.test]
-    strategy: header
-    header: {name: authorization, format: "Bearer {secret}"}
-    placeholder: {environment: API_TOKEN, prefix: "tok-"}
-"""
+POLICY = api_policy("GET, POST")
 MAY_HOLD = {"paddock", "paddock-harness", "paddock-courier", "paddock-keeper"}
 
 

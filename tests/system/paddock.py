@@ -22,6 +22,26 @@ SLOW = MACHINE == "qemu"
 failures = 0
 
 
+def api_policy(methods="GET"):
+    """One host with its credential, and nothing else."""
+    return f"""\
+version: 1
+network:
+  - name: api
+    hosts: [api.example.test]
+    methods: [{methods}]
+    credential: api
+    addresses: [127.0.0.0/8]
+credentials:
+  api:
+    source: {{environment: API_TOKEN}}
+    hosts: [api.example.test]
+    strategy: header
+    header: {{name: authorization, format: "Bearer {{secret}}"}}
+    placeholder: {{environment: API_TOKEN, prefix: "tok-"}}
+"""
+
+
 def check(what, good, detail=""):
     """One claim. `detail` (anything) is shown only when it does not hold."""
     global failures

@@ -154,7 +154,7 @@ static void the_largest_outcomes_fit_their_room(void **state)
 	}
 	for (int i = 0; i < open; i++) {
 		auto_record r = record_new(STR("outcome"), STR("courier"));
-		auto_buf text;
+		auto_buf text = BUF_EMPTY;
 
 		buf_init(&text, 16);
 		buf_printf(&text, "r%d", i);

@@ -13,7 +13,7 @@
 static void strings_are_escaped_as_the_rfc_says(void **state)
 {
 	(void)state;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 200);
 	json_put_string(&b, STR("\xe2\x82\xac$\x0f\nA'B\"\\\\\"/\x7f\x08\x09\x0c\x0d\x1b"));
@@ -48,7 +48,7 @@ static void values_are_read_back(void **state)
 	struct json_object o;
 	struct json_value v;
 	uint64_t n = 0;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 100);
 	assert_int_equal(json_object_read(STR("{\"list\":[1,\"two\"],\"n\":77,\"s\":\"a\\n\\u0001\"}"), &o), ERR_OK);
@@ -82,7 +82,7 @@ static void members_are_sorted_and_the_record_can_be_tried_again(void **state)
 	(void)state;
 	static const struct str list[] = { STR_INIT("b"), STR_INIT("a\n") };
 	auto_record r = record_new(STR("intent"), STR("courier"));
-	auto_buf b, again;
+	auto_buf b = BUF_EMPTY, again = BUF_EMPTY;
 
 	record_integer(r, "status", UINT64_C(1) << 53);
 	record_integer(r, "big", UINT64_MAX);
@@ -99,7 +99,7 @@ static void what_is_not_utf8_is_base64(void **state)
 {
 	(void)state;
 	auto_record r = record_new(STR("x"), STR("courier"));
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	record_text(r, "path", STR("/tmp/\xff"), 100);
 	record_text(r, "cut", STR("ab\xe2\x82\xac"), 4);	/* the bound splits a character */
@@ -116,7 +116,7 @@ static void a_record_never_outgrows_its_line(void **state)
 	auto_record r = record_new(STR("intent"), STR("courier"));
 	struct json_object o;
 	uint64_t cut;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	memset(big, 1, sizeof big);		/* six bytes each when escaped */
 	record_text(r, "url", str_make(big, sizeof big), 4096);
@@ -142,7 +142,7 @@ static void mistakes_in_a_record_are_reported(void **state)
 	auto_record name = record_new(STR("x"), STR("courier"));
 	auto_record many = record_new(STR("x"), STR("courier"));
 	char member[16];
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, AUDIT_RECORD_MAX);
 	record_bool(twice, "kind", true);
@@ -163,7 +163,7 @@ static void claims_carry_what_is_set(void **state)
 		.address = STR_INIT("\x7f\x00\x00\x01"), .process = { .pid = 12, .uid = 1000, .exe = STR_INIT("/usr/bin/curl"),
 		.ancestor_count = 1, .ancestors = { STR_INIT("/bin/sh") } } };
 	auto_record r = record_new(record_claim_kind(c.kind), STR("inspector"));
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	record_claim(r, &c);
 	line_of(r, &b);
@@ -185,7 +185,7 @@ static void a_note_of_another_implementation_verifies(void **state)
 		"\xe2\x80\x94 PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
 	struct str name, body, signatures;
 	uint8_t key[32];
-	auto_buf again;
+	auto_buf again = BUF_EMPTY;
 
 	buf_init(&again, 200);
 	assert_int_equal(note_read_verifier(str_of(verifier), &name, key), ERR_OK);

@@ -14,7 +14,7 @@
 static void buf_keeps_its_limit(void **state)
 {
 	(void)state;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 10);
 	buf_put_z(&b, "12345");
@@ -32,7 +32,7 @@ static void buf_keeps_its_limit(void **state)
 static void buf_encodes(void **state)
 {
 	(void)state;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 1000);
 	buf_put_base64(&b, STR("f"));
@@ -50,7 +50,7 @@ static void base64_is_strict(void **state)
 {
 	(void)state;
 	static const char *const bad[] = { "Zg=", "Zg", "Zh==", "Zm9=", "Z===", "Zm 9", "Zg==Zg==", "Z\n==" };
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 100);
 	assert_int_equal(base64_decode(&b, STR("Zm9vZg==")), ERR_OK);

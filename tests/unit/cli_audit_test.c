@@ -42,7 +42,7 @@ static int setup(void **state)
 {
 	static struct world w;
 	char path[128];
-	auto_buf key;
+	auto_buf key = BUF_EMPTY;
 	FILE *f;
 
 	assert_non_null(mkdtemp(root));

@@ -87,7 +87,7 @@ static void says(struct buf *out, const char *what)
 static void verbs_are_found_or_suggested(void **state)
 {
 	(void)state;
-	auto_buf out;
+	auto_buf out = BUF_EMPTY;
 	size_t count;
 	const struct verb *v = cli_verbs(&count);
 
@@ -121,7 +121,7 @@ static void templates_load(void **state)
 	(void)state;
 	static const char *const names[] = { "claude", "codex", "generic" };
 	static const char *const texts[] = { template_claude, template_codex, template_generic };
-	auto_buf out;
+	auto_buf out = BUF_EMPTY;
 
 	buf_init(&out, 65536);
 	for (size_t i = 0; i < COUNT(names); i++) {
@@ -159,7 +159,7 @@ static void a_link_is_not_written_through(void **state)
 static void trust_is_of_the_very_text(void **state)
 {
 	(void)state;
-	auto_buf out;
+	auto_buf out = BUF_EMPTY;
 
 	buf_init(&out, 65536);
 	assert_false(trust_is_trusted(STR("version: 1\n")));
@@ -190,7 +190,7 @@ static void trust_is_of_the_very_text(void **state)
 static void what_cannot_be_read_is_not_trusted(void **state)
 {
 	(void)state;
-	auto_buf out;
+	auto_buf out = BUF_EMPTY;
 
 	buf_init(&out, 65536);
 	write_file("paddock.yaml", "version: 1\nnetwrk: []\n");
@@ -213,7 +213,7 @@ static void what_cannot_be_read_is_not_trusted(void **state)
 static void trusting_says_what_reaches_the_host(void **state)
 {
 	(void)state;
-	auto_buf out;
+	auto_buf out = BUF_EMPTY;
 
 	buf_init(&out, 65536);
 	write_file("paddock.yaml",
@@ -249,7 +249,7 @@ static void explain_answers_by_its_exit_status(void **state)
 		{ "p.yaml GET", 2, "expected FILE METHOD URL" },
 		{ "none.yaml GET https://a.b/", 125, "none.yaml: No such file" },
 	};
-	auto_buf out;
+	auto_buf out = BUF_EMPTY;
 
 	buf_init(&out, 65536);
 	write_file("p.yaml", "version: 1\nnetwork: [{name: get, hosts: [a.b], methods: [GET]}]\n");
@@ -267,7 +267,7 @@ static void completion_knows_every_verb(void **state)
 {
 	(void)state;
 	static const char *const shells[] = { "completion bash", "completion zsh", "completion fish" };
-	auto_buf out;
+	auto_buf out = BUF_EMPTY;
 	size_t count;
 	const struct verb *v = cli_verbs(&count);
 

@@ -68,7 +68,7 @@ static void a_refusal_is_json_whatever_the_agent_sent(void **state)
 	(void)state;
 	struct head h = { .kind = HEAD_REQUEST, .method = STR_INIT("GET"), .host = STR_INIT("a.test"),
 			  .path = STR_INIT("/\"}\\"), .port = 443, .scheme = HEAD_HTTPS };
-	auto_buf out;
+	auto_buf out = BUF_EMPTY;
 
 	buf_init(&out, 32768);
 	for (int e = ERR_MEMORY; e < ERR_COUNT; e++) {

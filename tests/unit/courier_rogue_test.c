@@ -115,7 +115,7 @@ static void heads_that_are_not_canonical_are_refused(void **state)
 
 	for (size_t i = 0; i < sizeof raws / sizeof *raws; i++) {
 		struct msg_connect open = usual_open;
-		auto_buf head;
+		auto_buf head = BUF_EMPTY;
 
 		buf_init(&head, HEAD_MAX_BYTES);
 		raw_head(&head, &raws[i]);
@@ -131,7 +131,7 @@ static void heads_of_noise_are_refused(void **state)
 	(void)state;
 	const struct msg_connect open = { .host = STR_INIT("unlisted.test"), .port = 443, .scheme = HEAD_HTTPS };
 	uint32_t seed = 1;
-	auto_buf good;
+	auto_buf good = BUF_EMPTY;
 
 	buf_init(&good, HEAD_MAX_BYTES);
 	raw_head(&good, &(struct raw){ .host = "unlisted.test", .field = "x", .value = "y" });
@@ -157,7 +157,7 @@ static void what_open_and_head_say_must_agree(void **state)
 	refused(ask_wait(&rig, &(struct ask){ .open_host = "other.test" }));
 	refused(ask_wait(&rig, &(struct ask){ .open_host = "evil.test" }));
 	struct msg_connect open = usual_open;
-	auto_buf head;
+	auto_buf head = BUF_EMPTY;
 
 	buf_init(&head, HEAD_MAX_BYTES);
 	raw_head(&head, &(struct raw){ .path = "/" });
@@ -173,7 +173,7 @@ static void what_open_and_head_say_must_agree(void **state)
 static void frames_out_of_order_end_their_stream_alone(void **state)
 {
 	(void)state;
-	auto_buf head;
+	auto_buf head = BUF_EMPTY;
 	uint32_t s;
 
 	buf_init(&head, HEAD_MAX_BYTES);
@@ -204,14 +204,13 @@ static void frames_out_of_order_end_their_stream_alone(void **state)
 static void a_second_head_ends_the_exchange(void **state)
 {
 	(void)state;
-	auto_buf head;
+	auto_buf head = BUF_EMPTY;
 	uint32_t s = ask(&rig, &(struct ask){ .method = "POST", .host = "other.test", .unfinished = true,
 					      .framing = HEAD_BODY_STREAMED });
 
 	buf_init(&head, HEAD_MAX_BYTES);
 	raw_head(&head, &(struct raw){ .path = "/admin/x" });
-	for (int i = 0; i < 10; i++)
-		rig_turn(&rig, 20);
+	rig_arrived(&rig, 1);
 	assert_int_equal(link_head(rig.link, s, buf_str(&head)), ERR_OK);
 	refused(rig_wait(&rig, s));
 	assert_null(strstr(world.log, "admin"));
@@ -240,7 +239,7 @@ static uint32_t claims_open(void)
 
 static void claim(uint32_t stream, const struct msg_claim *c)
 {
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, LINK_PAYLOAD_MAX);
 	msg_put_claim(&b, c);
@@ -321,7 +320,7 @@ static void a_link_that_breaks_ends_its_exchanges_on_record(void **state)
 {
 	(void)state;
 	ask(&rig, &(struct ask){ .path = "/hang" });
-	rig_until(&rig, "\"kind\":\"intent\"", "/hang", NULL);
+	rig_arrived(&rig, 1);
 	static const char junk[64] = "\xff\xff\xff\xff\xff\xff\xff\xff this is no frame";
 
 	assert_int_equal(send(rig.link_fd, junk, sizeof junk, MSG_NOSIGNAL), (ssize_t)sizeof junk);

@@ -47,7 +47,7 @@ static void header_replaces_what_the_agent_sent(void **state)
 	struct policy_credential c = header_credential();
 	struct head in = request(), out;
 	bool attached = false;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init_secret(&b, ATTACH_BYTES_MAX);
 	assert_int_equal(head_add(&in, STR("authorization"), STR("Bearer mine")), ERR_OK);
@@ -111,7 +111,7 @@ static void placeholder_is_substituted_where_it_stands_whole(void **state)
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct policy_credential c = placeholder_credential();
-		auto_buf b;
+		auto_buf b = BUF_EMPTY;
 		struct str got;
 
 		if (str_ends(str_of(cases[i].value), STR(" ")))
@@ -126,7 +126,7 @@ static void placeholder_stays_where_the_policy_does_not_put_it(void **state)
 {
 	(void)state;
 	struct policy_credential c = placeholder_credential();
-	auto_buf one, two;
+	auto_buf one = BUF_EMPTY, two = BUF_EMPTY;
 
 	c.in_header = false;
 	assert_null(substituted(&c, "x-api-key", "sk-ant-PLACEHOLDER0123456789", &one).p);
@@ -143,7 +143,7 @@ static void a_secret_that_is_no_field_value_is_refused(void **state)
 	struct head in = request(), out;
 	const char *reason = NULL;
 	bool attached;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init_secret(&b, ATTACH_BYTES_MAX);
 	assert_int_equal(attach_apply(&c, STR("0123456789abcdef\r\nx: y"), PLACEHOLDER, &in, &b, &out, &attached),
@@ -170,7 +170,7 @@ static void substitution_is_bounded(void **state)
 	struct head in = request(), out;
 	static char secret[SECRET_MAX_BYTES];
 	bool attached;
-	auto_buf b, value;
+	auto_buf b = BUF_EMPTY, value = BUF_EMPTY;
 
 	memset(secret, 's', sizeof secret);
 	buf_init_secret(&b, ATTACH_BYTES_MAX);
@@ -202,7 +202,7 @@ static void placeholders_are_random_and_plain(void **state)
 {
 	(void)state;
 	struct policy_credential c = placeholder_credential();
-	auto_buf one, two;
+	auto_buf one = BUF_EMPTY, two = BUF_EMPTY;
 
 	c.placeholder_prefix = STR("sk-ant-");
 	buf_init(&one, CREDENTIAL_PLACEHOLDER_MAX);

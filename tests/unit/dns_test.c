@@ -84,7 +84,7 @@ static void what_is_no_query_is_refused(void **state)
 static void a_name_has_a_limit(void **state)
 {
 	(void)state;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 1000);
 	buf_put(&b, STR(HEADER));
@@ -105,7 +105,7 @@ static void answer(struct buf *b, enum dns_rcode code, struct str address)
 static void an_address_is_answered(void **state)
 {
 	(void)state;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	answer(&b, DNS_OK, STR("\xc6\x12\x00\x05"));
 	assert_true(str_eq(buf_str(&b), STR("\x12\x34\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00" NAME "\x00\x01\x00\x01"
@@ -118,7 +118,7 @@ static void an_address_is_answered(void **state)
 static void a_name_that_is_not_is_answered(void **state)
 {
 	(void)state;
-	auto_buf b, c;
+	auto_buf b = BUF_EMPTY, c = BUF_EMPTY;
 
 	answer(&b, DNS_NXDOMAIN, STR(""));
 	assert_true(str_eq(buf_str(&b), STR("\x12\x34\x81\x83\x00\x01\x00\x00\x00\x01\x00\x00" NAME "\x00\x01\x00\x01" SOA)));
@@ -129,7 +129,7 @@ static void a_name_that_is_not_is_answered(void **state)
 static void an_error_is_answered_without_a_question(void **state)
 {
 	(void)state;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, DNS_ANSWER_MAX);
 	assert_int_equal(dns_parse_query(STR("\x12\x34\x28\x00\x00\x00\x00\x00\x00\x00\x00\x00"), &query, &rcode),

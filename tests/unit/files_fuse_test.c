@@ -113,7 +113,7 @@ static void replies(void **state)
 {
 	(void)state;
 	struct fuse_out_header header;
-	auto_buf out;
+	auto_buf out = BUF_EMPTY;
 
 	buf_init(&out, 100);
 	fuse_reply_begin(&out);
@@ -137,7 +137,7 @@ static void replies(void **state)
 static void directory_entries_fit_or_are_left_out(void **state)
 {
 	(void)state;
-	auto_buf out;
+	auto_buf out = BUF_EMPTY;
 
 	buf_init(&out, 1000);
 	assert_true(fuse_direntry(&out, 0, 32, 1, 2, 4, STR("12345678")));

@@ -54,7 +54,7 @@ static inline int kit_send(struct kit *k, uint32_t opcode, uint64_t node, const 
 	struct fuse_in_header header = { .len = (uint32_t)(sizeof header + fixed_n + tail.n), .opcode = opcode,
 					 .unique = 77, .nodeid = node };
 	struct fuse_out_header reply;
-	auto_buf message;
+	auto_buf message = BUF_EMPTY;
 
 	buf_init(&message, FUSE_MESSAGE_MAX);
 	buf_put(&message, str_make(&header, sizeof header));

@@ -128,7 +128,7 @@ static void messages_and_claims(void **state)
 	struct peers p;
 	struct fuse_mkdir_in mkdir_in = { .mode = 0755 };
 	struct fuse_out_header reply;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 	uint64_t top;
 
 	buf_init(&b, 65536);
@@ -154,7 +154,7 @@ static void a_guest_that_does_not_read(void **state)
 	struct fuse_open_out opened;
 	struct fuse_entry_out entry;
 	char *big = calloc(1, 128 * 1024 + 1);
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 	uint64_t top;
 	unsigned asked = 0;
 
@@ -202,7 +202,7 @@ static void rules_of_the_link(void **state)
 	struct peers p;
 	struct fuse_in_header bad = { .len = 12 };
 	uint32_t second;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 65536);
 	begin(&p);		/* a second stream */

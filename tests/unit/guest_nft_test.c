@@ -33,7 +33,7 @@ static void the_transaction_is_well_formed(void **state)
 	uint32_t expected = 0, acknowledged = 0, rules = 0;
 	const char *p;
 	size_t n;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	(void)state;
 	buf_init(&b, 16384);
@@ -62,7 +62,7 @@ static void no_room_is_an_error(void **state)
 	(void)state;
 	for (size_t max = 0; max < 2000; max += 7) {
 		uint32_t expected;
-		auto_buf b;
+		auto_buf b = BUF_EMPTY;
 
 		buf_init(&b, max);
 		assert_int_equal(netlink_rules(&b, &expected), ERR_LIMIT);

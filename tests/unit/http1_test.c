@@ -246,7 +246,7 @@ static void a_request_without_its_end_is_refused(void **state)
 static void too_many_fields_are_refused(void **state)
 {
 	(void)state;
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 
 	buf_init(&text, HTTP1_HEAD_MAX);
 	buf_put_z(&text, "GET / HTTP/1.1\r\nHost: a.example\r\n");
@@ -263,7 +263,7 @@ static void too_many_fields_are_refused(void **state)
 static void request_is_written_and_read_back(void **state)
 {
 	(void)state;
-	auto_buf out;
+	auto_buf out = BUF_EMPTY;
 
 	buf_init(&out, 4096);
 	assert_int_equal(parse(STR("POST /a%2fb?q HTTP/1.1\r\nX-A: 1\r\nHost: A.example:8080\r\n"
@@ -279,7 +279,7 @@ static void request_is_written_and_read_back(void **state)
 static void no_head_with_a_line_break_is_written(void **state)
 {
 	(void)state;
-	auto_buf out;
+	auto_buf out = BUF_EMPTY;
 
 	buf_init(&out, 4096);
 	assert_int_equal(parse(STR("GET / HTTP/1.1\r\nHost: a.example\r\nX: 1\r\n\r\n")), ERR_OK);
@@ -350,7 +350,7 @@ static void answers_are_written_for_their_reader(void **state)
 {
 	(void)state;
 	struct head h = { .kind = HEAD_RESPONSE, .status = 200, .final = true, .framing = HEAD_BODY_STREAMED };
-	auto_buf out;
+	auto_buf out = BUF_EMPTY;
 
 	buf_init(&out, 4096);
 	assert_int_equal(http1_put_response(&out, &h, STR("GET"), false, false), ERR_OK);
@@ -407,7 +407,7 @@ static void chunked_body_in_pieces_of_every_size(void **state)
 		struct http1_body b;
 		struct head trailers;
 		struct str rest;
-		auto_buf out;
+		auto_buf out = BUF_EMPTY;
 
 		buf_init(&out, 100);
 		http1_body_init(&b, HTTP1_CHUNKED, 0);
@@ -434,7 +434,7 @@ static void bad_chunks_are_refused(void **state)
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		struct http1_body b;
 		struct str rest, input = STR("5\r\n"), data;
-		auto_buf out;
+		auto_buf out = BUF_EMPTY;
 
 		buf_init(&out, 100);
 		http1_body_init(&b, HTTP1_CHUNKED, 0);
@@ -455,7 +455,7 @@ static void bad_trailers_are_refused(void **state)
 		struct http1_body b;
 		struct head trailers;
 		struct str rest;
-		auto_buf out;
+		auto_buf out = BUF_EMPTY;
 
 		buf_init(&out, 100);
 		http1_body_init(&b, HTTP1_CHUNKED, 0);
@@ -471,7 +471,7 @@ static void chunk_overhead_is_limited(void **state)
 	(void)state;
 	struct http1_body b;
 	struct str rest;
-	auto_buf text, out;
+	auto_buf text = BUF_EMPTY, out = BUF_EMPTY;
 
 	buf_init(&text, 1024 * 1024);
 	buf_init(&out, 1024 * 1024);
@@ -494,7 +494,7 @@ static void length_and_close_frame_a_body(void **state)
 	(void)state;
 	struct http1_body b;
 	struct str rest, input = STR("abc"), data;
-	auto_buf out;
+	auto_buf out = BUF_EMPTY;
 
 	buf_init(&out, 100);
 	http1_body_init(&b, HTTP1_LENGTH, 3);
@@ -517,7 +517,7 @@ static void chunks_are_written(void **state)
 {
 	(void)state;
 	struct head trailers = { .kind = HEAD_TRAILERS };
-	auto_buf out;
+	auto_buf out = BUF_EMPTY;
 
 	buf_init(&out, 100);
 	http1_put_chunk(&out, STR(""));

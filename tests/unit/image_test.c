@@ -84,7 +84,7 @@ static void references_are_checked(void **state)
 	char path[IMAGE_PATH_MAX] = "untouched";
 
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-		auto_buf text;
+		auto_buf text = BUF_EMPTY;
 
 		assert_int_equal(ensure(bad[i].reference, &text, path), ERR_INPUT);
 		if (!buf_z(&text) || !strstr(buf_z(&text), bad[i].text))
@@ -99,7 +99,7 @@ static void an_own_image_is_used_as_it_is(void **state)
 {
 	(void)state;
 	char path[IMAGE_PATH_MAX];
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 
 	run("mkdir -p small && echo hello > small/file && mkfs.erofs --quiet own.erofs small >/dev/null "
 	    "&& ln -s own.erofs link.erofs");
@@ -194,7 +194,7 @@ static void a_tree_becomes_an_image(void **state)
 	struct image_options o = { .progress = count_progress, .ctx = &calls };
 	struct image_job j = { .what = "small", .stage = stage_small, .left_out = image_host_left_out, .options = &o };
 	uint64_t skipped = 99;
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 
 	buf_init(&text, 2 * IMAGE_TEXT_MAX);
 	run("mkdir -p bound images && echo open > bound/open && echo closed > bound/closed && chmod 0 bound/closed "
@@ -218,7 +218,7 @@ static void a_failed_build_leaves_nothing_but_its_reason(void **state)
 	struct image_options o = { 0 };
 	struct image_job j = { .what = "bad", .stage = stage_failing, .left_out = image_host_left_out, .options = &o };
 	uint64_t skipped;
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 
 	buf_init(&text, 2 * IMAGE_TEXT_MAX);
 	assert_int_equal(image_build(&j, at("/images"), at("/images/bad.erofs"), &skipped, &text), ERR_LOCAL);
@@ -231,7 +231,7 @@ static void a_failed_build_leaves_nothing_but_its_reason(void **state)
 static void expect_trees(const char *command, const char *search, const char *executable, const char *const *wanted)
 {
 	static struct image_trees t;
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 	uint32_t n = 0;
 
 	buf_init(&text, 2 * IMAGE_TEXT_MAX);
@@ -273,7 +273,7 @@ static void a_native_program_is_alone(void **state)
 static void an_npm_program_brings_its_modules_and_its_node(void **state)
 {
 	(void)state;
-	auto_buf search;
+	auto_buf search = BUF_EMPTY;
 
 	run("mkdir -p home/me/.npm/lib/node_modules/@x/agent/node_modules/dep home/me/.npm/bin "
 	    "home/me/.nvm/v20/bin home/me/.nvm/v20/lib");
@@ -326,13 +326,13 @@ static void what_cannot_run_is_an_error(void **state)
 	run("printf '#!/no/such/interpreter\\n' > home/me/broken && chmod +x home/me/broken && "
 	    "printf \"#!$PWD/home/me/loop\\n\" > home/me/loop && chmod +x home/me/loop");
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-		auto_buf text;
+		auto_buf text = BUF_EMPTY;
 
 		buf_init(&text, 2 * IMAGE_TEXT_MAX);
 		assert_int_equal(image_command_trees(bad[i], SYSTEM, home, &t, &text), ERR_INPUT);
 		assert_true(text.len > 0);
 	}
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 
 	buf_init(&text, 4 * IMAGE_TEXT_MAX);
 	assert_int_equal(image_command_trees(at("/home/me/broken"), SYSTEM, home, &t, &text), ERR_INPUT);

@@ -17,7 +17,7 @@ static void every_name_has_its_own(void **state)
 	assert_non_null(n);
 	for (uint32_t i = 0; i < NAMES_MAX; i++) {
 		uint8_t four[NAMES_IPV4_BYTES], six[NAMES_IPV6_BYTES];
-		auto_buf name;
+		auto_buf name = BUF_EMPTY;
 
 		buf_init(&name, 64);
 		buf_printf(&name, "n%u.example", i);

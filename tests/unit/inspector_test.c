@@ -122,7 +122,7 @@ static void chunked_uploads_arrive_whole(void **state)
 {
 	static char big[0x1000];
 	uint32_t s = connect_to("api.example", 80);
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	(void)state;
 	memset(big, 'x', sizeof big);
@@ -200,7 +200,7 @@ static void cut_off_answers_are_cut_off(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 3; i++) {
 		uint32_t s = connect_to("api.example", 80);
-		auto_buf b;
+		auto_buf b = BUF_EMPTY;
 
 		buf_init(&b, 200);
 		buf_printf(&b, "GET %s HTTP/1.1\r\n" HOST "\r\n", paths[i]);
@@ -338,7 +338,7 @@ struct client {
 
 static void client_open(struct client *c, uint32_t stream, const char *sni)
 {
-	auto_buf pem;
+	auto_buf pem = BUF_EMPTY;
 	BIO *bio;
 	X509 *ca;
 

@@ -88,7 +88,7 @@ static void courier_head(uint32_t stream, uint16_t status, enum head_framing fra
 {
 	struct head h = { .kind = HEAD_RESPONSE, .status = status, .final = status >= 200, .framing = framing,
 			  .length = length, .trailers = framing == HEAD_BODY_STREAMED };
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, HEAD_MAX_BYTES);
 	assert_int_equal(head_add(&h, STR("x-from"), STR("courier")), ERR_OK);
@@ -99,7 +99,7 @@ static void courier_head(uint32_t stream, uint16_t status, enum head_framing fra
 static void courier_trailers(uint32_t stream)
 {
 	struct head h = { .kind = HEAD_TRAILERS };
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, HEAD_MAX_BYTES);
 	assert_int_equal(head_add(&h, STR("x-sum"), STR("7")), ERR_OK);
@@ -114,7 +114,7 @@ static void courier_data(uint32_t stream, struct str s)
 
 static void courier_status(uint32_t stream, const struct msg_status *s)
 {
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 8192);
 	msg_put_status(&b, s);
@@ -140,7 +140,7 @@ static void courier_name(uint32_t stream, const struct msg_connect *m)
 
 static void courier_leaf(uint32_t stream, const struct msg_connect *m)
 {
-	auto_buf der;
+	auto_buf der = BUF_EMPTY;
 
 	w.leaves++;
 	buf_init(&der, MINT_LEAF_MAX_BYTES);
@@ -304,7 +304,7 @@ static uint32_t guest_open(enum link_kind kind, struct str address, uint16_t por
 {
 	struct msg_connect m = { .address = address, .port = port,
 				 .process = { .pid = 7, .uid = 1000, .exe = STR("/usr/bin/curl") } };
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 	uint32_t stream;
 
 	buf_init(&b, LINK_OPEN_MAX);
@@ -454,7 +454,7 @@ static int end(void **state)
 static uint32_t ask_dns(const char *name, uint16_t type)
 {
 	uint32_t stream = guest_open(LINK_KIND_DNS, STR(""), 0);
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 1024);
 	buf_put(&b, STR("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"));

@@ -70,7 +70,7 @@ static void the_key_is_made_once(void **state)
 	int fd = -1;
 	char public[512];
 	ssize_t n;
-	auto_buf verifier;
+	auto_buf verifier = BUF_EMPTY;
 
 	assert_int_equal(keeper_installation_key(directory, &fd), ERR_OK);
 	assert_int_equal(keeper_key_read(fd, &one), ERR_OK);

@@ -262,7 +262,7 @@ struct process {
 static int config_of(struct str credentials)
 {
 	int fd = memfd_create("config", MFD_CLOEXEC);
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 65536);
 	buf_put_z(&b, "{\"sandbox\":\"quiet-otter\",\"ca_days\":1,\"checkpoint_key_fd\":6,"
@@ -354,7 +354,7 @@ static void it_serves_environment_confined(void **state)
 	(void)state;
 	struct process p = { 0 };
 	uint8_t signature[64];
-	auto_buf der;
+	auto_buf der = BUF_EMPTY;
 
 	assert_int_equal(process_start(STR("{\"name\":\"a\",\"source\":\"environment\",\"value\":"
 					   "\"Z2hwXzAxMjM0NTY3ODlhYmNkZWZBQkNERUY=\"},"
@@ -378,7 +378,7 @@ static void it_sees_a_file_that_was_replaced(void **state)
 {
 	(void)state;
 	struct process p = { 0 };
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 1024);
 	buf_printf(&b, "{\"name\":\"f\",\"source\":\"file\",\"path\":\"%s\"},"

@@ -32,7 +32,7 @@ static void put_frame(struct buf *b, uint32_t stream, uint8_t type, uint8_t flag
 
 static void put_hello(struct buf *b, uint32_t window, uint32_t streams)
 {
-	auto_buf p;
+	auto_buf p = BUF_EMPTY;
 
 	buf_init(&p, 64);
 	buf_put_z(&p, "PDLK");
@@ -168,7 +168,7 @@ static void each_rule_is_kept(void **state)
 	for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
 		for (size_t k = 0; k < sizeof pieces / sizeof *pieces; k++) {
 			auto_link l = link_new(LINK_UPPER, &SMALL);
-			auto_buf b;
+			auto_buf b = BUF_EMPTY;
 			unsigned frames = 0;
 			struct str more = STR("\0\0\0\0");
 			struct link_frame f;
@@ -200,7 +200,7 @@ static void hello_comes_first_and_is_checked(void **state)
 
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		auto_link l = link_new(LINK_UPPER, &SMALL);
-		auto_buf b;
+		auto_buf b = BUF_EMPTY;
 
 		buf_init(&b, 100);
 		put_hello(&b, bad[i][0], bad[i][1]);
@@ -208,7 +208,7 @@ static void hello_comes_first_and_is_checked(void **state)
 	}
 	for (size_t at = 12; at < 20; at++) {	/* magic, version, zero */
 		auto_link l = link_new(LINK_UPPER, &SMALL);
-		auto_buf b;
+		auto_buf b = BUF_EMPTY;
 
 		buf_init(&b, 100);
 		put_hello(&b, LINK_WINDOW_BYTES, 10);
@@ -216,7 +216,7 @@ static void hello_comes_first_and_is_checked(void **state)
 		assert_int_equal(feed(l, buf_str(&b), 100, &frames), ERR_LINK_MALFORMED);
 	}
 	auto_link l = link_new(LINK_UPPER, &SMALL);
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 	uint32_t stream;
 
 	buf_init(&b, 100);
@@ -454,7 +454,7 @@ static void streams_are_capped_both_ways(void **state)
 	auto_link a = link_new(LINK_LOWER, &many);
 	auto_link b = link_new(LINK_UPPER, &SMALL);
 	uint32_t stream, opened = 0;
-	auto_buf hostile;
+	auto_buf hostile = BUF_EMPTY;
 	struct link_frame f;
 	struct str in;
 	unsigned frames = 0;
@@ -483,7 +483,7 @@ static void unread_answers_are_bounded(void **state)
 {
 	(void)state;
 	auto_link l = link_new(LINK_UPPER, &SMALL);
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 	unsigned frames = 0;
 	enum err e = ERR_MORE;
 	bool wanted = true;

@@ -31,7 +31,7 @@ static void make_image(struct buf *b, const char *block, size_t n)
 static void an_image_is_unpacked(void **state)
 {
 	static const char block[] = "\x51\177ELFx\x01\x00\x30" "end";
-	auto_buf image, out;
+	auto_buf image = BUF_EMPTY, out = BUF_EMPTY;
 
 	(void)state;
 	make_image(&image, block, sizeof block - 1);
@@ -45,19 +45,19 @@ static void a_broken_image_is_refused(void **state)
 	static const char *const blocks[] = { "\x51\177ELFx\x02", "\x51\177ELFx\x00\x00\x30" "end", "\x51\177ELFx\x09\x00\x30" "end",
 					      "\xf0\xff", "\x50\177ELFy", "\x30zzz" };
 	static const size_t lengths[] = { 7, 11, 11, 2, 6, 4 };
-	auto_buf out;
+	auto_buf out = BUF_EMPTY;
 
 	(void)state;
 	buf_init(&out, 4096);
 	for (size_t i = 0; i < 4; i++) {
-		auto_buf image;
+		auto_buf image = BUF_EMPTY;
 
 		make_image(&image, blocks[i], lengths[i]);
 		buf_clear(&out);
 		assert_int_equal(kernel_unpack(buf_str(&image), &out), ERR_INPUT);
 	}
 	for (size_t n = 0; n < 1040; n += 13) {
-		auto_buf image;
+		auto_buf image = BUF_EMPTY;
 
 		make_image(&image, blocks[4], lengths[4]);
 		buf_clear(&out);
@@ -67,7 +67,7 @@ static void a_broken_image_is_refused(void **state)
 
 static void an_archive_has_its_members(void **state)
 {
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 	FILE *f;
 	char path[] = "/tmp/paddock-cpio-XXXXXX", command[256], text[256] = "";
 	int fd = mkstemp(path);
@@ -105,7 +105,7 @@ static void drivers_by_name(void **state)
 static void no_kernel_is_said_plainly(void **state)
 {
 	struct kernel k;
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 
 	(void)state;
 	buf_init(&text, 512);

@@ -37,7 +37,7 @@ static int free_point(void **state)
 
 static X509 *parse_ca(const struct mint *m)
 {
-	auto_buf pem;
+	auto_buf pem = BUF_EMPTY;
 	BIO *bio;
 	X509 *x;
 
@@ -53,7 +53,7 @@ static X509 *parse_ca(const struct mint *m)
 static X509 *leaf(const struct mint *m, const char *host)
 {
 	const uint8_t *p;
-	auto_buf der;
+	auto_buf der = BUF_EMPTY;
 	X509 *x;
 
 	buf_init(&der, 8192);
@@ -148,7 +148,7 @@ static void bad_input_is_refused(void **state)
 		"a b", "[::1]", "1.2.3", "a..b", "-a.example" };
 	uint8_t off_curve[MINT_POINT_BYTES];
 	auto_mint m = NULL;
-	auto_buf out;
+	auto_buf out = BUF_EMPTY;
 
 	buf_init(&out, 8192);
 	assert_int_equal(mint_new(STR("x"), 1795312800, 0, &m), ERR_INPUT);

@@ -30,7 +30,7 @@ static void connect_survives(void **state)
 		.address = STR_INIT("\xc6\x12\0\1"), .port = 443, .host = STR_INIT("api.example.com"), .scheme = 2,
 		.query_type = 28, .connection = UINT64_MAX, .process = process, .public_key = { key, 65 },
 	}, out;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 65536);
 	msg_put_connect(&b, &in);
@@ -62,7 +62,7 @@ static void claim_survives(void **state)
 		.path = STR_INIT("/a\xff"), .port = 1, .query_type = 2, .connection = 3, .bytes_in = 4,
 		.bytes_out = 5, .process = process,
 	}, out;
-	auto_buf b, empty;
+	auto_buf b = BUF_EMPTY, empty = BUF_EMPTY;
 
 	buf_init(&b, 65536);
 	msg_put_claim(&b, &in);
@@ -100,7 +100,7 @@ static void config_and_exec_survive(void **state)
 		.environment = { STR_INIT("A=") }, .directory = STR_INIT("/work"), .terminal = true, .rows = 24,
 		.columns = 80, .user_id = 1000,
 	}, exec_out;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 65536);
 	msg_put_config(&b, &config);
@@ -133,7 +133,7 @@ static void status_survives(void **state)
 		.text = STR_INIT("no"), .certificate = STR_INIT("der"), .request_id = STR_INIT("r1"), .signal = 2,
 		.exit_code = 127, .exit_signal = 15, .verdict = false, .rows = 65535, .columns = 1, .pid = 77,
 	}, out;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 65536);
 	msg_put_status(&b, &in);
@@ -154,7 +154,7 @@ static void texts_are_cut_at_a_character(void **state)
 	(void)state;
 	char long_text[600];
 	struct msg_claim in = { .kind = CLAIM_LIMIT, .text = { long_text, sizeof long_text } }, out;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	for (size_t i = 0; i < sizeof long_text; i += 3)
 		memcpy(long_text + i, "\xe2\x82\xac", 3);
@@ -197,7 +197,7 @@ static void shapes_are_checked(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-		auto_buf b;
+		auto_buf b = BUF_EMPTY;
 
 		buf_init(&b, 100);
 		msg_put(&b, bad[i].tag, bad[i].value);
@@ -210,7 +210,7 @@ static void order_and_repetition_are_checked(void **state)
 {
 	(void)state;
 	struct msg_connect out;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 70000);
 	msg_put_u16(&b, MSG_PORT, 1);

@@ -261,7 +261,7 @@ static void the_index_decides_as_a_scan_does(void **state)
 {
 	(void)state;
 	unsigned loaded = 0, matched = 0, dead = 0;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 1 << 16);
 	srandom(7);
@@ -308,7 +308,7 @@ static void dead_rules_are_really_dead(void **state)
 		"version: 1\nnetwork:\n  - {hosts: [\"%s\"], methods: [%s], paths: [\"%s\"]}\n"
 		"  - {hosts: [\"%s\"], methods: [%s], paths: [\"%s\"]}\n";
 	unsigned checked = 0;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 4096);
 	srandom(11);
@@ -379,7 +379,7 @@ static void explanations_name_the_rule_and_the_change(void **state)
 		  "add a rule with hosts: [10.1.2.4], methods: [GET]" },
 	};
 	struct policy *p = load(str_of(policy_text));
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 8192);
 	for (size_t i = 0; i < COUNT(cases); i++) {
@@ -404,7 +404,7 @@ static void explanations_are_json_too(void **state)
 		"version: 1\nnetwork:\n  - {name: a, hosts: [a.b], methods: [GET], query: {q: \"1\"}}\n"));
 	struct policy *none;
 	struct head h = head_of("PUT https://a.b/%22?q=2");
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 8192);
 	assert_int_equal(policy_explain(p, &h, true, &b), ERR_OK);
@@ -439,7 +439,7 @@ static void many_rules_are_quick(void **state)
 	unsigned decisions = 100000;
 	struct policy *p;
 	uint64_t start;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, POLICY_BYTES_MAX);
 	buf_put_z(&b, "version: 1\nnetwork:\n");
@@ -472,7 +472,7 @@ static void too_many_rules_on_one_host_are_refused(void **state)
 	(void)state;
 	struct policy_error e;
 	struct policy *p;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, POLICY_BYTES_MAX);
 	buf_put_z(&b, "version: 1\nnetwork:\n");

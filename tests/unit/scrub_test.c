@@ -74,7 +74,7 @@ static void put_json(struct buf *b, char c)
 
 static void put_base64_form(struct buf *b, bool url, bool escaped)
 {
-	auto_buf whole, text;
+	auto_buf whole = BUF_EMPTY, text = BUF_EMPTY;
 
 	buf_init(&whole, 4096);
 	buf_init(&text, 4096);
@@ -146,7 +146,7 @@ static void every_form_is_found_at_every_split(void **state)
 
 	for (int round = 0; round < 20000; round++) {
 		enum form form = (enum form)random_below(FORM_COUNT);
-		auto_buf text;
+		auto_buf text = BUF_EMPTY;
 		uint32_t id = 0;
 		size_t start, gone;
 
@@ -174,7 +174,7 @@ static void nothing_is_found_that_is_not_there(void **state)
 	struct scrub_set *set = set_of(secret, 1);
 
 	for (int round = 0; round < 5000; round++) {
-		auto_buf text;
+		auto_buf text = BUF_EMPTY;
 		uint32_t id;
 
 		buf_init(&text, 65536);
@@ -265,7 +265,7 @@ static void the_longest_needle_is_found(void **state)
 {
 	(void)state;
 	static char big[SECRET_MAX_BYTES];
-	auto_buf text;
+	auto_buf text = BUF_EMPTY;
 	struct scrub_set *set;
 	uint32_t id;
 

@@ -27,7 +27,7 @@ static void expect(struct str in, struct str want, unsigned want_drops)
 
 	for (size_t i = 0; i < 4; i++) {
 		unsigned drops;
-		auto_buf out;
+		auto_buf out = BUF_EMPTY;
 
 		buf_init(&out, in.n + FILTER_SEQUENCE_MAX);
 		run(in, pieces[i], &out, &drops);
@@ -143,7 +143,7 @@ static void sequences_are_cut_off(void **state)
 static void sequences_are_bounded(void **state)
 {
 	(void)state;
-	auto_buf in, out;
+	auto_buf in = BUF_EMPTY, out = BUF_EMPTY;
 	unsigned drops;
 
 	buf_init(&in, 100000);
@@ -167,7 +167,7 @@ static void modes_are_undone(void **state)
 {
 	(void)state;
 	struct filter f;
-	auto_buf out;
+	auto_buf out = BUF_EMPTY;
 
 	buf_init(&out, 10000);
 	filter_init(&f);

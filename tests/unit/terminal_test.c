@@ -50,7 +50,7 @@ static int config_fd(bool terminal)
 {
 	struct msg_config c = { .hostname = STR("box"), .time_ns = 1 };
 	static struct msg_exec x;
-	auto_buf a, b, both;
+	auto_buf a = BUF_EMPTY, b = BUF_EMPTY, both = BUF_EMPTY;
 	int fd = memfd_create("config", 0);
 
 	x = (struct msg_exec){ .argument_count = 1, .arguments = { STR_INIT("cat") }, .terminal = terminal };
@@ -137,7 +137,7 @@ static void world_start(struct world *w, bool terminal, bool confine)
 
 static void say(struct world *w, struct msg_status m)
 {
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 1000);
 	msg_put_status(&b, &m);
@@ -148,7 +148,7 @@ static void answer_config(struct world *w, const struct link_frame *f)
 {
 	struct msg_status m = { .has_result = true };
 	struct msg_config c;
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 1000);
 	assert_int_equal(msg_get_config(f->payload, &c), ERR_OK);
@@ -482,7 +482,7 @@ static void failures_are_told(void **state)
 static void claim(struct world *w, enum claim_kind kind)
 {
 	struct msg_claim m = { .kind = kind, .path = STR_INIT("/bin/ls") };
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 1000);
 	msg_put_claim(&b, &m);

@@ -29,7 +29,7 @@ struct pair {
 
 static void trust(SSL_CTX *ctx)
 {
-	auto_buf pem;
+	auto_buf pem = BUF_EMPTY;
 	BIO *bio;
 	X509 *ca;
 
@@ -67,7 +67,7 @@ static int teardown(void **state)
 
 static void put_leaf(struct str host)
 {
-	auto_buf der;
+	auto_buf der = BUF_EMPTY;
 
 	buf_init(&der, MINT_LEAF_MAX_BYTES);
 	assert_int_equal(mint_leaf(mint, host, (const uint8_t *)guest_tls_public_key(context).p, &der), ERR_OK);
@@ -285,7 +285,7 @@ static void leaves_must_fit(void **state)
 	uint8_t other[MINT_POINT_BYTES];
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	unsigned char *point;
-	auto_buf der;
+	auto_buf der = BUF_EMPTY;
 
 	assert_int_equal(EVP_PKEY_get1_encoded_public_key(key, &point), sizeof other);
 	memcpy(other, point, sizeof other);
@@ -307,14 +307,14 @@ static void leaves_must_fit(void **state)
 static void the_oldest_leaf_makes_room(void **state)
 {
 	(void)state;
-	auto_buf der;
+	auto_buf der = BUF_EMPTY;
 
 	put_leaf(STR("first.example"));
 	buf_init(&der, MINT_LEAF_MAX_BYTES);
 	assert_int_equal(mint_leaf(mint, STR("many.example"), (const uint8_t *)guest_tls_public_key(context).p, &der),
 			 ERR_OK);
 	for (unsigned i = 0; i < GUEST_TLS_LEAVES_MAX; i++) {
-		auto_buf name;
+		auto_buf name = BUF_EMPTY;
 
 		buf_init(&name, 64);
 		buf_printf(&name, "n%u.example", i);
