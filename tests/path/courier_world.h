@@ -167,7 +167,7 @@ static const struct {
 	{ "/echo/cookie", "HTTP/1.1 204 No Content\r\nset-cookie: k=sk%2Dtest%2d0123456789abcdefSECRET\r\n\r\n",
 	  NULL },
 	{ "/echo/not-modified", "HTTP/1.1 304 Not Modified\r\netag: \"" SECRET "\"\r\n\r\n", NULL },
-	{ "/echo/unicode", "HTTP/1.1 200 OK\r\ncontent-length: 40\r\n\r\n"
+	{ "/echo/unicode", "HTTP/1.1 200 OK\r\ncontent-length: 42\r\n\r\n"
 			   "\"\\u0073k-test-0123456789\\u0061bcdefSECRET\"", NULL },
 	{ "/echo/chunks", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;a=b\r\ns\r\n1\r\nk\r\n"
 			  "1\r\n-\r\n14\r\ntest-0123456789abcde\r\n", "7\r\nfSECRET\r\n0\r\n\r\n" },
