@@ -3,6 +3,7 @@
 
 Prints one JSON line an attempt: {"what", "expected", "result", "detail"}. Standard library only.
 """
+import http.client
 import json
 import os
 import pathlib
@@ -24,9 +25,10 @@ def attempt(what, expected, action):
         except (ValueError, KeyError, TypeError):
             detail = body[:100]
         result = f"refused ({e.code})"
+    except http.client.HTTPException:
+        result, detail = "refused", "the answer was cut off"
     except OSError as e:
-        reason = getattr(e, "reason", e)
-        result, detail = "refused", str(reason)
+        result, detail = "refused", str(getattr(e, "reason", e))
     print(json.dumps({"what": what, "expected": expected, "result": result, "detail": str(detail),
                       "ms": round((time.monotonic() - began) * 1000)}), flush=True)
 
