@@ -294,12 +294,6 @@ def codex(s):
           not s.world.requests(host="chatgpt.com"), names)
 
 
-def codex_keyed(s):
-    """The way of the template for Codex at its prompts: a provider that names the variable."""
-    s.world.forget()
-    provider = ('model_providers.keyed={name="OpenAI",base_url="https://api.openai.com/v1",'
-                'env_key="CODEX_API_KEY",wire_api="responses"}')
-    r = timed("codex, a provider that names its variable", s,
-              [tool_of("codex"), "exec", "--skip-git-repo-check", "-c", "model_provider=keyed", "-c", provider,
-               "-m", "gpt-5", "hello @@say whinny@@"], env={"OPENAI_API_KEY": s.world.info["tokens"]["openai"]})
-    check("codex: a provider that names its variable", "whinny" in r.stdout, said(r))
+# The template's way for Codex at its prompts: a provider that names the variable of its key.
+KEYED = ["-c", "model_provider=keyed", "-c", 'model_providers.keyed={name="OpenAI",'
+         'base_url="https://api.openai.com/v1",env_key="CODEX_API_KEY",wire_api="responses"}']

@@ -195,8 +195,7 @@ class Sandbox:
                 line = (p / "cmdline").read_bytes()
                 if (p / "stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
                     continue      # ended; whoever adopted it has not looked yet
-                name = (p / "comm").read_text().strip()
-                if name.startswith("paddock-") and int(p.name) != os.getpid() or str(self.root).encode() in line:
+                if orphaned(int(p.name)) or str(self.root).encode() in line:
                     if b"python" not in line and b"node" not in line.split(b"\0")[0]:
                         processes.append(f"{p.name} {line[:120]!r}")
         return [str(r) for r in runs] + processes
@@ -223,6 +222,15 @@ def world():
     finally:
         w.close()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def orphaned(pid):
+    """Is it one of Paddock's processes, and nobody's any more? (Others may be running Paddock too.)"""
+    name = first = (pathlib.Path("/proc") / str(pid) / "comm").read_text().strip()
+    while pid > 1:
+        name = (pathlib.Path("/proc") / str(pid) / "comm").read_text().strip()
+        pid = int((pathlib.Path("/proc") / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()[1])
+    return all(n.startswith("paddock-") and n != "paddock-harness" for n in (first, name))
 
 
 def wait_for(condition, seconds=10.0):
