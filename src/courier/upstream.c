@@ -18,6 +18,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define INPUTS_MAX 16	/* of TLS, in one read */
+
 enum state { RESOLVE, CONNECT, HANDSHAKE, READY, IDLE, FAILED };
 
 struct upstream_connection {
@@ -387,14 +389,16 @@ static enum err feed(struct upstream_connection *c)
 	return e == ERR_OK ? upstream_tls_input(c->tls, str_make(bytes, n)) : e;
 }
 
+/* Some inputs at most: records without a byte of plaintext could keep the loop from all others. What
+ * is still in the socket then will call again. */
 static enum err read_tls(struct upstream_connection *c, char *p, size_t n, size_t *ret_n)
 {
-	for (;;) {
+	for (unsigned inputs = 0;; inputs++) {
 		enum err e = upstream_tls_read(c->tls, p, n, ret_n), f = flush(c);
 
 		if (e == ERR_CLOSED)
 			c->eof = true;
-		if (e != ERR_MORE)
+		if (e != ERR_MORE || inputs == INPUTS_MAX)
 			return e;
 		if (f != ERR_OK && f != ERR_MORE)
 			return f;
