@@ -154,7 +154,9 @@ static bool put_basic(struct buf *out, struct str value, struct str placeholder,
 /* the bytes appended to @out since @from */
 static struct str written(const struct buf *out, size_t from)
 {
-	return out->err ? (struct str){ 0 } : str_from(buf_str(out), from);
+	static const struct str nothing = { NULL, 0 };
+
+	return out->err ? nothing : str_from(buf_str(out), from);
 }
 
 static enum err set_header(const struct policy_credential *c, struct str secret, struct buf *out,

@@ -130,6 +130,15 @@ static bool become_root(struct furnish *f)
 	return !setresgid(0, 0, 0) && (f->single || !syscall(SYS_setgroups, 0, NULL)) && !setresuid(0, 0, 0);
 }
 
+/* The tree; *@step says what was being done, here and after it. */
+static bool built(struct furnish *f, const char **step)
+{
+	const char *failed = furnish(f);
+
+	*step = failed ? failed : "namespaces";
+	return !failed;
+}
+
 static _Noreturn void keeper_main(int report, const struct msg_config *config, bool single)
 {
 	const char *step = "ids and /dev/fuse";
@@ -138,7 +147,7 @@ static _Noreturn void keeper_main(int report, const struct msg_config *config, b
 	int why, n;
 
 	errno = 0;
-	if (become_root(&f) && (step = furnish(&f)) == NULL && (step = "namespaces") && lock_mounts(single)) {
+	if (become_root(&f) && built(&f, &step) && lock_mounts(single)) {
 		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 		prctl(PR_SET_NAME, "paddock-keeper", 0, 0, 0);
 		if (send(report, "o", 1, 0) == 1) {
@@ -185,7 +194,7 @@ static void report_ready(struct watch *watch, uint32_t events)
 {
 	struct world *w = (struct world *)(void *)watch;
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-	char text[256];
+	char text[256] = { 0 };
 	struct iovec iov = { .iov_base = text, .iov_len = sizeof text };
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
 			    .msg_controllen = sizeof control };

@@ -436,7 +436,7 @@ static void add_environment(struct msg_exec *x, struct arena *arena, const struc
 {
 	static const char *const same[] = { "TERM", "COLORTERM", "LANG", "LC_ALL", "TZ" };
 
-	for (uint32_t i = 0; i < spec->environment_count && i < MSG_ARGUMENTS_MAX; i++)
+	for (uint32_t i = 0; i < spec->environment_count; i++)	/* <= SPEC_ENVIRONMENT_MAX */
 		x->environment[x->environment_count++] = spec->environment[i];
 	for (uint32_t i = 0; i < policy_credential_count(spec->policy); i++) {
 		const struct policy_credential *k = policy_credential(spec->policy, i);
