@@ -57,6 +57,7 @@ struct world {
 	char log[1 << 18];		/* every request head, as it came */
 	size_t log_bytes;
 	unsigned requests, connections, unrecorded;
+	unsigned living;		/* connections whose thread is at work */
 	uint64_t body_bytes;		/* received, all requests */
 	int trail;			/* where an intent must be before its request arrives */
 };
@@ -333,6 +334,7 @@ static void *world_connection(void *arg)
 	SSL_shutdown(s);
 	SSL_free(s);
 	close((int)(intptr_t)arg);
+	__atomic_fetch_sub(&world.living, 1, __ATOMIC_SEQ_CST);
 	return NULL;
 }
 
@@ -345,6 +347,7 @@ static void *world_accept(void *arg)
 		pthread_t thread;
 
 		world.connections++;
+		__atomic_fetch_add(&world.living, 1, __ATOMIC_SEQ_CST);
 		pthread_create(&thread, NULL, world_connection, (void *)(intptr_t)fd);
 		pthread_detach(thread);
 	}
@@ -384,6 +387,14 @@ static void world_start(void)
 	X509_free(leaf);
 	EVP_PKEY_free(ca_key);
 	EVP_PKEY_free(key);
+}
+
+/* The upstream's threads let go of what they hold: a leak that is found after this is one. */
+static int world_end(int failed)
+{
+	for (int i = 0; i < 500 && __atomic_load_n(&world.living, __ATOMIC_SEQ_CST); i++)
+		usleep(10000);
+	return failed;
 }
 
 /* ---- the keeper ---- */

@@ -378,5 +378,5 @@ int main(void)
 	};
 
 	world_start();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return world_end(cmocka_run_group_tests(tests, NULL, NULL));
 }
