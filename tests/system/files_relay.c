@@ -266,7 +266,7 @@ int main(int argc, char **argv)
 	if (root < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, guest) || socketpair(AF_UNIX, SOCK_STREAM, 0, claims))
 		die(argv[1]);
 	files = start_files(argv[0], as_nobody, guest[1], claims[1],
-			    config_fd(argv[2], read_only, hidden, hidden_count, fixed, fixed_count), root);
+			    config_fd(argv[1], read_only, hidden, hidden_count, fixed, fixed_count), root);
 	close(guest[1]);
 	close(claims[1]);
 	r.fuse = mount_fuse(argv[2]);

@@ -231,6 +231,74 @@ static void repositories_that_were_there(void **state)
 	kit_end(&k);
 }
 
+/* A submodule can be called as what git keeps beside its hooks. */
+static void submodules_with_names_of_gits(void **state)
+{
+	static const char *const names[] = { "logs", "refs", "refs/sub" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		struct kit k;
+		char path[128];
+		uint64_t module, fh;
+
+		kit_root(&k);
+		kit_host_file(&k, "plain", "plain");
+		kit_host_directory(&k, ".git");
+		kit_host_directory(&k, ".git/modules");
+		if (i == 2)
+			kit_host_directory(&k, ".git/modules/refs");
+		snprintf(path, sizeof path, ".git/modules/%s", names[i]);
+		kit_host_directory(&k, path);
+		snprintf(path, sizeof path, ".git/modules/%s/config", names[i]);
+		kit_host_file(&k, path, "[core]\n");
+		snprintf(path, sizeof path, ".git/modules/%s/refs", names[i]);
+		kit_host_directory(&k, path);
+		snprintf(path, sizeof path, ".git/modules/%s/refs/heads", names[i]);
+		kit_host_directory(&k, path);
+		kit_start(&k, "");
+		snprintf(path, sizeof path, ".git/modules/%s", names[i]);
+		module = kit_walk(&k, path);
+		assert_unchangeable(&k, module, "config");
+		assert_unmakeable(&k, module, "hooks");
+		/* a branch can be called as what git obeys */
+		snprintf(path, sizeof path, ".git/modules/%s/refs/heads", names[i]);
+		assert_int_equal(kit_create(&k, kit_walk(&k, path), "config", O_RDWR, &fh), 0);
+		kit_end(&k);
+	}
+}
+
+/* The look for other names is not led past a directory that the agent closed for the moment. */
+static void closed_while_looking(void **state)
+{
+	struct fuse_setattr_in closed = { .valid = FATTR_MODE, .mode = 0 };
+	const uid_t user = geteuid();
+	struct kit k;
+	uint64_t fh, alias, conf;
+
+	(void)state;
+	if (user == 0)	/* root may look into all */
+		assert_int_equal(seteuid(65534), 0);
+	kit_root(&k);
+	kit_host_directory(&k, "conf");
+	kit_host_file(&k, "conf/paddock.yaml", "version: 1\n");
+	kit_host_file(&k, "conf/key", "secret");
+	auto_fd root = open(k.root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(linkat(root, "conf/paddock.yaml", root, "alias", 0), 0);
+	kit_start(&k, "\"hidden\":[\"conf/key\"]");
+	conf = kit_walk(&k, "conf");
+	assert_int_equal(kit_setattr(&k, conf, closed), 0);
+	alias = kit_lookup(&k, k.top, "alias");
+	closed.mode = 0755;
+	assert_int_equal(kit_setattr(&k, conf, closed), 0);
+	assert_int_not_equal(alias, 0);
+	assert_int_equal(kit_open(&k, alias, O_RDWR, &fh), EACCES);
+	assert_int_equal(kit_unlink(&k, k.top, "alias"), EACCES);
+	kit_end(&k);
+	if (user == 0)
+		assert_int_equal(seteuid(0), 0);
+}
+
 static void repositories_made_inside(void **state)
 {
 	(void)state;
@@ -349,6 +417,8 @@ int main(void)
 		cmocka_unit_test(hidden_is_absent),
 		cmocka_unit_test(read_only),
 		cmocka_unit_test(repositories_that_were_there),
+		cmocka_unit_test(submodules_with_names_of_gits),
+		cmocka_unit_test(closed_while_looking),
 		cmocka_unit_test(repositories_made_inside),
 		cmocka_unit_test(the_knob),
 		cmocka_unit_test(mounts_within_mounts),
