@@ -174,6 +174,25 @@ static enum err set_header(const struct policy_credential *c, struct str secret,
 	return head_add(head, c->header_name, written(out, 0));
 }
 
+/* Fields that no server takes a credential from, and that it may store where others read (an object's
+ * metadata, at a host of many tenants) or follow (a Referer): there, the placeholder stays one. */
+static bool may_carry(struct str name)
+{
+	static const char *const never[] = {
+		"host", "referer", "origin", "user-agent", "via", "from", "link", "content-type",
+		"content-disposition", "content-language", "if-match", "if-none-match",
+	};
+	static const char *const parts[] = { "-meta-", "metadata", "tagging", "redirect", "forwarded" };
+
+	for (size_t i = 0; i < sizeof never / sizeof *never; i++)
+		if (str_eq(name, str_of(never[i])))
+			return false;
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+		if (find(name, 0, str_of(parts[i])) < name.n)
+			return false;
+	return true;
+}
+
 static bool substitute(const struct policy_credential *c, struct str secret, struct str placeholder,
 		       struct buf *out, struct head *head)
 {
@@ -184,7 +203,7 @@ static bool substitute(const struct policy_credential *c, struct str secret, str
 		size_t from = out->len;
 		bool done;
 
-		if (str_eq(f->name, STR("host")))
+		if (!may_carry(f->name))
 			continue;
 		done = c->in_basic && str_eq(f->name, STR("authorization")) &&
 		       put_basic(out, f->value, placeholder, secret);

@@ -37,7 +37,8 @@ must_use enum err credential_placeholder(const struct policy_credential *c, stru
  * @placeholder:  this run's; may be empty for the header strategy. Strategy placeholder
  *                substitutes every place where it stands whole: in field values (in_header),
  *                and as user name or password of "Basic" credentials in authorization
- *                (in_basic). Never in host, path, or query.
+ *                (in_basic). Never in host, path, or query, nor in fields that are stored with
+ *                an object or speak of the way (x-amz-meta-*, referer, ...).
  * @in:           canonical request head; unchanged
  * @out:          made by buf_init_secret(out, ATTACH_BYTES_MAX), empty; values that carry the
  *                secret live in it, so it must outlive *ret_head; the caller frees it, which wipes it

@@ -262,6 +262,9 @@ static void a_placeholder_is_replaced_in_fields_alone(void **state)
 	assert_null(strstr(world.log, SECRET));
 	assert_non_null(strstr(world.log, "/p/" PLACEHOLDER));
 	ask_wait(&rig, &(struct ask){ .name = "x-part", .value = "a" PLACEHOLDER "b" });
+	ask_wait(&rig, &(struct ask){ .name = "x-amz-meta-note", .value = PLACEHOLDER });
+	ask_wait(&rig, &(struct ask){ .name = "referer", .value = "http://evil.test/" PLACEHOLDER });
+	rig_arrived(&rig, 4);
 	assert_null(strstr(world.log, SECRET));
 	rig_stop(&rig);
 }

@@ -95,6 +95,15 @@ static void placeholder_is_substituted_where_it_stands_whole(void **state)
 		  "zsk-ant-PLACEHOLDER0123456789 sk-real-0123456789abcdef" },
 		{ "x", "sk-ant-PLACEHOLDER012345678", NULL },
 		{ "accept", "*/*", NULL },
+		/* stored with an object, or followed */
+		{ "x-amz-meta-note", "sk-ant-PLACEHOLDER0123456789", NULL },
+		{ "x-goog-meta-token", "sk-ant-PLACEHOLDER0123456789", NULL },
+		{ "upload-metadata", "sk-ant-PLACEHOLDER0123456789", NULL },
+		{ "x-amz-tagging", "k=sk-ant-PLACEHOLDER0123456789", NULL },
+		{ "referer", "http://evil.test/sk-ant-PLACEHOLDER0123456789", NULL },
+		{ "x-forwarded-host", "sk-ant-PLACEHOLDER0123456789.evil.test", NULL },
+		{ "user-agent", "sk-ant-PLACEHOLDER0123456789", NULL },
+		{ "x-metabase-session", "sk-ant-PLACEHOLDER0123456789", "sk-real-0123456789abcdef" },
 		/* user:sk-ant-PLACEHOLDER0123456789 and back */
 		{ "authorization", "Basic dXNlcjpzay1hbnQtUExBQ0VIT0xERVIwMTIzNDU2Nzg5",
 		  "Basic dXNlcjpzay1yZWFsLTAxMjM0NTY3ODlhYmNkZWY=" },
