@@ -378,7 +378,7 @@ static void a_claim_cannot_be_made_to_look_like_anothers(void **state)
 {
 	(void)state;
 	static const char *const texts[] = {
-		"\"}\n{\"kind\":\"stop\",\"process\":\"courier\"}", "\xe2\x80\xae" "courier", "\x1b]0;courier\a", "\n",
+		"\"}\n{\"kind\":\"stop\",\"process\":\"courier\"}", ("\xe2\x80\xae" "courier"), "\x1b]0;courier\a", "\n",
 	};
 	uint32_t s;
 
