@@ -1,7 +1,7 @@
 /* filter.c - escape sequences of a sandbox, filtered on their way to a terminal (see filter.h)
  *
  * Theory of operation: a state machine after DEC's and xterm's, one byte at a time. Text passes
- * at once. From ESC on, bytes are held in `sequence` until it is whole; then sequence.c says
+ * at once, a character when it is whole. From ESC on, bytes are held until the sequence is; then sequence.c says
  * whether it passes. Strings that never pass (DCS, APC, PM, SOS) are swallowed unheld.
  *
  * A terminal in UTF-8 mode takes U+0080..U+009F, and some take stray bytes 0x80..0x9f, for the
@@ -126,7 +126,6 @@ static void begin(struct filter *f)
 {
 	f->state = FILTER_ESCAPE;
 	f->too_long = f->bad = false;
-	f->utf8_left = 0;
 	f->len = 0;
 	hold(f, ESC);
 }
@@ -160,51 +159,63 @@ static void control(struct filter *f, uint8_t c, struct buf *out)
 		buf_put_byte(out, c);
 }
 
+/* The character at hand broke off: of its bytes those pass that no terminal takes for a control. */
+static void break_off(struct filter *f, struct buf *out)
+{
+	for (unsigned i = 0; i < f->held_count; i++)
+		if ((uint8_t)f->held[i] >= 0xa0)
+			buf_put_byte(out, (uint8_t)f->held[i]);
+		else
+			f->drops |= FILTER_OTHER;
+	f->held_count = f->utf8_left = 0;
+}
+
+static void continue_character(struct filter *f, uint8_t c, struct buf *out)
+{
+	bool is_control = (uint8_t)f->held[0] == 0xc2 && c < 0xa0;	/* U+0080..U+009F */
+
+	f->held[f->held_count++] = (char)c;
+	f->utf8_low = 0x80;
+	f->utf8_high = 0xbf;
+	if (--f->utf8_left)
+		return;
+	if (is_control)
+		f->drops |= FILTER_OTHER;
+	else
+		buf_put(out, str_make(f->held, f->held_count));
+	f->held_count = 0;
+}
+
+/* A byte from 0x80 up. Characters pass whole: standard output and error may share a terminal, and what one
+ * says in the middle of the other's character must not make a control of the rest. */
 static void ground_utf8(struct filter *f, uint8_t c, struct buf *out)
 {
-	bool continues = f->utf8_left && c >= f->utf8_low && c <= f->utf8_high;
-
-	if (continues) {
-		f->utf8_left--;
-		f->utf8_low = 0x80;
-		f->utf8_high = 0xbf;
-	} else if (c < 0xa0) {		/* a control, and no part of a character */
-		f->utf8_left = 0;
+	if (f->utf8_left && c >= f->utf8_low && c <= f->utf8_high) {
+		continue_character(f, c, out);
+		return;
+	}
+	break_off(f, out);
+	if (c < 0xa0) {		/* a control, and no part of a character */
 		f->drops |= FILTER_OTHER;
 		return;
-	} else {
-		f->utf8_left = c < 0xe0 || c > 0xf4 ? 0 : c < 0xf0 ? 2 : 3;
-		f->utf8_low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
-		f->utf8_high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-		if (c > 0xc2 && c < 0xe0) {	/* two bytes: U+00C0 and up */
-			f->utf8_left = 1;
-		} else if (c == 0xc2) {
-			f->held_c2 = true;
-			return;
-		}
 	}
-	buf_put_byte(out, c);
+	f->utf8_left = c < 0xc2 || c > 0xf4 ? 0 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+	if (!f->utf8_left) {
+		buf_put_byte(out, c);
+		return;
+	}
+	f->utf8_low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+	f->utf8_high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+	f->held[f->held_count++] = (char)c;
 }
 
 static void ground(struct filter *f, uint8_t c, struct buf *out)
 {
-	if (f->held_c2) {
-		f->held_c2 = false;
-		if (c >= 0x80 && c < 0xa0) {	/* U+0080..U+009F */
-			f->drops |= FILTER_OTHER;
-			return;
-		}
-		buf_put_byte(out, 0xc2);
-		if (c >= 0xa0 && c < 0xc0) {
-			buf_put_byte(out, c);
-			return;
-		}
-	}
 	if (c >= 0x80) {
 		ground_utf8(f, c, out);
 		return;
 	}
-	f->utf8_left = 0;
+	break_off(f, out);
 	if (c < 0x20)
 		control(f, c, out);
 	else

@@ -37,7 +37,8 @@ struct filter {
 	unsigned drops;			/* enum filter_drop, or'ed: since filter_take_drops() */
 	bool too_long, bad;		/* the sequence will be dropped: its length, a control byte in it */
 	uint8_t utf8_left, utf8_low, utf8_high;	/* continuation bytes to come; range of the next */
-	bool held_c2;			/* 0xc2 came: U+0080..U+009F would be a control */
+	uint8_t held_count;		/* bytes of a character that is not whole yet */
+	char held[4];
 	uint8_t palette_left;
 	size_t len;
 	char sequence[FILTER_SEQUENCE_MAX];

@@ -23,7 +23,7 @@ static const struct csi_rule csi_rules[] = {
 	{ '=', 0, "u" },
 	{ 0, ' ', "q@A" },
 	{ 0, '!', "p" },
-	{ 0, '"', "pq" },
+	{ 0, '"', "q" },		/* p can make the terminal type 8-bit controls */
 	{ 0, '#', "pq{}" },
 	{ 0, '$', "rtvxz{" },
 	{ 0, '*', "x" },
@@ -33,7 +33,27 @@ static const struct csi_rule csi_rules[] = {
 /* Window operations: only saving and restoring the title; the others report, move or resize. */
 static bool is_title_stack(struct str parameters)
 {
-	return str_eq(str_head(parameters, 2), STR("22")) || str_eq(str_head(parameters, 2), STR("23"));
+	struct str operation = str_head(parameters, str_find(parameters, ';'));
+
+	return str_eq(operation, STR("22")) || str_eq(operation, STR("23"));
+}
+
+/* Modes that take the keyboard or the language away from whoever comes after the sandbox, and that no
+ * mode can be undone from: a locked keyboard and no echo; VT52 and Tektronix, which know no ESC [. */
+static bool locks_out(char prefix, struct str parameters)
+{
+	while (parameters.n) {
+		size_t n = str_find(parameters, ';');
+		struct str mode = str_head(parameters, n);
+		uint64_t number = 0;
+
+		if (mode.n && !str_decimal(mode, UINT16_MAX, &number))
+			return true;
+		if (number == 2 || number == (prefix ? 38 : 12))
+			return true;
+		parameters = str_from(parameters, n + 1);
+	}
+	return false;
 }
 
 unsigned sequence_csi(struct str s)
@@ -52,6 +72,9 @@ unsigned sequence_csi(struct str s)
 			return FILTER_OTHER;
 	if (final == 't' && !prefix && !intermediate)
 		return is_title_stack(middle) ? 0 : FILTER_QUERY;
+	if (char_in(final, "hlrs") && !intermediate && (prefix == '?' || (!prefix && char_in(final, "hl"))) &&
+	    locks_out(prefix, middle))
+		return FILTER_OTHER;
 	for (size_t i = 0; i < sizeof csi_rules / sizeof *csi_rules; i++)
 		if (csi_rules[i].prefix == prefix && csi_rules[i].intermediate == intermediate)
 			return char_in(final, csi_rules[i].finals) ? 0 :
@@ -79,11 +102,20 @@ static bool asks(struct str fields)
 	while (fields.n) {
 		size_t n = str_find(fields, ';');
 
-		if (str_eq(str_head(fields, n), STR("?")))
+		if (str_starts(str_head(fields, n), STR("?")))
 			return true;
 		fields = str_from(fields, n + 1);
 	}
 	return false;
+}
+
+/* OSC 9 is a notification's text; with a number first it is ConEmu's language, which can run programs:
+ * of that only progress. */
+static bool is_command(struct str rest)
+{
+	struct str first = str_head(rest, str_find(rest, ';'));
+
+	return first.n && ascii_digit(first.p[0]) && !str_eq(first, STR("4"));
 }
 
 unsigned sequence_osc(struct str content)
@@ -97,9 +129,11 @@ unsigned sequence_osc(struct str content)
 	switch (number) {
 	case 0: case 1: case 2:		/* titles */
 	case 8:				/* hyperlinks */
-	case 9: case 777:		/* notifications, progress */
+	case 777:			/* notifications */
 	case 133:			/* marks of prompts */
 		return 0;
+	case 9:				/* notifications, progress */
+		return is_command(rest) ? FILTER_OTHER : 0;
 	case 4: case 5: case 10: case 11: case 12: case 13: case 14: case 17: case 19: case 22:
 		return asks(rest) ? FILTER_QUERY : 0;	/* colours, pointer shape */
 	case 104: case 105: case 110: case 111: case 112: case 113: case 114: case 117: case 119:

@@ -349,7 +349,9 @@ static void exec_frame(struct session *s, const struct link_frame *f)
 
 	switch (f->type) {
 	case LINK_DATA:
-		if (sink_put(sink, f->payload))
+		if (s->phase >= PHASE_DRAIN)	/* it said that it is over: what it adds does not hold up the end */
+			link_consumed(guest_link(s), f->stream, f->payload.n);
+		else if (sink_put(sink, f->payload))
 			guest_lost(s, err_text(ERR_MEMORY));
 		else
 			claims_filtered(&s->claims, filter_take_drops(&sink->filter));

@@ -88,6 +88,9 @@ static void queries_are_dropped(void **state)
 	DROPPED("\x1b]10;?\a", FILTER_QUERY);
 	DROPPED("\x1b]4;1;?\x1b\\", FILTER_QUERY);
 	DROPPED("\x1b]11;#fff;?\a", FILTER_QUERY);
+	DROPPED("\x1b]22;?__current__\a", FILTER_QUERY);
+	DROPPED("\x1b[221t", FILTER_QUERY);	/* from 24 up: a size */
+	DROPPED("\x1b[62;0\"p", FILTER_QUERY);	/* keys would come as 8-bit controls */
 }
 
 static void what_acts_is_dropped(void **state)
@@ -115,6 +118,12 @@ static void what_acts_is_dropped(void **state)
 	DROPPED("\x1b G", FILTER_OTHER);
 	DROPPED("\x1b[1;2'w", FILTER_QUERY);
 	DROPPED("\x1b[1?h", FILTER_OTHER);
+	DROPPED("\x1b]9;7;\"cmd\"\a", FILTER_OTHER);	/* ConEmu runs it */
+	DROPPED("\x1b[2h", FILTER_OTHER);		/* the keyboard, locked */
+	DROPPED("\x1b[4;12l", FILTER_OTHER);
+	DROPPED("\x1b[?2l", FILTER_OTHER);		/* VT52, which knows no way back that passes */
+	DROPPED("\x1b[?25;02l", FILTER_OTHER);
+	DROPPED("\x1b[?38h", FILTER_OTHER);		/* Tektronix */
 	DROPPED("\xc2\x9b" "", FILTER_OTHER);		/* CSI as one character */
 	DROPPED("\x9d", FILTER_OTHER);
 }
@@ -126,6 +135,26 @@ static void overlong_forms_hide_nothing(void **state)
 	expect(STR("\xc1\x9b" "6n"), STR("\xc1" "6n"), FILTER_OTHER);
 	expect(STR("\xf0\x82\x82\x9b"), STR("\xf0"), FILTER_OTHER);
 	expect(STR("\xe2\x1b[6n\x9b"), STR("\xe2"), FILTER_QUERY | FILTER_OTHER);
+}
+
+/* Two streams on one terminal: what is between the pieces that one emits cannot be chosen by the other. */
+static void characters_pass_whole(void **state)
+{
+	struct filter out, err;
+	auto_buf shown;
+
+	(void)state;
+	buf_init(&shown, 100);
+	filter_init(&out);
+	filter_init(&err);
+	filter_put(&out, STR("\xe2"), &shown);
+	filter_put(&err, STR("x"), &shown);
+	filter_put(&out, STR("\x9b"), &shown);
+	assert_true(str_eq(buf_str(&shown), STR("x")));
+	filter_put(&err, STR("y"), &shown);
+	filter_put(&out, STR("\x84"), &shown);
+	assert_true(str_eq(buf_str(&shown), STR("xy\xe2\x9b\x84")));
+	expect(STR("\xe2\x9b" "c"), STR("\xe2" "c"), FILTER_OTHER);
 }
 
 static void sequences_are_cut_off(void **state)
@@ -197,6 +226,7 @@ int main(void)
 		cmocka_unit_test(queries_are_dropped),
 		cmocka_unit_test(what_acts_is_dropped),
 		cmocka_unit_test(overlong_forms_hide_nothing),
+		cmocka_unit_test(characters_pass_whole),
 		cmocka_unit_test(sequences_are_cut_off),
 		cmocka_unit_test(sequences_are_bounded),
 		cmocka_unit_test(modes_are_undone),
