@@ -45,8 +45,10 @@ static struct str fold_path(char *p, size_t n)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		char c = p[i] == '\\' ? '/' : p[i];
+		char c = p[i];
 
+		if (c == '\\')
+			c = '/';
 		parameter = c == ';' || (parameter && c != '/');
 		if (!parameter && !(c == '/' && kept && p[kept - 1] == '/'))
 			p[kept++] = c;
