@@ -404,9 +404,30 @@ struct keeper_world {
 	uint8_t public_key[32];
 	unsigned secrets, leaves;
 	bool fails;
+	enum { LIE_NONE, LIE_LONGER, LIE_SHORTER, LIE_HUGE, LIE_RESULT, LIE_CUT, LIE_STALE, LIE_GONE } lie;
 };
 
 static struct keeper_world keeper;
+
+/* Makes of an answer one that is none; returns how much of it is sent. */
+static size_t keeper_lies(int fd, struct keeper_reply *r, size_t n)
+{
+	switch (keeper.lie) {
+	case LIE_LONGER: r->data_bytes += 100; break;
+	case LIE_SHORTER: r->data_bytes -= 1; break;
+	case LIE_HUGE: r->data_bytes = UINT32_MAX; break;
+	case LIE_RESULT: r->result = UINT32_MAX; break;
+	case LIE_CUT: return KEEPER_REPLY_HEAD - 1;
+	case LIE_STALE:	/* a stale answer before the one that belongs to the question */
+		r->sequence--;
+		send(fd, r, n, MSG_NOSIGNAL);
+		r->sequence++;
+		r->data_bytes = 0;
+		return KEEPER_REPLY_HEAD;
+	case LIE_NONE: case LIE_GONE: break;
+	}
+	return n;
+}
 
 static void *keeper_serve(void *arg)
 {
@@ -436,7 +457,12 @@ static void *keeper_serve(void *arg)
 			reply.result = ERR_CREDENTIAL, n = 0;
 		reply.data_bytes = (uint32_t)n;
 		reply.sequence = q.sequence;
-		send(fd, &reply, KEEPER_REPLY_HEAD + n, MSG_NOSIGNAL);
+		n += KEEPER_REPLY_HEAD;
+		if (keeper.lie == LIE_GONE)
+			break;
+		if (keeper.lie && q.op == KEEPER_SECRET)
+			n = keeper_lies(fd, &reply, n);
+		send(fd, &reply, n, MSG_NOSIGNAL);
 	}
 	close(fd);
 	return NULL;

@@ -269,6 +269,39 @@ static void a_placeholder_is_replaced_in_fields_alone(void **state)
 	rig_stop(&rig);
 }
 
+/* A keeper that fell over: whatever it says, no request goes without its credential. */
+static void a_keeper_that_lies_opens_nothing(void **state)
+{
+	(void)state;
+	for (unsigned lie = LIE_LONGER; lie <= LIE_STALE; lie++) {
+		rig_free(&rig);
+		start(usual_policy);
+		keeper.lie = lie;
+		assert_true(refused(ask_wait(&rig, &(struct ask){ .path = "/", .name = "authorization",
+								  .value = "Bearer " PLACEHOLDER })));
+		assert_int_equal(world.requests, 0);
+		assert_int_equal(ask_wait(&rig, &(struct ask){ .host = "other.test" })->head.status, 200);
+		rig_stop(&rig);
+		assert_int_equal(trail(&rig, "\"result\":\"CREDENTIAL\"", NULL, NULL), 1);
+	}
+}
+
+/* Without a keeper there is no secret, no leaf, and soon no signature; what needs none goes on being refused
+ * or allowed by policy. */
+static void without_a_keeper_nothing_opens(void **state)
+{
+	(void)state;
+	static const char point[65] = { 4 };
+	struct msg_connect m = { .host = STR_INIT("api.test"), .public_key = { point, sizeof point } };
+
+	keeper.lie = LIE_GONE;
+	assert_true(refused(ask_wait(&rig, &(struct ask){ .path = "/" })));
+	assert_true(rig_wait(&rig, ask_open(&rig, LINK_KIND_LEAF, &m))->reset);
+	assert_true(refused(ask_wait(&rig, &(struct ask){ .host = "other.test", .method = "PUT" })));
+	assert_int_equal(world.requests, 0);
+	assert_false(rig.broken);
+}
+
 /* ---- what is kept and shared ---- */
 
 static void an_answer_that_nobody_asked_for_is_no_answer(void **state)
@@ -449,6 +482,8 @@ int main(void)
 		T(an_address_that_is_not_public_is_not_dialled),
 		T(no_answer_brings_the_secret_back),
 		T(a_placeholder_is_replaced_in_fields_alone),
+		T(a_keeper_that_lies_opens_nothing),
+		T(without_a_keeper_nothing_opens),
 		T(an_answer_that_nobody_asked_for_is_no_answer),
 		T(a_reload_does_not_mix_the_connections_of_credentials),
 		T(streams_without_a_request_do_not_fill_the_disk),
