@@ -196,7 +196,9 @@ static enum err confine(void *ctx)
 		e = confine_limits(256, 64);
 	if (!e)
 		e = limit_memory(p);
-	return e ? e : confine_drop();
+	if (!e)
+		e = confine_drop();
+	return e ? e : confine_seccomp(CONFINE_MACHINE);
 }
 
 enum err qemu_spawn(const struct qemu_plan *p, pid_t *ret_pid, int *ret_pidfd)

@@ -69,4 +69,5 @@ must_use enum err confine_landlock(const struct confine_path *paths, size_t coun
 #define CONFINE_THREADS	0x0020u	/* clone of threads (libuv's pool) */
 #define CONFINE_SPAWN	0x0040u	/* keeper's credential commands, which inherit the filter: not an allowlist but a
 				   refusal (EPERM) of what no such command needs: mounts, modules, bpf, ptrace, ... */
+#define CONFINE_MACHINE	0x0080u	/* QEMU, beside its own -sandbox: the refusals of CONFINE_SPAWN, and any new socket */
 must_use enum err confine_seccomp(unsigned sets);

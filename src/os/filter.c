@@ -73,6 +73,13 @@ static const int never_calls[] = {
 	SCMP_SYS(kcmp), SCMP_SYS(pidfd_getfd), SCMP_SYS(acct), SCMP_SYS(quotactl), SCMP_SYS(syslog),
 };
 
+/* what a machine has no use for: it was given its sockets */
+static const int machine_calls[] = {
+	SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(listen), SCMP_SYS(accept), SCMP_SYS(accept4),
+	SCMP_SYS(process_madvise), SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_send_signal), SCMP_SYS(add_key),
+	SCMP_SYS(request_key), SCMP_SYS(keyctl), SCMP_SYS(open_by_handle_at), SCMP_SYS(fanotify_init),
+};
+
 static int add_all(scmp_filter_ctx f, uint32_t action, const int *calls, size_t count)
 {
 	int rc = 0;
@@ -151,15 +158,17 @@ static int add_sets(scmp_filter_ctx f, unsigned sets)
 
 enum err confine_seccomp(unsigned sets)
 {
-	bool refuse = sets & CONFINE_SPAWN;
+	bool refuse = sets & (CONFINE_SPAWN | CONFINE_MACHINE);
 	scmp_filter_ctx f = seccomp_init(refuse ? SCMP_ACT_ALLOW : SCMP_ACT_KILL_PROCESS);
-	int rc;
+	int rc = 0;
 
 	if (!f)
 		return ERR_CONFINE;
 	if (refuse)
 		rc = add_all(f, SCMP_ACT_ERRNO(EPERM), never_calls, COUNT(never_calls));
-	else
+	if (!rc && (sets & CONFINE_MACHINE))
+		rc = add_all(f, SCMP_ACT_ERRNO(EPERM), machine_calls, COUNT(machine_calls));
+	if (!refuse)
 		rc = add_sets(f, sets);
 	if (!rc)
 		rc = seccomp_load(f);

@@ -296,9 +296,9 @@ static enum err start_all(struct children *c, struct wiring *w, const struct spe
 	}
 	if (!make_pairs(w))
 		return ERR_LOCAL;
-	e = open_state(w, run, why);
+	e = mounts_open(spec, &w->mounts, why);	/* what the user named, before anything is left behind */
 	if (!e)
-		e = mounts_open(spec, &w->mounts, why);
+		e = open_state(w, run, why);
 	if (!e)
 		e = placeholders_make(spec->policy, &w->placeholders);
 	if (!e)
