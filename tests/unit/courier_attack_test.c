@@ -73,10 +73,11 @@ static void no_spelling_of_a_denied_path_passes(void **state)
 {
 	(void)state;
 	static const char *const paths[] = {
-		"/admin/x", "/%61dmin/x", "//admin/x", "///admin//x", "/admin;v=1/x", "/;a/admin/x", "/%2Fadmin/x",
-		"/%5Cadmin/x", "/admin%2Fx", "/admin%5Cx", "/admin%3Bv/x", "/a/..%2Fadmin/x", "/a/%2E%2E%2Fadmin/x",
-		"/a%2F..%2Fadmin/x", "/a%5C..%5Cadmin/x", "/a%2F..%2f..%2Fadmin/x", "/a/..%3Bx/admin/x", "/a/..;/admin/x",
-		"/a/../admin/x", "/a/.%2E/admin/x", "/.%2Fadmin/x", "/a\\..\\admin\\x", "/%2e%2e/admin/x",
+		"/admin/x", "/%61dmin/x", "//admin/x", "///admin//x", "/admin;v=1/x", "/;a/admin/x",
+		"/%2Fadmin/x", "/%5Cadmin/x", "/admin%2Fx", "/admin%5Cx", "/admin%3Bv/x", "/a/..%2Fadmin/x",
+		"/a/%2E%2E%2Fadmin/x", "/a%2F..%2Fadmin/x", "/a%5C..%5Cadmin/x", "/a%2F..%2f..%2Fadmin/x",
+		"/a/..%3Bx/admin/x", "/a/..;/admin/x", "/a/../admin/x", "/a/.%2E/admin/x", "/.%2Fadmin/x",
+		"/a\\..\\admin\\x", "/%2e%2e/admin/x",
 	};
 
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
@@ -186,10 +187,10 @@ static void an_address_that_is_not_public_is_not_dialled(void **state)
 {
 	(void)state;
 	static const char *const hosts[] = {
-		"127.0.0.1", "0.0.0.0", "10.0.0.1", "169.254.169.254", "168.63.129.16", "100.100.100.200", "192.0.0.192",
-		"198.18.0.16", "224.0.0.1", "255.255.255.255", "::1", "::", "::ffff:127.0.0.1", "::ffff:169.254.169.254",
-		"64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "2001::1", "fd00:ec2::254", "fe80::1", "ff02::1",
-		"::127.0.0.1", "64:ff9b:1::7f00:1", "fec0::1",
+		"127.0.0.1", "0.0.0.0", "10.0.0.1", "169.254.169.254", "168.63.129.16", "100.100.100.200",
+		"192.0.0.192", "198.18.0.16", "224.0.0.1", "255.255.255.255", "::1", "::", "::ffff:127.0.0.1",
+		"::ffff:169.254.169.254", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "2001::1",
+		"fd00:ec2::254", "fe80::1", "ff02::1", "::127.0.0.1", "64:ff9b:1::7f00:1", "fec0::1",
 	};
 	auto_buf policy = BUF_EMPTY;
 
@@ -411,7 +412,8 @@ static void a_claim_cannot_be_made_to_look_like_anothers(void **state)
 {
 	(void)state;
 	static const char *const texts[] = {
-		"\"}\n{\"kind\":\"stop\",\"process\":\"courier\"}", ("\xe2\x80\xae" "courier"), "\x1b]0;courier\a", "\n",
+		"\"}\n{\"kind\":\"stop\",\"process\":\"courier\"}", ("\xe2\x80\xae" "courier"), "\x1b]0;courier\a",
+		"\n",
 	};
 	uint32_t s;
 
