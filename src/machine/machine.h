@@ -31,6 +31,8 @@ struct machine_ops {
 	/** pid and pidfd to watch; borrowed */
 	pid_t (*pid)(const struct machine *m);
 	int (*pidfd)(const struct machine *m);
+	/** the command runs: limits that only a start may exceed begin. May be NULL */
+	void (*started)(struct machine *m);
 	void (*kill)(struct machine *m);
 	void (*free)(struct machine *m);
 };

@@ -34,6 +34,7 @@
 #define PROBE_MEMORY_MIB 256u
 #define OVERHEAD_BYTES (6ull << 30)	/* address space beside the guest's memory: code, translation cache, stacks */
 #define TSC_MEASURE_NS 20000000
+#define LOG_BYTES_MAX (4u << 20)
 
 struct machine {
 	pid_t pid;
@@ -190,6 +191,7 @@ static enum err confine(void *ctx)
 	const size_t count = sizeof binds / sizeof binds[0] - (p->kvm ? 0 : 1);
 	enum err e = confine_namespaces(CONFINE_NET_EMPTY);
 
+	signal(SIGXFSZ, SIG_IGN);	/* see qemu_started() */
 	if (!e)
 		e = confine_root(binds, count, false);
 	if (!e)
@@ -306,6 +308,16 @@ static enum err qemu_start(const struct machine_spec *spec, struct machine **ret
 static pid_t qemu_pid(const struct machine *m) { return m->pid; }
 static int qemu_pidfd(const struct machine *m) { return m->pidfd; }
 
+/* The guest's kernel writes the console, and with it our log: it gets no more once its memory, a file too, is
+ * made. What is beyond is lost (SIGXFSZ is ignored); the guest does not wait for it. */
+static void qemu_started(struct machine *m)
+{
+	const struct rlimit limit = { LOG_BYTES_MAX, LOG_BYTES_MAX };
+
+	if (m->pid > 0)
+		(void)prlimit(m->pid, RLIMIT_FSIZE, &limit, NULL);
+}
+
 static void qemu_kill(struct machine *m)
 {
 	if (m->pid > 0)
@@ -326,6 +338,7 @@ const struct machine_ops machine_qemu = {
 	.start = qemu_start,
 	.pid = qemu_pid,
 	.pidfd = qemu_pidfd,
+	.started = qemu_started,
 	.kill = qemu_kill,
 	.free = qemu_free,
 };

@@ -336,6 +336,12 @@ enum err children_start(struct children *c, const struct spec *spec, const struc
 	return e;
 }
 
+void children_started(struct children *c)
+{
+	if (c->process[CHILD_MACHINE].pid > 0 && c->machine_ops->started)
+		c->machine_ops->started(c->machine);
+}
+
 void children_kill(struct children *c, enum child which)
 {
 	if (c->process[which].pid <= 0)

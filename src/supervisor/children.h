@@ -49,6 +49,8 @@ void children_init(struct children *c);
  * Return: ERR_OK, or an error with one line in @why */
 must_use enum err children_start(struct children *c, const struct spec *spec, const struct rundir *run,
 				 struct buf *why);
+/** children_started() - the command runs: the machine is held to what it needs from then on */
+void children_started(struct children *c);
 /** children_kill() - SIGKILL to one; children_kill_all() to all that are left, and reaps them */
 void children_kill(struct children *c, enum child which);
 void children_kill_all(struct children *c);

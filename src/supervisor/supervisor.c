@@ -213,6 +213,7 @@ static void terminal_said(struct supervisor *s, const struct terminal_message *m
 		progress_step(s->progress, "starting the command");
 		break;
 	case TERMINAL_STARTED:
+		children_started(&s->children);
 		advance(s, PHASE_RUN);
 		break;
 	case TERMINAL_EXITED:
