@@ -83,7 +83,7 @@ static uint32_t await(uint8_t type, uint8_t kind)
 
 static void status(uint32_t stream, const struct msg_status *m)
 {
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 1024);
 	msg_put_status(&b, m);
@@ -121,7 +121,7 @@ static void flood(int fd, uint32_t stream, uint8_t type, uint32_t step, struct s
 static void claims(void)
 {
 	struct msg_claim m = { .kind = CLAIM_EXEC, .text = STR("\x1b]52;c;eA==\a forged") };
-	auto_buf b;
+	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 1024);
 	msg_put_claim(&b, &m);

@@ -141,7 +141,7 @@ static void overlong_forms_hide_nothing(void **state)
 static void characters_pass_whole(void **state)
 {
 	struct filter out, err;
-	auto_buf shown;
+	auto_buf shown = BUF_EMPTY;
 
 	(void)state;
 	buf_init(&shown, 100);
