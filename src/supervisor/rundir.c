@@ -21,7 +21,6 @@
 
 #define STATE_MAX 65536
 #define DEPTH_MAX 8
-#define CREATE_TRIES 8
 
 static bool make_id(char ret[RUNDIR_ID_MAX])
 {
@@ -70,16 +69,12 @@ enum err rundir_create(struct rundir *ret, struct buf *why)
 	if (e)
 		return e;
 	auto_fd parent = open(buf_z(why), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (parent < 0)
+	/* no sweep between the making of a directory and the taking of its lock */
+	if (parent < 0 || flock(parent, LOCK_SH) || !make_id(r.id) || mkdirat(parent, r.id, 0700))
 		return ERR_LOCAL;
-	/* another's sweep can take a directory before it is locked: then a new one */
-	for (unsigned tries = 0; r.fd < 0 && tries < CREATE_TRIES; tries++) {
-		if (!make_id(r.id) || mkdirat(parent, r.id, 0700))
-			return ERR_LOCAL;
-		if (snprintf(r.path, sizeof r.path, "%s/%s", buf_z(why), r.id) >= (int)sizeof r.path)
-			return ERR_LIMIT;
-		r.fd = lock_run(parent, r.id, &r.lock);
-	}
+	if (snprintf(r.path, sizeof r.path, "%s/%s", buf_z(why), r.id) >= (int)sizeof r.path)
+		return ERR_LIMIT;
+	r.fd = lock_run(parent, r.id, &r.lock);
 	if (r.fd < 0)
 		return ERR_LOCAL;
 	*ret = r;
@@ -149,7 +144,8 @@ unsigned rundir_sweep(void)
 	d = runs_open(&path);
 	if (!d)
 		return 0;
-	for (struct dirent *e; (e = readdir(d));) {
+	/* somebody is at work there: what is dead can wait for the next command */
+	for (struct dirent *e; flock(dirfd(d), LOCK_EX | LOCK_NB) == 0 && (e = readdir(d));) {
 		auto_fd lock = -1;
 		int dir;
 
