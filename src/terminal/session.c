@@ -361,10 +361,8 @@ static void exec_frame(struct session *s, const struct link_frame *f)
 		exec_status(s, f->payload);
 		break;
 	case LINK_END:
-		if (s->has_status)
-			finish(s, TERMINAL_EXITED, s->outcome.value, "");
-		else
-			finish(s, TERMINAL_GUEST_LOST, 0, "the command ended without a status");
+		finish(s, s->has_status ? TERMINAL_EXITED : TERMINAL_GUEST_LOST, s->outcome.value,
+		       s->has_status ? "" : "the command ended without a status");
 		link_end(guest_link(s), f->stream);
 		break;
 	case LINK_RESET:
