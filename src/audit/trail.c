@@ -191,14 +191,15 @@ enum err trail_next(struct trail *t, struct str *ret_line)
 
 enum err audit_each(int directory, bool (*f)(void *ctx, struct str line), void *ctx)
 {
-	auto_trail t = NULL;
+	struct trail *t = NULL;	/* not auto_trail: the analyzer, which sees the malloc(), knows no cleanup */
 	struct str line;
 	enum err e = trail_open(directory, &t);
 
-	while (!e) {
+	if (e)
+		return e;
+	do
 		e = trail_next(t, &line);
-		if (!e && !f(ctx, line))
-			return ERR_OK;
-	}
+	while (!e && f(ctx, line));
+	trail_free(t);
 	return e == ERR_MORE ? ERR_OK : e;
 }

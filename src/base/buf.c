@@ -51,7 +51,7 @@ static enum err grow(struct buf *b, size_t cap)
 
 	if (!p)
 		return ERR_MEMORY;
-	if (b->len)
+	if (b->p)
 		memcpy(p, b->p, b->len);
 	if (b->wipe && b->p)
 		explicit_bzero(b->p, b->cap);
@@ -145,14 +145,14 @@ static void put_base64(struct buf *b, struct str s, const char *alphabet, bool p
 	for (size_t i = 0; i < s.n; i += 3) {
 		size_t have = s.n - i < 3 ? s.n - i : 3;
 		uint32_t v = (uint32_t)(uint8_t)s.p[i] << 16;
-		char quad[4];
+		char quad[4] = { '=', '=', '=', '=' };
 
 		if (have > 1)
 			v |= (uint32_t)(uint8_t)s.p[i + 1] << 8;
 		if (have > 2)
 			v |= (uint8_t)s.p[i + 2];
-		for (size_t k = 0; k < 4; k++)
-			quad[k] = k <= have ? alphabet[(v >> (18 - 6 * k)) & 63] : '=';
+		for (size_t k = 0; k <= have; k++)
+			quad[k] = alphabet[(v >> (18 - 6 * k)) & 63];
 		buf_put(b, str_make(quad, pad ? 4 : have + 1));
 	}
 }

@@ -58,7 +58,7 @@ static void advance(const struct positions *from, struct str pattern, char c, en
 static __attribute__((noinline)) bool
 walk(struct str pattern, struct str text, enum glob_mode mode, uint64_t *steps)
 {
-	struct positions sets[2], *now = &sets[0], *next = &sets[1];
+	struct positions even, odd, *now = &even, *next = &odd;
 
 	now->count = 0;
 	add(now, pattern, 0);

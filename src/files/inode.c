@@ -230,7 +230,8 @@ static void keep_descriptor(struct inodes *t, struct inode *i, int fd)
 	i->fd = fd;
 	i->used = t->request;
 	list_in(t, i);
-	while (t->open_count > t->limits.directories_max && t->oldest->used != t->request) {
+	/* @i is the newest, and used now: where this stops at the latest */
+	while (t->open_count > t->limits.directories_max && t->oldest && t->oldest->used != t->request) {
 		struct inode *old = t->oldest;
 
 		list_out(t, old);

@@ -73,13 +73,14 @@ static _Noreturn void child_fail(const struct child *c)
 }
 
 /* A view as a C string that lives until exec; a NUL inside is an error. */
-static char *string(struct str s)
+static char *string(const struct child *c, struct str s)
 {
-	char *z = s.n && memchr(s.p, 0, s.n) ? NULL : malloc(s.n + 1);
+	bool whole = str_find(s, 0) == s.n;
+	char *z = whole ? malloc(s.n + 1) : NULL;
 
 	if (!z) {
-		errno = EINVAL;
-		return NULL;
+		errno = whole ? ENOMEM : EINVAL;
+		child_fail(c);
 	}
 	if (s.n)
 		memcpy(z, s.p, s.n);
@@ -87,15 +88,23 @@ static char *string(struct str s)
 	return z;
 }
 
-static char **arguments(const struct msg_exec *m)
+/* Room for @n strings and the NULL after them. */
+static char **strings(const struct child *c, size_t n)
 {
-	char **argv = calloc(m->argument_count + 1, sizeof *argv);
+	char **z = calloc(n + 1, sizeof *z);
 
-	for (uint32_t i = 0; argv && i < m->argument_count; i++) {
-		argv[i] = string(m->arguments[i]);
-		if (!argv[i])
-			return NULL;
-	}
+	if (!z)
+		child_fail(c);
+	return z;
+}
+
+static char **arguments(const struct child *c)
+{
+	const struct msg_exec *m = c->exec;
+	char **argv = strings(c, m->argument_count);
+
+	for (uint32_t i = 0; i < m->argument_count; i++)
+		argv[i] = string(c, m->arguments[i]);
 	return argv;
 }
 
@@ -109,19 +118,17 @@ static bool has_name(const struct msg_exec *m, const char *entry)
 	return false;
 }
 
-static char **environment(const struct msg_exec *m)
+static char **environment(const struct child *c)
 {
-	char **env = calloc(m->environment_count + DEFAULT_COUNT + 1, sizeof *env);
+	const struct msg_exec *m = c->exec;
+	char **env = strings(c, m->environment_count + DEFAULT_COUNT);
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; env && i < m->environment_count; i++) {
-		env[n] = string(m->environment[i]);
-		if (!env[n++])
-			return NULL;
-	}
-	for (size_t i = 0; env && i < DEFAULT_COUNT; i++)
+	for (uint32_t i = 0; i < m->environment_count; i++)
+		env[n++] = string(c, m->environment[i]);
+	for (size_t i = 0; i < DEFAULT_COUNT; i++)
 		if (!has_name(m, defaults[i]))
-			env[n++] = string(str_of(defaults[i]));
+			env[n++] = string(c, str_of(defaults[i]));
 	return env;
 }
 
@@ -208,6 +215,10 @@ static void exec_search(char **argv, char **env)
 	struct str part;
 	int why = ENOENT;
 
+	if (!argv[0]) {		/* msg_get_exec() has seen to it that there is one */
+		errno = EINVAL;
+		return;
+	}
 	if (strchr(argv[0], '/')) {
 		execve(argv[0], argv, env);
 		return;
@@ -245,17 +256,15 @@ static void make_home(char *const *env)
 
 static _Noreturn void command_main(const struct child *c)
 {
-	char **argv = arguments(c->exec), **env = environment(c->exec);
-	char *directory = c->exec->directory.n ? string(c->exec->directory) : NULL;
+	char **argv = arguments(c), **env = environment(c);
+	const char *directory = c->exec->directory.n ? string(c, c->exec->directory) : "/";
 
 	errno = 0;
-	if (!argv || !env || (c->exec->directory.n && !directory))
-		child_fail(c);
 	if (setsid() < 0 || !become_user(c->exec->user_id) || !descriptors(c))
 		child_fail(c);
 	limits_and_signals();
 	make_home(env);
-	if (chdir(directory ? directory : "/"))
+	if (chdir(directory))
 		child_fail(c);
 	syscall(SYS_close_range, 3u, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);
 	exec_search(argv, env);

@@ -263,8 +263,10 @@ void connection_run_all(struct inspector *i)
 
 void connection_stop(struct inspector *i)
 {
-	while (i->connections)
-		release(i->connections);
+	for (struct connection *c = i->connections, *next; c; c = next) {
+		next = c->next;
+		release(c);
+	}
 }
 
 /* What a deadline means, by phase. */

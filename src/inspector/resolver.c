@@ -210,6 +210,8 @@ void resolver_open(struct inspector *i, uint32_t number, struct str fields)
 
 void resolver_stop(struct inspector *i)
 {
-	while (i->lookups)
-		forget(i->lookups);
+	for (struct lookup *q = i->lookups, *next; q; q = next) {
+		next = q->next;
+		forget(q);
+	}
 }

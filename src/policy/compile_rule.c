@@ -107,7 +107,7 @@ static enum err check_path(struct compile *c, const struct document_text *t)
 		return compile_fail(c, t->at, "'%.*s': a query is not part of a path: use 'query'",
 				    STR_FMT(node_quote(t->text)));
 	for (size_t i = 0; i < t->text.n; i++)
-		sample[n++] = t->text.p[i] == '*' || t->text.p[i] == '?' ? 'x' : t->text.p[i];
+		sample[n++] = (char)(t->text.p[i] == '*' || t->text.p[i] == '?' ? 'x' : t->text.p[i]);
 	if (!path_check(str_make(sample, n)))
 		return compile_fail(c, t->at,
 				    "'%.*s' could match no path: expected the characters of a URL, "
