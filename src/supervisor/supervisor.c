@@ -59,6 +59,7 @@ struct supervisor {
 	char reason[128];		/* for the trail's stop record: why the sandbox ended */
 	uint64_t interrupted_ms;
 	bool stop_sent;
+	bool started;			/* there is a trail to summarize */
 	uv_timer_t deadline;
 	uv_signal_t signal[SIGNALS];
 	uv_poll_t watch[CHILD_COUNT], terminal, courier;
@@ -464,6 +465,7 @@ static int run(struct supervisor *s)
 		log_error("%s", buf_z(&why) ? buf_z(&why) : "the sandbox could not be started");
 		return SUPERVISOR_EXIT_FAILURE;
 	}
+	s->started = true;
 	if (!s->spec->quiet)
 		log_note("%s: %.*s", s->children.machine_ops->name, STR_FMT(buf_str(&s->children.machine_text)));
 	watch_all(s);
@@ -507,7 +509,7 @@ int supervisor_run(const struct spec *spec)
 	uv_loop_close(&s.loop);
 	if (s.has_termios)	/* also when the terminal process was killed in raw mode */
 		tcsetattr(STDIN_FILENO, TCSADRAIN, &s.termios);
-	if (!spec->quiet)
+	if (!spec->quiet && s.started)
 		summary_print(s.run.id);
 	children_free(&s.children);
 	rundir_remove(&s.run);

@@ -134,6 +134,31 @@ def bad_input(s):
               (r.returncode, r.stderr))
 
 
+def bad_surroundings(s):
+    """Variables and images that are not what they should be."""
+    empty = s.root / "empty.erofs"
+    empty.write_bytes(b"not a file system" * 500)
+    cases = [
+        ([], {"XDG_STATE_HOME": "relative/path"}, "XDG_STATE_HOME", "a state directory that is not absolute"),
+        ([], {"XDG_RUNTIME_DIR": "relative"}, "XDG_RUNTIME_DIR", "a runtime directory that is not absolute"),
+        ([], {"XDG_STATE_HOME": "/proc/nowhere"}, "trail", "a state directory that cannot be made"),
+    ]
+    if SLOW:
+        s.run(["true"])      # the image is there
+        cases += [
+            (["--image", "/nowhere/image.erofs"], {}, "image", "an image that is not there"),
+            (["--image", str(empty)], {}, "erofs", "an image that is none"),
+            (["--image", "fedora"], {}, "image", "an image of no known kind"),
+            ([], {"PADDOCK_KERNEL": "/nowhere"}, "kernel", "a kernel that is not there"),
+            ([], {"XDG_CACHE_HOME": "cache"}, "XDG_CACHE_HOME", "a cache that is not absolute"),
+        ]
+    for options, env, words, what in cases:
+        r = s.run(["true"], *options, env=env)
+        line = r.stderr.strip().splitlines()
+        check(f"{what}: one line that names it, exit 125, nothing started",
+              r.returncode == 125 and len(line) == 1 and words in r.stderr, (r.returncode, r.stderr))
+
+
 with sandbox("basics", policy="version: 1\n") as s:
     streams(s)
     workspace(s)
@@ -141,5 +166,6 @@ with sandbox("basics", policy="version: 1\n") as s:
     interrupts(s)
     commands(s)
     bad_input(s)
+    bad_surroundings(s)
     check("nothing is left behind", not s.left_behind(), s.left_behind())
 finish()
