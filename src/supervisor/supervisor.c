@@ -508,7 +508,7 @@ int supervisor_run(const struct spec *spec)
 	uv_run(&s.loop, UV_RUN_DEFAULT);
 	uv_loop_close(&s.loop);
 	if (s.has_termios)	/* also when the terminal process was killed in raw mode */
-		tcsetattr(STDIN_FILENO, TCSADRAIN, &s.termios);
+		tcsetattr(STDIN_FILENO, TCSANOW, &s.termios);
 	if (!spec->quiet && s.started)
 		summary_print(s.run.id);
 	children_free(&s.children);
