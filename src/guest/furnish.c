@@ -104,10 +104,9 @@ static bool run(const struct furnish *f)
 	       (chmod("tmp", 01777) == 0 || f->single);
 }
 
-static bool send_fd(int socket, int fd)
+bool furnish_send(int socket, char kind, int fd)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof fd)] = { 0 };
-	char kind = 'f';
 	struct iovec iov = { .iov_base = &kind, .iov_len = 1 };
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
 			    .msg_controllen = sizeof control };
@@ -117,7 +116,7 @@ static bool send_fd(int socket, int fd)
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof fd);
 	memcpy(CMSG_DATA(c), &fd, sizeof fd);
-	return sendmsg(socket, &m, 0) == 1;
+	return sendmsg(socket, &m, MSG_NOSIGNAL) == 1;
 }
 
 /* Its root answers once PID 1 has the descriptor; until then only the mount is made. */
@@ -131,7 +130,7 @@ static bool files(const struct furnish *f)
 		 "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions", f->fuse);
 	return make_directory("run/paddock/files", 0755) &&
 	       !mount("paddock", "run/paddock/files", "fuse", MS_NOSUID | MS_NODEV, options) &&
-	       send_fd(f->report, f->fuse);
+	       furnish_send(f->report, 'f', f->fuse);
 }
 
 static bool pivot(const struct furnish *f)

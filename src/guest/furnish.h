@@ -18,3 +18,5 @@ const char *furnish(const struct furnish *f);
 /** furnish_path() - makes the directories that lead to @path, an absolute one, and itself if @whole.
  * Return: false with errno */
 bool furnish_path(const char *path, bool whole);
+/** furnish_send() - one byte @kind with descriptor @fd over the socket @socket */
+bool furnish_send(int socket, char kind, int fd);

@@ -154,22 +154,6 @@ static bool become_user(uint32_t id)
 	return true;
 }
 
-static bool send_terminal(int report, int master)
-{
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof master)] = { 0 };
-	char kind = 't';
-	struct iovec iov = { .iov_base = &kind, .iov_len = 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-			    .msg_controllen = sizeof control };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof master);
-	memcpy(CMSG_DATA(c), &master, sizeof master);
-	return sendmsg(report, &m, MSG_NOSIGNAL) == 1;
-}
-
 static bool terminal(const struct child *c)
 {
 	struct winsize size = { .ws_row = c->exec->rows, .ws_col = c->exec->columns };
@@ -181,7 +165,7 @@ static bool terminal(const struct child *c)
 		return false;
 	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	return slave >= 0 && !ioctl(slave, TIOCSCTTY, 0) && dup2(slave, 0) == 0 && dup2(slave, 1) == 1 &&
-	       dup2(slave, 2) == 2 && send_terminal(c->report, master);
+	       dup2(slave, 2) == 2 && furnish_send(c->report, 't', master);
 }
 
 static bool descriptors(const struct child *c)
