@@ -149,7 +149,7 @@ def bad_surroundings(s):
             (["--image", "/nowhere/image.erofs"], {}, "image", "an image that is not there"),
             (["--image", str(empty)], {}, "erofs", "an image that is none"),
             (["--image", "fedora"], {}, "image", "an image of no known kind"),
-            ([], {"PADDOCK_KERNEL": "/nowhere"}, "kernel", "a kernel that is not there"),
+            ([], {"PADDOCK_KERNEL": "/nowhere"}, "PADDOCK_KERNEL", "a kernel that is not there"),
             ([], {"XDG_CACHE_HOME": "cache"}, "XDG_CACHE_HOME", "a cache that is not absolute"),
         ]
     for options, env, words, what in cases:
