@@ -52,10 +52,10 @@ static void align(struct buf *b)
 void initrd_entry(struct buf *b, const char *name, uint32_t mode, uint32_t device_major, uint32_t device_minor,
 		  struct str content)
 {
-	static uint32_t inode;
+	const uint32_t inode = (uint32_t)b->len + 1;	/* one of its own, and the same in each archive like it */
 
 	/* magic ino mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check */
-	buf_printf(b, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", ++inode, mode, 0u, 0u, 1u, 0u,
+	buf_printf(b, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", inode, mode, 0u, 0u, 1u, 0u,
 		   (unsigned)content.n, 0u, 0u, device_major, device_minor, (unsigned)strlen(name) + 1, 0u);
 	buf_put(b, str_make(name, strlen(name) + 1));
 	align(b);
