@@ -36,6 +36,14 @@ enum err_fault {
 	X(BODY_TOO_LARGE,          413, FAULT_AGENT,    "message body too large") \
 	X(NAME_MISMATCH,           421, FAULT_AGENT,    "DNS name, TLS server name and Host do not agree") \
 	X(UPGRADE_REFUSED,         426, FAULT_AGENT,    "protocol upgrades are not carried: use plain HTTP requests") \
+	X(WEBSOCKET,               400, FAULT_AGENT,    "malformed WebSocket frame") \
+	X(MESSAGE_DENIED,          403, FAULT_AGENT,    "a WebSocket message is denied by policy") \
+	X(PROTOCOL_UNRECOGNISED,   403, FAULT_AGENT,    "the rule's protocol (git, a package registry) does not recognise this request") \
+	X(CONTENT_DENIED,          403, FAULT_AGENT,    "what the request asks for (a ref, a package) is denied by policy") \
+	X(CREDENTIAL_FOREIGN,      403, FAULT_AGENT,    "the request carries a credential of its own where policy has one: send the placeholder, or none") \
+	X(DECODER,                 502, FAULT_UPSTREAM, "a body that must be read cannot be decoded") \
+	X(ECH,                     403, FAULT_AGENT,    "an encrypted ClientHello hides the name that policy is about") \
+	X(UNAUTHORIZED,            407, FAULT_AGENT,    "this gate asks for a token: Proxy-Authorization") \
 	X(PROTOCOL_UNKNOWN,        400, FAULT_AGENT,    "only HTTP and HTTPS leave this sandbox") \
 	X(TLS,                     400, FAULT_AGENT,    "TLS handshake failed") \
 	X(DNS_MALFORMED,           400, FAULT_AGENT,    "malformed DNS message") \

@@ -205,9 +205,9 @@ static bool substitute(const struct policy_credential *c, struct str secret, str
 
 		if (!may_carry(f->name))
 			continue;
-		done = c->in_basic && str_eq(f->name, STR("authorization")) &&
+		done = (c->parts & POLICY_IN_BASIC) && str_eq(f->name, STR("authorization")) &&
 		       put_basic(out, f->value, placeholder, secret);
-		if (!done && c->in_header && find(f->value, 0, placeholder) < f->value.n) {
+		if (!done && (c->parts & POLICY_IN_HEADER) && find(f->value, 0, placeholder) < f->value.n) {
 			done = put_replaced(out, f->value, placeholder, secret);
 			if (!done && !out->err)	/* it stood there, but not whole */
 				out->len = from;

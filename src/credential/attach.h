@@ -35,9 +35,9 @@ must_use enum err credential_placeholder(const struct policy_credential *c, stru
 /** attach_apply() - makes the head that is sent from the one that was decided on
  * @secret:       passed credential_check_secret()
  * @placeholder:  this run's; may be empty for the header strategy. Strategy placeholder
- *                substitutes every place where it stands whole: in field values (in_header),
+ *                substitutes every place where it stands whole: in field values (POLICY_IN_HEADER),
  *                and as user name or password of "Basic" credentials in authorization
- *                (in_basic). Never in host, path, or query, nor in fields that are stored with
+ *                (POLICY_IN_BASIC). Never in host, path, or query, nor in fields that are stored with
  *                an object or speak of the way (x-amz-meta-*, referer, ...).
  * @in:           canonical request head; unchanged
  * @out:          made by buf_init_secret(out, ATTACH_BYTES_MAX), empty; values that carry the

@@ -52,6 +52,10 @@ static void put_source(struct buf *b, const struct policy_credential *c,
 		buf_put_z(b, ",\"source\":\"file\",\"path\":");
 		put_string(b, c->file);
 		break;
+	case POLICY_SOURCE_SEALED:
+		buf_put_z(b, ",\"source\":\"sealed\",\"entry\":");
+		put_string(b, c->sealed);
+		break;
 	case POLICY_SOURCE_COMMAND:
 		buf_put_z(b, ",\"source\":\"command\",\"argv\":[");
 		for (uint32_t i = 0; i < c->command_count; i++) {

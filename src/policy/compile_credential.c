@@ -147,7 +147,7 @@ static enum err compile_in(struct compile *c, const struct document_placeholder 
 					    "the one header that it names");
 		return ERR_OK;
 	}
-	out->in_header = out->in_basic = !in->in.at.line;
+	out->parts = in->in.at.line ? 0 : POLICY_IN_HEADER | POLICY_IN_BASIC;
 	if (in->in.at.line && in->in.count == 0)
 		return compile_fail(c, in->in.at, "'in' is an empty list: expected header, basic");
 	for (uint32_t i = 0; i < in->in.count; i++) {
@@ -156,7 +156,7 @@ static enum err compile_in(struct compile *c, const struct document_placeholder 
 
 		if (err != ERR_OK)
 			return err;
-		*(place ? &out->in_basic : &out->in_header) = true;
+		out->parts |= place ? POLICY_IN_BASIC : POLICY_IN_HEADER;
 	}
 	return ERR_OK;
 }

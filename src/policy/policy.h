@@ -16,27 +16,104 @@
 #define POLICY_CREDENTIALS_MAX 256
 
 enum policy_verdict { POLICY_DENY, POLICY_ALLOW, POLICY_OBSERVE };
-enum policy_source { POLICY_SOURCE_ENVIRONMENT, POLICY_SOURCE_FILE, POLICY_SOURCE_COMMAND };
-enum policy_strategy { POLICY_STRATEGY_HEADER, POLICY_STRATEGY_PLACEHOLDER };
+enum policy_source { POLICY_SOURCE_ENVIRONMENT, POLICY_SOURCE_FILE, POLICY_SOURCE_COMMAND, POLICY_SOURCE_SEALED };
+enum policy_strategy {
+	POLICY_STRATEGY_HEADER, POLICY_STRATEGY_PLACEHOLDER,
+	POLICY_STRATEGY_SIGV4,		/* the agent's AWS signature is replaced by one of the keeper's */
+	POLICY_STRATEGY_TOKEN,		/* a token that the courier fetches; put where `header` says */
+	POLICY_STRATEGY_LOGIN,		/* an agent's own OAuth file (Claude Code, Codex) */
+	POLICY_STRATEGY_CERTIFICATE,	/* a client certificate for the TLS connection to the upstream */
+};
+enum policy_part {			/* of a request, where a placeholder may stand; bits */
+	POLICY_IN_HEADER = 1, POLICY_IN_BASIC = 2, POLICY_IN_QUERY = 4, POLICY_IN_PATH = 8, POLICY_IN_BODY = 16,
+	POLICY_IN_WEBSOCKET = 32,
+};
+/* a request that brings a credential of its own (not the placeholder) where ours would stand */
+enum policy_own { POLICY_OWN_REFUSE, POLICY_OWN_REPLACE, POLICY_OWN_PASS };
+enum policy_grant {
+	POLICY_GRANT_CLIENT_CREDENTIALS,	/* RFC 6749 s4.4; the source is the client's secret */
+	POLICY_GRANT_REFRESH_TOKEN,		/* RFC 6749 s6; the source is the refresh token */
+	POLICY_GRANT_TOKEN_EXCHANGE,		/* RFC 8693; the source is the subject token */
+	POLICY_GRANT_JWT_BEARER,		/* RFC 7523; the source is a GCP service account's JSON, or a PEM key */
+	POLICY_GRANT_GITHUB_APP,		/* installation token; the source is the App's private key, PEM */
+};
+enum policy_login { POLICY_LOGIN_CLAUDE, POLICY_LOGIN_CODEX };
+/* files that tools insist on, rendered into the guest with placeholders that parse */
+enum policy_render {
+	POLICY_RENDER_AWS, POLICY_RENDER_NETRC, POLICY_RENDER_GH, POLICY_RENDER_NPMRC, POLICY_RENDER_DOCKER,
+	POLICY_RENDER_KUBECONFIG, POLICY_RENDER_SERVICE_ACCOUNT, POLICY_RENDER_CLAUDE, POLICY_RENDER_CODEX,
+};
+
+struct policy_token {
+	enum policy_grant grant;
+	enum head_scheme scheme;		/* of the endpoint: https, or http with `addresses` */
+	struct str host, path;			/* canonical; path as sent */
+	uint16_t port;
+	struct str client_id, scope, audience, resource;	/* empty: not sent */
+	bool client_basic;			/* client authentication by Basic; else in the body */
+	struct str client_secret_environment;	/* refresh, exchange: the client's own secret, if it has one */
+	struct str subject, subject_token_type, actor_token_environment;	/* by grant */
+	struct str issuer, key_id;		/* jwt_bearer with a PEM key */
+	struct str app_id, installation_id;	/* github_app */
+	uint32_t address_count;			/* CIDRs that the endpoint may be dialled at */
+	const struct policy_cidr *addresses;
+};
+struct policy_file {				/* one rendered file */
+	enum policy_render kind;
+	struct str path;			/* in the guest: absolute, or "~/..." of the guest's home; NUL after it */
+	struct str user;			/* netrc, docker: login name; gh: user; kubeconfig: name */
+};
 
 /** struct policy_credential - what a policy says of one credential; never the secret */
 struct policy_credential {
 	struct str name;
+	uint32_t line;
 	enum policy_source source;
-	struct str environment, file;		/* by source; each str here is followed by a NUL */
+	struct str environment, file, sealed;	/* by source; each str here is followed by a NUL */
 	uint32_t command_count;			/* command: argv, run without a shell */
 	const struct str *command;
 	uint64_t command_timeout_ms;
-	uint32_t host_count;			/* patterns, as in rules */
+	uint32_t host_count;			/* patterns, as in rules: who may receive the secret */
 	const struct str *hosts;
+	uint32_t placeholder_host_count;	/* who may see the placeholder itself, unreplaced */
+	const struct str *placeholder_hosts;
 	enum policy_strategy strategy;
-	struct str header_name, header_format;	/* header: format has "{secret}" exactly once */
+	enum policy_own own;
+	struct str header_name, header_format;	/* header, token, login: format has "{secret}" exactly once */
 	struct str placeholder_environment;	/* variable in the guest that holds the placeholder */
 	struct str placeholder;			/* fixed by the policy, or empty: made for each run, of the
 						   shape placeholder_prefix + random */
 	struct str placeholder_prefix;
-	bool in_header, in_basic;		/* placeholder: where it is substituted */
+	unsigned parts;				/* placeholder: bits of enum policy_part, where it is substituted */
+	uint32_t placeholder_field_count;	/* in: header: only these fields (lower case); none: the usual ones */
+	const struct str *placeholder_fields;
 	bool scrub;				/* false: "scrub: false", for secrets under 16 bytes */
+	uint32_t detach_after;			/* reflected answers until it is detached; 0: never */
+	struct str aws_profile;			/* sigv4: of the source, if that is an INI file */
+	uint32_t aws_service_count, aws_region_count;	/* sigv4: none listed: any */
+	const struct str *aws_services, *aws_regions;
+	const struct policy_token *token;	/* strategy token; else NULL */
+	enum policy_login login;		/* strategy login */
+	uint32_t file_count;			/* rendered into the guest */
+	const struct policy_file *files;
+};
+
+/* Rules that understand what passes: a file per protocol in policy/protocol_*.c, a table of them in
+ * policy/protocol.h. `data` is that protocol's own. */
+enum policy_protocol { POLICY_PROTOCOL_NONE, POLICY_PROTOCOL_GIT, POLICY_PROTOCOL_REGISTRY };
+
+enum policy_kind {
+	POLICY_KIND_HTTP,
+	POLICY_KIND_PASSTHROUGH,		/* TLS is not opened; name and port are all that is known */
+	POLICY_KIND_TCP,			/* raw bytes to a host and port */
+};
+
+/** struct policy_websocket - what a rule says of WebSockets; a rule without it refuses the handshake */
+struct policy_websocket {
+	uint32_t allow_count, deny_count;	/* text globs over a whole text message from the agent: if there are */
+	const struct str *allow, *deny;		/* any to allow one must match; none to deny may */
+	bool binary;				/* binary messages may pass */
+	uint64_t message_max;			/* bytes of one message; <= WEBSOCKET_MESSAGE_MAX */
 };
 
 /** struct policy_rule - what the courier needs to know of the rule that matched */
@@ -44,10 +121,15 @@ struct policy_rule {
 	struct str name;			/* "rule 3" if the policy gives none */
 	uint32_t index, line;			/* line in the policy file, from 1 */
 	enum policy_verdict verdict;
+	enum policy_kind kind;
 	int32_t credential;			/* index, or -1 */
 	uint64_t request_body_max, response_body_max;	/* UINT64_MAX: none */
 	uint32_t address_count;			/* CIDRs that may be dialled although not public */
 	const struct policy_cidr *addresses;
+	const struct policy_websocket *websocket;	/* NULL: WebSockets are refused */
+	bool unscrubbed;			/* `unscrubbed: pass`: an answer that cannot be searched passes */
+	enum policy_protocol protocol;
+	const void *data;			/* the protocol's own part of the rule; NULL without one */
 };
 struct policy_cidr {
 	uint8_t address[16];			/* IPv4 as ::ffff:a.b.c.d */

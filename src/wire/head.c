@@ -22,7 +22,8 @@ enum {
 	FLAG_QUERY = 1,
 	FLAG_TRAILERS = 2,
 	FLAG_FINAL = 4,
-	FLAGS_ALL = 7,
+	FLAG_WEBSOCKET = 8,
+	FLAGS_ALL = FLAG_QUERY | FLAG_TRAILERS | FLAG_FINAL | FLAG_WEBSOCKET,
 };
 
 /* -- parts -------------------------------------------------------------------------- */
@@ -296,6 +297,23 @@ static bool framing_check(const struct head *h)
 	return false;
 }
 
+/* The handshake's own fields are of one hop; what is asked for otherwise is a GET without a body. */
+static bool websocket_check(const struct head *h)
+{
+	static const char *const names[] = {
+		"sec-websocket-key", "sec-websocket-version", "sec-websocket-accept", "sec-websocket-extensions", NULL,
+	};
+
+	if (!h->websocket)
+		return true;
+	for (uint32_t i = 0; i < h->field_count; i++)
+		if (name_in(h->fields[i].name, names))
+			return false;
+	return h->framing == HEAD_BODY_NONE &&
+	       (h->kind == HEAD_REQUEST ? str_eq(h->method, STR("GET")) && str_starts(h->path, STR("/"))
+					: h->kind == HEAD_RESPONSE && h->status == 200);
+}
+
 static bool too_large(const struct head *h)
 {
 	size_t n = HEADER_BYTES;
@@ -327,14 +345,14 @@ enum err head_check(const struct head *h)
 		ok = status_line_check(h);
 		break;
 	}
-	return ok && framing_check(h) && fields_check(h) ? ERR_OK : ERR_HEAD_MALFORMED;
+	return ok && framing_check(h) && websocket_check(h) && fields_check(h) ? ERR_OK : ERR_HEAD_MALFORMED;
 }
 
 enum err head_encode(const struct head *h, struct buf *b)
 {
 	enum err e = head_check(h);
 	unsigned flags = (h->has_query ? FLAG_QUERY : 0u) | (h->trailers ? FLAG_TRAILERS : 0u) |
-			 (h->final ? FLAG_FINAL : 0u);
+			 (h->final ? FLAG_FINAL : 0u) | (h->websocket ? FLAG_WEBSOCKET : 0u);
 
 	if (e)
 		return e;
@@ -385,6 +403,7 @@ static bool decode_fixed(struct reader *r, struct head *h, uint16_t ret_sizes[4]
 	h->has_query = flags & FLAG_QUERY;
 	h->trailers = flags & FLAG_TRAILERS;
 	h->final = flags & FLAG_FINAL;
+	h->websocket = flags & FLAG_WEBSOCKET;
 	h->field_count = count;
 	return true;
 }

@@ -14,7 +14,8 @@
  *   6      2     status  response: 100..599; else 0
  *   8      8     length  framing 1: bytes of body; else 0
  *   16     2     flags   bit 0: a query is present (it may be empty); bit 1: trailers
- *                        may follow; bit 2: (response) this is the last head (not 1xx)
+ *                        may follow; bit 2: (response) this is the last head (not 1xx);
+ *                        bit 3: WebSocket: a GET that asks for one, or the 200 that grants it
  *   18     2     method bytes       request only, else 0
  *   20     2     host bytes
  *   22     2     path bytes
@@ -44,7 +45,9 @@
  *          trailers have none of: host, te, authorization, cookie, set-cookie, content-type,
  *          content-encoding, content-range
  *  framing trailers may follow a streamed body only; a 1xx response and trailers have none;
- *          bit 2 is set in exactly the responses from status 200 on
+ *          bit 2 is set in exactly the responses from status 200 on; bit 3 in a request: GET, no
+ *          body, no sec-websocket-key, -version, -accept, -extensions (each hop makes its own);
+ *          in a response: status 200 and framing 0. What follows as DATA: websocket.h
  */
 #pragma once
 
@@ -72,7 +75,7 @@ struct head {
 	enum head_framing framing;
 	uint16_t port, status;
 	uint64_t length;
-	bool has_query, trailers, final;
+	bool has_query, trailers, final, websocket;
 	struct str method, host, path, query;
 	uint32_t field_count;
 	struct head_field fields[HEAD_FIELDS_MAX];

@@ -25,7 +25,7 @@ static struct policy_credential placeholder_credential(void)
 {
 	return (struct policy_credential){
 		.name = STR("two"), .host_count = 2, .hosts = hosts, .strategy = POLICY_STRATEGY_PLACEHOLDER,
-		.in_header = true, .in_basic = true, .scrub = true,
+		.parts = POLICY_IN_HEADER | POLICY_IN_BASIC, .scrub = true,
 	};
 }
 
@@ -137,10 +137,9 @@ static void placeholder_stays_where_the_policy_does_not_put_it(void **state)
 	struct policy_credential c = placeholder_credential();
 	auto_buf one = BUF_EMPTY, two = BUF_EMPTY;
 
-	c.in_header = false;
+	c.parts = POLICY_IN_BASIC;
 	assert_null(substituted(&c, "x-api-key", "sk-ant-PLACEHOLDER0123456789", &one).p);
-	c.in_header = true;
-	c.in_basic = false;
+	c.parts = POLICY_IN_HEADER;
 	assert_null(substituted(&c, "authorization", "Basic dXNlcjpzay1hbnQtUExBQ0VIT0xERVIwMTIzNDU2Nzg5",
 				&two).p);
 }

@@ -471,11 +471,11 @@ static void everything_arrives(void **state)
 	assert_true(str_eq(k->header_name, STR("x-api-key")) &&
 		    str_eq(k->header_format, STR("Key {secret}")));
 	assert_true(str_eq(k->placeholder_prefix, STR("sk-ant-")) && k->placeholder.n == 0 && k->scrub);
-	assert_false(k->in_header || k->in_basic);
+	assert_int_equal(k->parts, 0);
 	k = policy_credential(p, 1);
 	assert_true(k->source == POLICY_SOURCE_COMMAND && k->command_count == 3 &&
 		    k->command_timeout_ms == 2000);
-	assert_true(k->strategy == POLICY_STRATEGY_PLACEHOLDER && !k->in_header && k->in_basic && !k->scrub);
+	assert_true(k->strategy == POLICY_STRATEGY_PLACEHOLDER && k->parts == POLICY_IN_BASIC && !k->scrub);
 	assert_true(str_eq(k->placeholder, STR("ghp_0123456789abcdef")));
 	assert_null(policy_credential(p, 2));
 	assert_true(str_eq(policy_filesystem(p)->visible[0].path, STR("/home/ann/.cargo/registry")));
