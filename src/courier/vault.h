@@ -1,33 +1,84 @@
 /* vault.h - the secrets of one sandbox, as the courier holds them
  *
- * Fetched from the keeper when first needed, then kept until the courier ends. All that were
- * fetched are searched for in every answer, whichever credential it was asked with.
+ * Asked of the keeper when first needed and kept; looked at again when a file may have changed,
+ * or when told that an upstream refuses them. Every secret that may still be reflected is
+ * searched for in every answer, whichever credential it was asked with.
  */
 #pragma once
 
-#include "credential/keeper.h"
+#include "courier/keeper_client.h"
 #include "credential/scrub.h"
 #include "policy/policy.h"
 
-#define VAULT_KEEPER_MS 35000	/* a credential command's own time limit, and some */
+#define VAULT_KEEPER_MS 35000
+#define VAULT_CHECK_MS 250	/* a file is looked at again when asked for after this time */
+#define VAULT_FAILURE_MS 5000	/* a source that failed is not asked again before */
+#define VAULT_OLD_MAX 4		/* former secrets of one credential and part that are still searched for */
 
 struct vault;
 
-/** struct vault_set - the needles of all secrets that are known; counted, immutable */
+/** struct vault_secret - one secret; counted, immutable */
+struct vault_secret {
+	unsigned references;
+	uint64_t generation;	/* of this vault's secrets no two have the same */
+	struct secret *secret;	/* secret_str() */
+};
+
+/** struct vault_set - the needles of all secrets that may be reflected; counted, immutable */
 struct vault_set {
 	unsigned references;
 	struct scrub_set *set;
 };
 
-/** vault_new() - @keeper: descriptor, borrowed; @first: the policy that the keeper was given, whose
- *  credential indices it knows. NULL without memory. */
+/** struct vault_wait - one asker, a member of its own struct, zero at first. Over when vault_ask() did not
+ *  return ERR_MORE, or by vault_wait_end(), which must come before its memory goes. */
+struct vault_wait {
+	struct vault_wait *next, **at;
+	void (*changed)(void *user);
+	void *user;
+};
+
+/** vault_new() - @client: borrowed; @first: the policy that the keeper was given, whose credential indices it
+ *  knows; borrowed for the call. NULL without memory. */
 struct vault *vault_new(int keeper, const struct policy *first);
 void vault_free(struct vault *v);
-/** vault_knows() - can the keeper have a secret for @c, of a policy that was loaded later? The name
- *  and the source must be those of the policy that the keeper was given. */
+/** vault_knows() - can the keeper have a secret for @c, of a policy that was loaded later? The name, the
+ *  source and the strategy must be those of the policy that the keeper was given. */
 bool vault_knows(const struct vault *v, const struct policy_credential *c);
-/** vault_number() - the same for @c under every policy of the run, whatever its place in them; -1: unknown */
+/** vault_number() - the keeper's number of @c, the same under every policy of the run whatever its place in
+ *  them; -1: unknown */
 int32_t vault_number(const struct vault *v, const struct policy_credential *c);
+
+/** vault_ask() - the present secret of @c, or of what its token block names beside it
+ * @w:       @changed(@user) is called from the loop, once, when it is worth to ask again; then, and after each
+ *           return but ERR_MORE, @w is free to be used again
+ * *ret:     counted: vault_secret_release()
+ * *ret_reason: static words for the operator, on ERR_CREDENTIAL
+ * Return: ERR_OK; ERR_MORE; ERR_CREDENTIAL; ERR_MEMORY. However many wait, the source is asked once. */
+must_use enum err vault_ask(struct vault *v, const struct policy_credential *c, enum keeper_part part,
+			    struct vault_wait *w, void (*changed)(void *user), void *user,
+			    const struct vault_secret **ret, const char **ret_reason);
+/** vault_wait_end() - idempotent, also on one that was never used */
+void vault_wait_end(struct vault_wait *w);
+const struct vault_secret *vault_secret_hold(const struct vault_secret *s);
+void vault_secret_release(const struct vault_secret *s);	/* NULL is fine */
+/** vault_invalidate() - an upstream refuses @generation of @c: the next to ask gets it anew from its source,
+ *  if it is still the present one. At most once in VAULT_FAILURE_MS. */
+void vault_invalidate(struct vault *v, const struct policy_credential *c, uint64_t generation);
+/** vault_learn() - @secret is @c's too (a token that was fetched, a session token, the parts of a login): it is
+ *  searched for in answers from now on, with VAULT_OLD_MAX * 4 former ones of @c's. Known ones are kept.
+ * *ret: counted, or NULL if it is not wanted
+ * Return: ERR_OK; ERR_CREDENTIAL (it cannot be searched for: too short); ERR_MEMORY */
+must_use enum err vault_learn(struct vault *v, const struct policy_credential *c, struct str secret,
+			      const struct vault_secret **ret);
+
+/** vault_detach() - @c is given to nobody any more, under any policy of this run; who uses it is told.
+ *  It is searched for as before. Idempotent. */
+void vault_detach(struct vault *v, const struct policy_credential *c);
+bool vault_detached(const struct vault *v, const struct policy_credential *c);
+/** vault_on_detach() - @detached is called, within vault_detach(), with vault_number() of the credential */
+void vault_on_detach(struct vault *v, void (*detached)(void *user, int32_t number), void *user);
+
 /** vault_secret() - @c's secret, borrowed until vault_free(); asks the keeper if need be, which blocks
  * *ret_reason: static words for the operator, on failure
  * Return: ERR_OK, ERR_CREDENTIAL, ERR_MEMORY */

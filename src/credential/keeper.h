@@ -1,22 +1,47 @@
 /* keeper.h - what the courier may ask of paddock-keeper, over one SOCK_SEQPACKET pair
  *
- * The keeper holds the sandbox's CA key and the installation's checkpoint key, and runs
- * credential sources. It reads no byte of guest or upstream: requests have a fixed size and
- * carry a host name, a public key, a digest to sign, or a credential's index; nothing else.
+ * The keeper holds the sandbox's CA key, the installation's checkpoint key and every key that
+ * signs, and runs credential sources. It reads no byte of guest or upstream but in the fields
+ * below, each of which it checks; what a credential may be used for it takes from its own
+ * configuration, not from who asks. Requests may be answered in another order than they came
+ * in: a credential command takes its time, and nothing waits behind it.
  *
  *   request  offset size  field
  *            0      4     op (enum keeper_op)
- *            4      4     credential index (SECRET), else 0
- *            8      4     bytes of `text`
- *            12     4     sequence: the asker's number, returned with the answer
- *            16     65    P-256 point (LEAF), else 0
- *            81     3     0
- *            84     512   text: canonical host (LEAF); note body (SIGN); else 0
+ *            4      4     credential: its index in the policy of the run's start; else 0
+ *            8      4     sequence: the asker's number, returned with the answer
+ *            12     1     part (enum keeper_part): SECRET; else 0
+ *            13     1     flags (KEEPER_AGAIN): SECRET, SIGV4, ACCOUNT, JWT; else 0
+ *            14     2     0
+ *            16     ...   text, 0..KEEPER_TEXT_MAX bytes: to the packet's end
  *   reply    0      4     enum err
- *            4      4     bytes of `data`
- *            8      4     sequence of the request
- *            12     ...   data, 0..KEEPER_DATA_MAX bytes: DER certificate, 64-byte signature, secret
+ *            4      4     sequence of the request
+ *            8      ...   data, 0..KEEPER_DATA_MAX bytes: to the packet's end; none on failure
  *
+ *   op           text                                       data of the reply
+ *   LEAF         P-256 point, 65 bytes; canonical host      DER certificate
+ *   SIGN         a checkpoint's note body                   Ed25519 signature, 64 bytes
+ *   SECRET       KEEPER_STAMP_BYTES of an earlier reply,    a stamp; then the secret, or nothing
+ *                or nothing                                 if the stamp is the one that was sent
+ *   SIGV4        the string to sign, or nothing             access key id, session token (may be empty),
+ *                                                           signature (64 hex digits; empty if nothing
+ *                                                           was to be signed)
+ *   ACCOUNT      nothing                                    algorithm ("RS256", "ES256"), client_email,
+ *                                                           private_key_id, token_uri, project_id (of a
+ *                                                           GCP service account; empty for a PEM key)
+ *   JWT          signing input, base64url(header) "."       signature, base64url
+ *                base64url(claims), <= KEEPER_JWT_MAX
+ *   LOGIN        nothing                                    the fields of struct keeper_login
+ *   REPLACE      SHA-256 of the refresh token that was      "replaced", or "other" if the file holds
+ *                read (64 hex digits), access token,        another refresh token by now; then the
+ *                refresh token, id token, expiry in ms      fields of struct keeper_login as they are
+ *                since 1970 (the last three may be          in the file now (but the first two, for a
+ *                empty: kept as they are)                   credential that is one refresh token: access
+ *                                                           token empty, refresh token)
+ *   CERTIFICATE  nothing                                    PEM: certificates and key
+ *
+ * From SIGV4 on several values in one text are each followed by a NUL. A field holds visible
+ * ASCII and spaces (SIGV4: and newlines). Which credential takes which ops: keeper_use below.
  * Integers are in the host's order: both ends are on one host, from one build.
  */
 #pragma once
@@ -26,10 +51,33 @@
 
 #define KEEPER_TEXT_MAX 512
 #define KEEPER_DATA_MAX SECRET_MAX_BYTES
+#define KEEPER_JWT_MAX 4096
 #define KEEPER_POINT_BYTES 65
 #define KEEPER_SIGNATURE_BYTES 64
+#define KEEPER_STAMP_BYTES 8
+#define KEEPER_CALLS_MAX 1024	/* that the keeper holds unanswered; more are ERR_LIMIT */
 
-enum keeper_op { KEEPER_LEAF = 1, KEEPER_SIGN = 2, KEEPER_SECRET = 3 };
+enum keeper_op {
+	KEEPER_LEAF = 1, KEEPER_SIGN, KEEPER_SECRET, KEEPER_SIGV4, KEEPER_ACCOUNT, KEEPER_JWT, KEEPER_LOGIN,
+	KEEPER_REPLACE, KEEPER_CERTIFICATE, KEEPER_OP_END
+};
+/* the secrets of one credential: its source, and what the policy's token block names beside it */
+enum keeper_part { KEEPER_PART_SOURCE, KEEPER_PART_CLIENT_SECRET, KEEPER_PART_ACTOR_TOKEN, KEEPER_PARTS };
+/* the source is to be asked again, although what it gave is still kept (an upstream refused that);
+ * files are looked at each time anyhow */
+#define KEEPER_AGAIN 0x01
+
+/* What a credential is for, from its strategy in the policy; it takes these ops and no others:
+ *   SECRET       SECRET                      header, placeholder; token by client secret or token exchange
+ *   REFRESH      SECRET, REPLACE             token by a refresh token
+ *   SIGV4        SIGV4                       the secret access key stays in the keeper
+ *   JWT          ACCOUNT, JWT, and SECRET of the parts beside the source: the private key stays
+ *   CLAUDE, CODEX  LOGIN, REPLACE
+ *   CERTIFICATE  CERTIFICATE */
+enum keeper_use {
+	KEEPER_USE_SECRET, KEEPER_USE_REFRESH, KEEPER_USE_SIGV4, KEEPER_USE_JWT, KEEPER_USE_CLAUDE,
+	KEEPER_USE_CODEX, KEEPER_USE_CERTIFICATE, KEEPER_USES
+};
 
 struct keeper_request {
 	uint32_t op, credential, text_bytes, sequence;
@@ -43,6 +91,24 @@ struct keeper_reply {
 	uint8_t data[KEEPER_DATA_MAX];
 };
 #define KEEPER_REPLY_HEAD offsetof(struct keeper_reply, data)
+
+/** struct keeper_login - an agent's own OAuth file in its parts; each is empty if the file has none.
+ *  Codex's expiry is that of its access token, a JWT. Views. */
+struct keeper_login {
+	struct str access, refresh, id_token;
+	struct str expires_ms;			/* since 1970, decimal */
+	struct str account_id;			/* codex */
+	struct str scopes, subscription;	/* claude: separated by spaces; subscriptionType */
+};
+
+/** keeper_fields() - takes @text apart, each part followed by a NUL, into exactly @count views
+ * Return: false if there are more or fewer */
+must_use bool keeper_fields(struct str text, struct str *ret, size_t count);
+/** keeper_put_field() - appends @field and a NUL; a NUL in it fails @b (ERR_INPUT) */
+void keeper_put_field(struct buf *b, struct str field);
+/** keeper_login_fields(), keeper_put_login() - @text as struct keeper_login, and back */
+must_use bool keeper_login_fields(struct str text, struct keeper_login *ret);
+void keeper_put_login(struct buf *b, const struct keeper_login *login);
 
 /** keeper_leaf(), keeper_sign(), keeper_secret() - the courier's side: one request, one reply,
  *  at most @timeout_ms; synchronous (leafs are cached by the courier, signatures are per
