@@ -44,23 +44,28 @@ struct websocket_reader {
 	uint64_t left;
 	uint8_t mask[4], mask_at;
 	bool final, closed;
+	enum err failed;
+	uint16_t failed_close;
 };
 void websocket_reader_init(struct websocket_reader *r, bool masked, size_t message_max);
 void websocket_reader_free(struct websocket_reader *r);
 /** websocket_read() - takes bytes from the front of @input until a message is whole
  * Return: ERR_OK with *ret; ERR_MORE: @input is used up; final: ERR_WEBSOCKET (malformed; *ret_close 1002 or
- * 1007), ERR_BODY_TOO_LARGE (*ret_close 1009), ERR_MEMORY (1011). Nothing follows a close. */
+ * 1007), ERR_BODY_TOO_LARGE (*ret_close 1009), ERR_MEMORY (1011). A failure stays. What follows a close frame
+ * is dropped: ERR_MORE. */
 must_use enum err websocket_read(struct websocket_reader *r, struct str *input, struct websocket_message *ret,
 				 uint16_t *ret_close);
 
-/** websocket_put_frame() - one message as one unfragmented frame; @mask: 4 bytes, or NULL for a server */
+/** websocket_put_frame() - one message as one unfragmented frame; @mask: 4 random bytes, or NULL for a server.
+ *  @payload is what websocket_read() or websocket_next_message() gave. buf_err(b) */
 must_use enum err websocket_put_frame(struct buf *b, enum websocket_opcode opcode, const uint8_t *mask, struct str payload);
-/** websocket_put_close() - a close frame's payload; @code 0: empty */
+/** websocket_put_close() - a close frame's payload; @code 0: empty. The caller keeps @reason within 123 bytes. */
 void websocket_put_close(struct buf *b, uint16_t code, struct str reason);
 
-/** websocket_put_message(), websocket_next_message() - the link's form, above. ERR_MORE until the front of
- *  @input holds a whole message; ERR_LINK_MALFORMED */
+/** websocket_put_message() - the link's form, above. ERR_BODY_TOO_LARGE, buf_err(b) */
 must_use enum err websocket_put_message(struct buf *b, enum websocket_opcode opcode, struct str payload);
+/** websocket_next_message() - the message at the front of @input, which it leaves; *ret borrows from it. UTF-8 of
+ *  text, close codes and reasons are checked here too. ERR_MORE until it is whole; ERR_LINK_MALFORMED */
 must_use enum err websocket_next_message(struct str *input, size_t message_max, struct websocket_message *ret);
 
 /** websocket_accept() - Sec-WebSocket-Accept for a key; websocket_key() - is it 16 bytes in base64? */
