@@ -153,7 +153,7 @@ static void ticked(uv_timer_t *timer)
 		next = x->next;
 		exchange_tick(x, now);
 	}
-	upstream_tick(c->upstream, now);
+	carriers_tick(c->carriers, now);
 	for (int i = 0; i < COURIER_PEERS; i++)
 		question_dropped(&c->links[i]);
 	if (now >= c->checkpoint_at_ms) {
@@ -244,7 +244,10 @@ static enum err load_upstream(struct courier *c, char *problem, size_t problem_b
 	e = upstream_new(&o, &c->upstream);
 	if (e != ERR_OK)
 		snprintf(problem, problem_bytes, "the host's resolver configuration cannot be used");
-	return e;
+	if (e != ERR_OK)
+		return e;
+	c->carriers = carriers_new(c->options.loop, c->upstream);
+	return c->carriers ? ERR_OK : ERR_MEMORY;
 }
 
 enum err courier_prepare(const struct courier_options *o, struct courier **ret, char *ret_problem,
@@ -360,6 +363,7 @@ void courier_free(struct courier *c)
 	for (int i = 0; i < COURIER_PEERS; i++)
 		if (c->links[i].channel)
 			link_over(&c->links[i]);
+	carriers_free(c->carriers);
 	upstream_free(c->upstream);
 	upstream_tls_context_free(c->tls);
 	vault_free(c->vault);

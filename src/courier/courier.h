@@ -12,9 +12,9 @@
 #pragma once
 
 #include "audit/audit.h"
+#include "courier/carrier.h"
 #include "courier/config.h"
 #include "courier/snapshot.h"
-#include "courier/upstream.h"
 #include "courier/vault.h"
 #include "os/channel.h"
 
@@ -56,7 +56,8 @@ struct courier {
 	struct courier_options options;
 	struct courier_link links[COURIER_PEERS];
 	struct upstream_tls_context *tls;
-	struct upstream *upstream;
+	struct upstream *upstream;		/* connections, and */
+	struct carriers *carriers;		/* what exchanges have of them */
 	struct vault *vault;
 	struct spool *spool;
 	struct snapshot *snapshot;		/* in force */

@@ -9,10 +9,11 @@
  *               that DNS gave and the head must agree; the sandbox's limits
  *   decide      policy, over the very head that will be sent; placeholders that must not go there
  *   intent      on record, or nothing leaves: no DNS query, no connection (I3)
+ *   examine     rules that must see the request's body before anything of it leaves
  *   credential  the secret, from the keeper
  *   dial        resolve, judge the addresses, connect, verify; or a kept connection
  *   send        the head that was decided on, with the credential in its place
- *   reply       bodies both ways (relay.c)
+ *   reply       bodies both ways (relay_up.c, relay_down.c)
  *   outcome     on record; the agent gets the answer's end, a refusal, or a reset
  *
  * Trust: every byte of the inspector's is a request, not a fact (I2). Nothing of a request is
@@ -145,7 +146,7 @@ static enum step stage_decide(struct exchange *x)
 	return decide_credential(x);
 }
 
-/* ---- intent, credential ---- */
+/* ---- intent, examine, credential ---- */
 
 static enum step stage_intent(struct exchange *x)
 {
@@ -153,6 +154,14 @@ static enum step stage_intent(struct exchange *x)
 		return exchange_fail(x, ERR_AUDIT, "");
 	x->intent_stored = true;
 	x->courier->allowed++;
+	return STEP_NEXT;
+}
+
+/* What a rule must know of the body before the request may leave is found out here: relay_body() is what has come
+ * of it, relay_collect() asks for all of it; a frame runs this again. It can deny, and nothing else (I2). */
+static enum step stage_examine(struct exchange *x)
+{
+	(void)x;
 	return STEP_NEXT;
 }
 
@@ -177,33 +186,38 @@ static bool repeatable(const struct exchange *x)
 		str_eq(x->head.method, STR("OPTIONS")));
 }
 
-static void upstream_changed(void *user)
+static void carrier_changed(void *user)
 {
 	exchange_run(user);
 }
 
+/* Connections are shared among exchanges with the same number alone: by credential. */
+static uint64_t pool_number(const struct exchange *x)
+{
+	return x->credential ? (uint64_t)(vault_number(x->courier->vault, x->credential) + 1) : 0;
+}
+
 static enum step stage_dial(struct exchange *x)
 {
-	if (!x->connection) {
+	if (!x->carrier) {
 		const struct upstream_target target = {
 			.scheme = x->head.scheme, .host = x->head.host, .port = x->head.port,
-			.credential = x->credential ? vault_number(x->courier->vault, x->credential) : -1,
-			.rule = x->rule,
+			.pool = pool_number(x), .rule = x->rule,
 			.fresh = x->retried, .repeatable = repeatable(x),
 		};
-		enum err e = upstream_dial(x->courier->upstream, &target, upstream_changed, x, &x->connection);
+		enum err e = carrier_dial(x->courier->carriers, &target, carrier_changed, x, &x->carrier);
 
 		if (e != ERR_OK)
 			return exchange_fail(x, e, "");
 		x->deadline_ms = UINT64_MAX;	/* the upstream's own, while it is being dialled */
 	}
-	enum err e = upstream_status(x->connection);
+	enum err e = carrier_status(x->carrier);
 
 	if (e == ERR_MORE)
 		return STEP_WAIT;
 	if (e != ERR_OK)
-		return exchange_fail(x, e, upstream_reason(x->connection));
-	x->address = *upstream_address(x->connection);
+		return exchange_fail(x, e, carrier_reason(x->carrier));
+	x->address = *carrier_address(x->carrier);
 	x->has_address = true;
 	return STEP_NEXT;
 }
@@ -217,6 +231,11 @@ static enum err head_to_send(struct exchange *x, struct buf *secret_values, stru
 	struct head plain = x->head;
 	bool substituted;
 
+	if (x->up.replaced) {
+		plain.framing = HEAD_BODY_LENGTH;
+		plain.length = queue_bytes(&x->up.body);
+		plain.trailers = false;
+	}
 	if (!x->credential) {
 		*ret = plain;
 		return ERR_OK;
@@ -245,7 +264,7 @@ static enum step stage_send(struct exchange *x)
 	enum err e = head_to_send(x, &secret_values, &sent);
 
 	if (e == ERR_OK)
-		e = http1_put_request(&x->up.wire.b, &sent, false);
+		e = carrier_send_head(x->carrier, &sent);
 	if (e != ERR_OK)
 		return exchange_fail(x, e, "");
 	x->dialled = true;
@@ -253,17 +272,20 @@ static enum step stage_send(struct exchange *x)
 	return STEP_NEXT;
 }
 
-/* Nothing was answered on a connection that others had used before: its end crossed our request. */
+/* Nothing was answered, and it is as good as never sent. */
 static bool try_again(struct exchange *x)
 {
-	if (x->retried || !upstream_reused(x->connection) || !repeatable(x) || x->down.head_parsed ||
-	    queue_bytes(&x->down.raw) || x->result != ERR_UPSTREAM_CLOSED)
+	if (x->retried || x->down.head_parsed || x->down.informational || x->result != ERR_UPSTREAM_CLOSED)
 		return false;
-	upstream_release(x->connection, false);
-	x->connection = NULL;
+	enum carrier_again again = carrier_again(x->carrier);
+
+	if (again == CARRIER_AGAIN_NO || (again == CARRIER_AGAIN_IF_SAFE && !repeatable(x)) || !relay_again(x))
+		return false;
+	carrier_release(x->carrier, false);
+	x->carrier = NULL;
 	x->retried = true;
 	x->result = ERR_OK;
-	relay_again(x);
+	x->reason = "";
 	return true;
 }
 
@@ -316,12 +338,10 @@ static enum err make_refusal(struct exchange *x)
 
 static void settle(struct exchange *x)
 {
-	bool clean = x->result == ERR_OK && x->down.keep && x->up.done && queue_bytes(&x->down.raw) == 0;
-
 	x->recorded = true;
-	if (x->connection) {
-		upstream_release(x->connection, clean);
-		x->connection = NULL;
+	if (x->carrier) {
+		carrier_release(x->carrier, x->result == ERR_OK && x->up.done);
+		x->carrier = NULL;
 	}
 	if (!x->intent_stored)
 		x->courier->denied++;
@@ -367,8 +387,8 @@ static void destroy(struct exchange *x)
 {
 	link_set_user(x->link, x->stream, NULL);
 	relay_free(x);
-	if (x->connection)
-		upstream_release(x->connection, false);
+	if (x->carrier)
+		carrier_release(x->carrier, false);
 	snapshot_release(x->snapshot);
 	buf_free(&x->open_bytes);
 	buf_free(&x->head_bytes);
@@ -413,6 +433,7 @@ void exchange_end(struct exchange *x, enum err why, bool silent)
 void exchange_tick(struct exchange *x, uint64_t now_ms)
 {
 	bool on_agent = !x->head_received || queue_bytes(&x->down.clear) > x->down.held ||
+			(x->down.head_parsed && link_sendable(x->link, x->stream) == 0) ||
 			(!x->up.complete && !x->down.head_parsed);
 
 	if (now_ms < x->deadline_ms)

@@ -1,12 +1,13 @@
 /* exchange.h - one request and its answer
  *
- * The struct is visible to the parts of one exchange (exchange.c, relay.c, journal.c) alone.
+ * The struct is visible to the parts of one exchange (exchange.c, relay_*.c, answer.c, binding.c, protocol_*.c,
+ * journal.c) alone.
  */
 #pragma once
 
+#include "courier/carrier.h"
 #include "courier/courier.h"
 #include "courier/queue.h"
-#include "wire/http1_body.h"
 
 /* Every wait has an end (I7). The upstream's own dialling deadlines are in upstream.h. */
 #define EXCHANGE_HEAD_MS 30000			/* the inspector's HEAD after its OPEN */
@@ -15,7 +16,11 @@
 #define EXCHANGE_INFORMATIONAL_MAX 16		/* 1xx heads before the answer */
 #define EXCHANGE_REQUEST_ID_BYTES 96
 
-#define STAGES(X) X(admit) X(decide) X(intent) X(credential) X(dial) X(send) X(reply) X(outcome)
+/* what is held back because it may be the beginning of a secret, at most: the longest form of the longest, and
+ * more; and what filters may leave here */
+#define RELAY_CLEAR_MAX ((size_t)8 * SECRET_MAX_BYTES + 4 * (size_t)LINK_PAYLOAD_MAX)
+
+#define STAGES(X) X(admit) X(decide) X(intent) X(examine) X(credential) X(dial) X(send) X(reply) X(outcome)
 enum stage {
 #define STAGE_ENUM(name) STAGE_##name,
 	STAGES(STAGE_ENUM)
@@ -27,38 +32,50 @@ enum stage {
  *  outcome with x->result; STEP_DONE: the exchange is over and may be freed */
 enum step { STEP_NEXT, STEP_WAIT, STEP_END, STEP_DONE };
 
+/** struct filter_ops - what an answer's body passes through, chosen by answer_begin(). All are called from
+ *  relay_down(); what a filter lets pass it gives to relay_pass(), also later, from the loop. */
+struct filter_ops {
+	/** bytes that input() takes now; 0: exchange_run() is called when there is room again */
+	size_t (*room)(struct exchange *x, void *filter);
+	enum err (*input)(struct exchange *x, void *filter, struct str bytes);
+	/** no more comes: x->down.filtered is set when all has passed */
+	void (*end)(struct exchange *x, void *filter);
+	void (*free)(void *filter);
+};
+
 /** the request's body, from the link to the upstream */
 struct relay_up {
-	struct queue body;		/* from the link, not yet framed */
+	struct queue body;		/* from the link, not yet with the carrier */
 	size_t clear;			/* of body: searched, and no part of a placeholder */
 	struct scrub *scrub;		/* for foreign placeholders; NULL: there are none */
-	struct queue wire;		/* framed for the upstream; carries the secret with the head */
-	size_t wire_body;		/* bytes of body in wire: credit to return when it is written */
+	struct buf trailers;		/* encoded, checked; go when the body is gone */
+	size_t uncredited;		/* received, and its credit not yet given back */
+	size_t collect_max;		/* 0, or relay_collect() */
+	bool replaced;			/* body is not what came: relay_replace_body() */
 	bool ended;			/* the inspector's END is here */
 	bool complete;			/* all of the body is here, also if END is still to come */
-	bool framed;			/* the end of the body is in wire */
+	bool framed;			/* the end of the body is with the carrier */
 	bool done;			/* all of it is with the upstream */
 	bool broken;			/* the upstream takes no more; its answer may still come */
-	uint64_t bytes;			/* received */
+	uint64_t bytes, taken;		/* received; given to the carrier */
 };
 
 /** the answer, from the upstream to the link */
 struct relay_down {
-	struct queue raw;		/* from the upstream, not yet parsed */
-	size_t scanned;
-	struct buf storage;		/* what the parsed head points into */
-	struct http1_body body;
 	struct vault_set *set;		/* secrets to search for */
 	struct scrub *scrub;
+	const struct filter_ops *filter;	/* NULL: none */
+	void *filter_of;
 	struct buf head, trailers;	/* encoded, wait for credit */
 	struct queue clear;		/* body for the link; the last `held` bytes may not go yet */
 	size_t held;
 	bool head_parsed, head_sent;	/* sent: the agent has a status, and can only be cut off */
+	bool head_held;			/* a filter is not sure yet that there will be such an answer */
 	bool whole;			/* the upstream's message is complete */
-	bool keep;			/* the connection may carry another */
+	bool filtered;			/* and all of it that passes is in clear */
 	unsigned informational;
 	uint16_t status;
-	uint64_t bytes;			/* of body, received */
+	uint64_t bytes;			/* of body, that passed */
 };
 
 struct exchange {
@@ -82,8 +99,8 @@ struct exchange {
 	bool credential_attached;	/* the rule's credential went with the request */
 	struct str foreign;		/* credential whose placeholder was blocked */
 	struct str secret;		/* borrowed from the vault */
-	struct upstream_connection *connection;
-	bool retried;			/* a kept connection was dead: the second and last attempt */
+	struct carrier *carrier;
+	bool retried;			/* the second and last attempt, on a connection of its own */
 	bool dialled;			/* bytes may have left */
 
 	struct relay_up up;

@@ -33,7 +33,9 @@ struct upstream_connection {
 
 	enum head_scheme scheme;
 	uint16_t port, dial_port;
-	int32_t credential;
+	uint64_t pool;
+	struct str certificate;
+	bool http1_only;
 	bool reused, overridden;
 	char host[HEAD_HOST_MAX + 1];
 	size_t host_bytes;
@@ -270,7 +272,7 @@ static struct upstream_connection *kept(struct upstream *u, const struct upstrea
 
 	for (struct upstream_connection *c = u->all; c; c = c->next) {
 		if (c->state != IDLE || c->scheme != t->scheme || c->port != t->port ||
-		    c->credential != t->credential || !str_eq(str_make(c->host, c->host_bytes), t->host))
+		    c->pool != t->pool || !str_eq(str_make(c->host, c->host_bytes), t->host))
 			continue;
 		if (!c->overridden && address_admit(&c->addresses[c->address_next - 1], t->rule) != ERR_OK)
 			continue;
@@ -280,6 +282,15 @@ static struct upstream_connection *kept(struct upstream *u, const struct upstrea
 			return c;
 	}
 	return NULL;
+}
+
+void upstream_drop(struct upstream *u, uint64_t pool)
+{
+	for (struct upstream_connection *c = u->all, *next; c; c = next) {
+		next = c->next;
+		if (c->state == IDLE && c->pool == pool)
+			destroy(c);
+	}
 }
 
 enum err upstream_dial(struct upstream *u, const struct upstream_target *t, void (*changed)(void *user),
@@ -304,7 +315,8 @@ enum err upstream_dial(struct upstream *u, const struct upstream_target *t, void
 		return ERR_MEMORY;
 	}
 	*c = (struct upstream_connection){ .upstream = u, .scheme = t->scheme, .port = t->port, .fd = -1,
-					   .credential = t->credential, .rule = t->rule,
+					   .pool = t->pool, .certificate = t->certificate,
+					   .http1_only = t->http1_only, .rule = t->rule,
 					   .host_bytes = t->host.n, .reason = "" };
 	memcpy(c->host, t->host.p, t->host.n);
 	c->deadline_ms = clock_ms() + UPSTREAM_CONNECT_MS;

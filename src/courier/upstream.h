@@ -24,7 +24,10 @@ struct upstream_target {
 	enum head_scheme scheme;
 	struct str host;			/* canonical; copied */
 	uint16_t port;
-	int32_t credential;			/* vault_number(): never shared between two; -1: none */
+	uint64_t pool;				/* never shared between two numbers; 0: no credential */
+	struct str certificate;			/* PEM of a client certificate and its key, or empty; implied by
+						   the pool's number; borrowed until READY or failed */
+	bool http1_only;			/* HTTP/2 is not offered */
 	const struct policy_rule *rule;		/* names addresses; borrowed until READY or failed */
 	bool fresh;				/* no connection that was used before */
 	bool repeatable;			/* can be tried again if a kept connection turns out dead */
@@ -42,6 +45,9 @@ must_use enum err upstream_new(const struct upstream_options *o, struct upstream
 void upstream_free(struct upstream *u);
 /** upstream_tick() - deadlines; at least once a second */
 void upstream_tick(struct upstream *u, uint64_t now_ms);
+
+/** upstream_drop() - idle connections of that pool are closed */
+void upstream_drop(struct upstream *u, uint64_t pool);
 
 /** upstream_dial() - a kept connection or a new one
  * Return: ERR_OK and *ret (see upstream_status()); ERR_LIMIT, ERR_MEMORY, ERR_LOCAL */

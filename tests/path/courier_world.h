@@ -177,10 +177,10 @@ static const struct {
 	{ "/echo/close", "HTTP/1.0 200 OK\r\n\r\n" SECRET, NULL },
 	{ "/echo/error", "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Bearer error=\"" SECRET "\"\r\n"
 			 "content-length: 0\r\n\r\n", NULL },
+	{ "/echo/informational", "HTTP/1.1 103 Early Hints\r\nlink: <" SECRET ">\r\n\r\n"
+				 "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", NULL },
 	/* these have a place that is not passed on */
 	{ "/quiet/reason", "HTTP/1.1 200 " SECRET "\r\ncontent-length: 2\r\n\r\nok", NULL },
-	{ "/quiet/informational", "HTTP/1.1 103 Early Hints\r\nlink: <" SECRET ">\r\n\r\n"
-				  "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", NULL },
 	{ "/quiet/extension", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;k=\"" SECRET "\"\r\nok\r\n"
 			      "0\r\n\r\n", NULL },
 	{ "/quiet/hop", "HTTP/1.1 200 OK\r\nconnection: x-k\r\nx-k: " SECRET "\r\ncontent-length: 2\r\n\r\nok",
