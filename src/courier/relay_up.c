@@ -1,0 +1,181 @@
+/* relay_up.c - the body of a request, from the link to the upstream
+ *
+ * Theory of operation: link -> body -> (search for foreign placeholders) -> carrier. Credit goes back to the
+ * inspector only for what the carrier has taken, so that the upstream's pace is the agent's (I7); where the
+ * whole body is waited for (relay_collect()) it goes back at once, up to that bound. What could still become
+ * a needle is held back: not even a part of a placeholder passes.
+ * Bytes: bodies are searched and counted, never interpreted (I1).
+ */
+#include "courier/relay.h"
+
+void relay_init(struct exchange *x)
+{
+	queue_init(&x->up.body, 2 * (size_t)LINK_WINDOW_BYTES);
+	buf_init(&x->up.trailers, HEAD_MAX_BYTES);
+	queue_init(&x->down.clear, RELAY_CLEAR_MAX);
+	buf_init(&x->down.head, HEAD_MAX_BYTES);
+	buf_init(&x->down.trailers, HEAD_MAX_BYTES);
+}
+
+static void give_credit(struct exchange *x, size_t n)
+{
+	n = n < x->up.uncredited ? n : x->up.uncredited;
+	x->up.uncredited -= n;
+	link_consumed(x->link, x->stream, n);
+}
+
+void relay_free(struct exchange *x)
+{
+	give_credit(x, x->up.uncredited);
+	queue_free(&x->up.body);
+	buf_free(&x->up.trailers);
+	scrub_free(x->up.scrub);
+	if (x->down.filter)
+		x->down.filter->free(x->down.filter_of);
+	queue_free(&x->down.clear);
+	buf_free(&x->down.head);
+	buf_free(&x->down.trailers);
+	scrub_free(x->down.scrub);
+	vault_release(x->down.set);
+}
+
+bool relay_again(struct exchange *x)
+{
+	if (x->up.taken)
+		return false;
+	x->up.framed = x->up.done = x->up.broken = false;
+	return true;
+}
+
+/* ---- from the link ---- */
+
+/* No more can come: what was begun was no placeholder after all. */
+static void complete(struct exchange *x)
+{
+	x->up.complete = true;
+	x->up.clear = queue_bytes(&x->up.body);
+}
+
+void relay_admitted(struct exchange *x)
+{
+	if (x->head.framing == HEAD_BODY_NONE || (x->head.framing == HEAD_BODY_LENGTH && x->head.length == 0))
+		complete(x);
+}
+
+enum err relay_receive(struct exchange *x, struct str bytes)
+{
+	struct relay_up *up = &x->up;
+	uint32_t hit;
+
+	up->uncredited += bytes.n;
+	up->bytes += bytes.n;
+	if (!x->head_received)
+		return ERR_LINK_STATE;
+	if (up->ended || up->trailers.len || x->head.framing == HEAD_BODY_NONE ||
+	    (x->head.framing == HEAD_BODY_LENGTH && up->bytes > x->head.length))
+		return ERR_BODY_FRAMING;
+	if ((x->rule && up->bytes > x->rule->request_body_max) ||
+	    (up->collect_max && up->bytes > up->collect_max))
+		return ERR_BODY_TOO_LARGE;
+	enum err e = queue_put(&up->body, bytes);
+
+	if (e == ERR_OK)
+		e = exchange_count(x, bytes.n);
+	if (e != ERR_OK)
+		return e;
+	if (up->collect_max)
+		give_credit(x, bytes.n);
+	if (up->scrub && scrub_feed(up->scrub, bytes, &hit)) {
+		x->foreign = snapshot_placeholder_name(x->snapshot, hit);
+		return ERR_PLACEHOLDER_BLOCKED;
+	}
+	size_t held = up->scrub ? scrub_held(up->scrub) : 0, there = queue_bytes(&up->body);
+
+	up->clear = there - (held < there ? held : there);
+	if (x->head.framing == HEAD_BODY_LENGTH && up->bytes == x->head.length)
+		complete(x);
+	return ERR_OK;
+}
+
+enum err relay_receive_end(struct exchange *x)
+{
+	if (!x->head_received)
+		return ERR_LINK_STATE;
+	if (x->up.ended || (x->head.framing == HEAD_BODY_LENGTH && x->up.bytes != x->head.length))
+		return ERR_BODY_FRAMING;
+	x->up.ended = true;
+	complete(x);
+	return ERR_OK;
+}
+
+/* ---- for those who must see it first ---- */
+
+struct str relay_body(const struct exchange *x) { return queue_str(&x->up.body); }
+
+void relay_collect(struct exchange *x, size_t max)
+{
+	if (max <= x->up.collect_max)
+		return;
+	x->up.collect_max = max;
+	if (x->up.body.b.max < max + LINK_WINDOW_BYTES)
+		x->up.body.b.max = max + LINK_WINDOW_BYTES;
+	give_credit(x, x->up.uncredited);
+}
+
+void relay_replace_body(struct exchange *x, struct buf *body)
+{
+	queue_free(&x->up.body);
+	x->up.body.b = *body;
+	x->up.body.at = 0;
+	*body = (struct buf)BUF_EMPTY;
+	x->up.replaced = true;
+	x->up.clear = queue_bytes(&x->up.body);
+}
+
+/* ---- to the upstream ---- */
+
+/* The end of the body, if nothing of it waits any more. */
+static enum err put_end(struct exchange *x)
+{
+	struct head trailers;
+
+	x->up.framed = true;
+	if (!x->up.trailers.len)
+		return ERR_OK;
+	enum err e = head_decode(buf_str(&x->up.trailers), &trailers);
+
+	return e == ERR_OK ? carrier_send_trailers(x->carrier, &trailers) : e;
+}
+
+enum step relay_up(struct exchange *x)
+{
+	struct relay_up *up = &x->up;
+
+	while (!up->done && !up->broken) {
+		struct str out = str_head(queue_str(&up->body), up->clear);
+		bool all = up->complete && out.n == queue_bytes(&up->body);
+		size_t n;
+		enum err e = carrier_send(x->carrier, out, all && !up->trailers.len, &n);
+
+		if (e == ERR_OK && all && n == out.n && !up->framed)
+			e = put_end(x);
+		if (e == ERR_MEMORY)
+			return exchange_fail(x, e, "");
+		up->broken = e != ERR_OK;	/* what it has answered may say why */
+		if (up->broken)
+			break;
+		up->taken += n;
+		up->clear -= n;
+		queue_drop(&up->body, n);
+		give_credit(x, n);
+		if (n)
+			exchange_progress(x);
+		if (up->framed && carrier_sent(x->carrier)) {
+			up->done = true;
+			exchange_progress(x);
+		} else if (n == 0 || n < out.n || up->framed || !up->clear) {
+			break;
+		}
+	}
+	return STEP_WAIT;
+}
