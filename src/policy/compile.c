@@ -177,6 +177,19 @@ enum err compile_path(struct compile *c, const struct document_text *t, struct s
 	return err;
 }
 
+enum err compile_guest_path(struct compile *c, const struct document_text *t, struct str *ret)
+{
+	struct str rest = str_from(t->text, str_starts(t->text, STR("~/")) ? 2 : 1);
+
+	if (t->text.n < 2 || t->text.n > 4095 || (t->text.p[0] != '/' && !str_starts(t->text, STR("~/"))) ||
+	    rest.n == 0 || !path_is_plain(rest))
+		return compile_fail(c, t->at,
+				    "'%.*s' is not a plain path in the sandbox: expected /... or ~/..., "
+				    "without '.', '..', '//' or a slash at the end",
+				    STR_FMT(node_quote(t->text)));
+	return compile_text(c, t->text, ret);
+}
+
 enum err compile_host(struct compile *c, const struct document_text *t)
 {
 	char canonical[HEAD_HOST_MAX + 1];

@@ -32,8 +32,31 @@ must_use enum err compile_choice(struct compile *c, const struct document_text *
 				 unsigned *ret);
 /** compile_path() - an absolute path of the host, "~/" expanded, no "." or ".." or "//" */
 must_use enum err compile_path(struct compile *c, const struct document_text *t, struct str *ret);
+/** compile_guest_path() - the same shape, of the guest: "~/" stays */
+must_use enum err compile_guest_path(struct compile *c, const struct document_text *t, struct str *ret);
 /** compile_host() - a compile_check for host patterns */
 compile_check compile_host;
+/** compile_variable() - a copy of a name for an environment variable */
+must_use enum err compile_variable(struct compile *c, const struct document_text *t, struct str *ret);
+/** compile_addresses() - 'addresses', which may be absent */
+must_use enum err compile_addresses(struct compile *c, const struct document_texts *in, uint32_t *ret_count,
+				    const struct policy_cidr **ret);
+
+/** compile_source(), compile_token(), compile_placeholder() - parts of a credential; the last needs its
+ *  strategy, and for strategy token its token. compile_refuse_shared() - credential @i, which is @in, against
+ *  those before it: variable, placeholder and file must be its own */
+must_use enum err compile_source(struct compile *c, const struct document_credential *in,
+				 struct policy_credential *out);
+must_use enum err compile_token(struct compile *c, const struct document_credential *in,
+				struct policy_credential *out);
+must_use enum err compile_placeholder(struct compile *c, const struct document_credential *in,
+				      struct policy_credential *out);
+must_use enum err compile_refuse_shared(struct compile *c, const struct document_credential *in, uint32_t i);
+
+/** compile_kind() - whether a rule is for requests or for tunnels, and what a tunnel cannot have; its hosts
+ *  stand already. compile_parts() - unscrubbed, protocol, WebSockets; its methods stand already */
+must_use enum err compile_kind(struct compile *c, const struct document_rule *in, struct compiled_rule *out);
+must_use enum err compile_parts(struct compile *c, const struct document_rule *in, struct compiled_rule *out);
 
 /** compile_credentials(), compile_rules() - in this order */
 must_use enum err compile_credentials(struct compile *c);

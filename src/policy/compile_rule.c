@@ -31,6 +31,8 @@ static enum err check_method(struct compile *c, const struct document_text *t)
 
 static enum err rule_methods(struct compile *c, const struct document_rule *in, struct compiled_rule *out)
 {
+	if (!in->methods.at.line && (in->git || in->registry))
+		return ERR_OK; /* the protocol says which */
 	if (!in->methods.at.line)
 		return compile_fail(c, in->at,
 				    "this rule needs 'methods', such as [GET, POST], or [\"*\"] for any");
@@ -184,25 +186,26 @@ static enum err conditions(struct compile *c, const struct document_pairs *in, c
 	return ERR_OK;
 }
 
-static enum err rule_addresses(struct compile *c, const struct document_rule *in, struct compiled_rule *out)
+enum err compile_addresses(struct compile *c, const struct document_texts *in, uint32_t *ret_count,
+			   const struct policy_cidr **ret)
 {
-	struct policy_cidr *ranges = arena_array(c->a, in->addresses.count, sizeof *ranges);
+	struct policy_cidr *ranges = arena_array(c->a, in->count, sizeof *ranges);
 
 	if (!ranges)
 		return ERR_MEMORY;
-	if (in->addresses.at.line && in->addresses.count == 0)
-		return compile_fail(c, in->addresses.at,
+	if (in->at.line && in->count == 0)
+		return compile_fail(c, in->at,
 				    "'addresses' is an empty list: leave it away for public "
 				    "addresses only");
-	for (uint32_t i = 0; i < in->addresses.count; i++) {
-		const struct document_text *t = &in->addresses.items[i];
+	for (uint32_t i = 0; i < in->count; i++) {
+		const struct document_text *t = &in->items[i];
 		const char *expected = value_cidr(t->text, &ranges[i]);
 
 		if (expected)
 			return compile_fail(c, t->at, "'%.*s': %s", STR_FMT(node_quote(t->text)), expected);
 	}
-	out->rule.addresses = ranges;
-	out->rule.address_count = in->addresses.count;
+	*ret = ranges;
+	*ret_count = in->count;
 	return ERR_OK;
 }
 
@@ -219,6 +222,8 @@ static enum err rule_extras(struct compile *c, const struct document_rule *in,
 		{ "addresses", in->addresses.at, false },
 		{ "request_body_max", in->request_body_max.at, true },
 		{ "response_body_max", in->response_body_max.at, true },
+		{ "unscrubbed", in->unscrubbed.at, true },
+		{ "websocket", in->websocket ? in->websocket->at : (struct place) { 0, 0 }, true },
 	};
 
 	if (out->rule.verdict == POLICY_ALLOW)
@@ -271,6 +276,9 @@ static enum err rule_credential(struct compile *c, const struct document_rule *i
 				"the credential's hosts, or give this host a rule without the credential",
 				STR_FMT(node_quote(k[index].name)), STR_FMT(node_quote(out->hosts[i])));
 	}
+	if ((out->schemes & (1u << HEAD_HTTP)) && k[index].strategy == POLICY_STRATEGY_CERTIFICATE)
+		return compile_fail(c, in->credential.at,
+				    "a client certificate is part of TLS: leave http out of 'schemes'");
 	if ((out->schemes & (1u << HEAD_HTTP)) && out->rule.address_count == 0)
 		return compile_fail(c, in->credential.at,
 				    "a credential does not cross the public network in clear "
@@ -311,8 +319,24 @@ static enum err rule_name(struct compile *c, const struct document_rule *in, str
 	return buf_err(&made) == ERR_OK ? compile_text(c, buf_str(&made), &out->rule.name) : ERR_MEMORY;
 }
 
-/* In this order: schemes and ports have defaults by verdict, a credential looks at hosts,
- * schemes and addresses. */
+/* What a request must be to match; a tunnel carries none. */
+static enum err rule_conditions(struct compile *c, const struct document_rule *in, struct compiled_rule *out)
+{
+	enum err err = rule_methods(c, in, out);
+
+	if (err == ERR_OK)
+		err = rule_schemes(c, in, out);
+	if (err == ERR_OK && in->paths.at.line)
+		err = compile_texts(c, &in->paths, "paths", check_path, &out->path_count, &out->paths);
+	if (err == ERR_OK)
+		err = conditions(c, &in->query, "query", check_query, &out->query_count, &out->query);
+	if (err == ERR_OK)
+		err = conditions(c, &in->headers, "headers", check_header, &out->header_count, &out->headers);
+	return err;
+}
+
+/* In this order: schemes and ports have defaults by verdict and kind, a credential looks at
+ * hosts, schemes and addresses. */
 static enum err compile_one(struct compile *c, const struct document_rule *in, struct compiled_rule *out)
 {
 	enum err err = rule_name(c, in, out);
@@ -325,23 +349,19 @@ static enum err compile_one(struct compile *c, const struct document_rule *in, s
 	if (err == ERR_OK)
 		err = compile_texts(c, &in->hosts, "hosts", compile_host, &out->host_count, &out->hosts);
 	if (err == ERR_OK)
-		err = rule_methods(c, in, out);
-	if (err == ERR_OK)
-		err = rule_schemes(c, in, out);
+		err = compile_kind(c, in, out);
+	if (err == ERR_OK && out->rule.kind == POLICY_KIND_HTTP)
+		err = rule_conditions(c, in, out);
 	if (err == ERR_OK)
 		err = rule_ports(c, in, out);
-	if (err == ERR_OK && in->paths.at.line)
-		err = compile_texts(c, &in->paths, "paths", check_path, &out->path_count, &out->paths);
 	if (err == ERR_OK)
-		err = conditions(c, &in->query, "query", check_query, &out->query_count, &out->query);
-	if (err == ERR_OK)
-		err = conditions(c, &in->headers, "headers", check_header, &out->header_count, &out->headers);
-	if (err == ERR_OK)
-		err = rule_addresses(c, in, out);
+		err = compile_addresses(c, &in->addresses, &out->rule.address_count, &out->rule.addresses);
 	if (err == ERR_OK)
 		err = rule_extras(c, in, out);
 	if (err == ERR_OK)
 		err = rule_credential(c, in, out);
+	if (err == ERR_OK)
+		err = compile_parts(c, in, out);
 	out->rule.request_body_max = in->request_body_max.at.line ? in->request_body_max.value : UINT64_MAX;
 	out->rule.response_body_max =
 		in->response_body_max.at.line ? in->response_body_max.value : UINT64_MAX;

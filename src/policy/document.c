@@ -13,17 +13,20 @@
 enum shape {
 	SHAPE_TEXT,
 	SHAPE_TEXTS,
+	SHAPE_WORDS, /* a list of texts, or one text alone */
 	SHAPE_PAIRS,
 	SHAPE_FLAG,
 	SHAPE_COUNT,
 	SHAPE_SIZE,
 	SHAPE_DURATION,
 	SHAPE_OBJECT,  /* a mapping with its own table, in place */
-	SHAPE_OBJECTS, /* a list of such */
-	SHAPE_NAMED,   /* a mapping from names to such */
+	SHAPE_PART,    /* such a mapping, by a pointer: few of many have it */
+	SHAPE_SWITCH,  /* SHAPE_PART, or "true" for one without keys */
+	SHAPE_OBJECTS, /* a list of mappings */
+	SHAPE_NAMED,   /* a mapping from names to mappings */
 };
 
-#define KEYS_MAX 16
+#define KEYS_MAX 24
 #define NO_NAME	 SIZE_MAX
 
 struct schema;
@@ -46,6 +49,36 @@ struct schema {
 #define SUB(type, name, shape, member, schema) { name, shape, offsetof(struct type, member), schema }
 #define SCHEMA(type, what, name) what, sizeof(struct type), offsetof(struct type, at), name
 
+static const struct schema websocket_schema = { SCHEMA(document_websocket, "'websocket'", NO_NAME), {
+	KEY(document_websocket, "allow", SHAPE_TEXTS, allow),
+	KEY(document_websocket, "deny", SHAPE_TEXTS, deny),
+	KEY(document_websocket, "binary", SHAPE_FLAG, binary),
+	KEY(document_websocket, "message_max", SHAPE_SIZE, message_max),
+} };
+
+static const struct schema git_schema = { SCHEMA(document_git, "'git'", NO_NAME), {
+	KEY(document_git, "repositories", SHAPE_TEXTS, repositories),
+	KEY(document_git, "access", SHAPE_WORDS, access),
+	KEY(document_git, "push", SHAPE_TEXTS, push),
+	KEY(document_git, "refs", SHAPE_TEXTS, refs),
+	KEY(document_git, "force", SHAPE_FLAG, force),
+	KEY(document_git, "delete", SHAPE_FLAG, delete),
+	KEY(document_git, "create", SHAPE_FLAG, create),
+	KEY(document_git, "lfs", SHAPE_FLAG, lfs),
+	KEY(document_git, "pack_max", SHAPE_SIZE, pack_max),
+} };
+
+static const struct schema registry_schema = { SCHEMA(document_registry, "'registry'", NO_NAME), {
+	KEY(document_registry, "type", SHAPE_TEXT, type),
+	KEY(document_registry, "access", SHAPE_WORDS, access),
+	KEY(document_registry, "packages", SHAPE_TEXTS, packages),
+	KEY(document_registry, "deny", SHAPE_TEXTS, deny),
+	KEY(document_registry, "versions", SHAPE_PAIRS, versions),
+	KEY(document_registry, "min_age", SHAPE_DURATION, min_age),
+	KEY(document_registry, "advisories", SHAPE_TEXT, advisories),
+	KEY(document_registry, "index", SHAPE_TEXT, index),
+} };
+
 static const struct schema rule_schema = { SCHEMA(document_rule, "a network rule", NO_NAME), {
 	KEY(document_rule, "name", SHAPE_TEXT, name),
 	KEY(document_rule, "hosts", SHAPE_TEXTS, hosts),
@@ -60,6 +93,12 @@ static const struct schema rule_schema = { SCHEMA(document_rule, "a network rule
 	KEY(document_rule, "addresses", SHAPE_TEXTS, addresses),
 	KEY(document_rule, "request_body_max", SHAPE_SIZE, request_body_max),
 	KEY(document_rule, "response_body_max", SHAPE_SIZE, response_body_max),
+	KEY(document_rule, "unscrubbed", SHAPE_TEXT, unscrubbed),
+	KEY(document_rule, "passthrough", SHAPE_FLAG, passthrough),
+	KEY(document_rule, "tcp", SHAPE_FLAG, tcp),
+	SUB(document_rule, "websocket", SHAPE_SWITCH, websocket, &websocket_schema),
+	SUB(document_rule, "git", SHAPE_PART, git, &git_schema),
+	SUB(document_rule, "registry", SHAPE_PART, registry, &registry_schema),
 } };
 
 static const struct schema source_schema = { SCHEMA(document_source, "a credential's source", NO_NAME), {
@@ -67,6 +106,42 @@ static const struct schema source_schema = { SCHEMA(document_source, "a credenti
 	KEY(document_source, "file", SHAPE_TEXT, file),
 	KEY(document_source, "command", SHAPE_TEXTS, command),
 	KEY(document_source, "timeout", SHAPE_DURATION, timeout),
+	KEY(document_source, "sealed", SHAPE_TEXT, sealed),
+} };
+
+static const struct schema variable_schema = { SCHEMA(document_variable, "the source of a token's part", NO_NAME), {
+	KEY(document_variable, "environment", SHAPE_TEXT, environment),
+} };
+
+static const struct schema sigv4_schema = { SCHEMA(document_sigv4, "'sigv4'", NO_NAME), {
+	KEY(document_sigv4, "profile", SHAPE_TEXT, profile),
+	KEY(document_sigv4, "services", SHAPE_TEXTS, services),
+	KEY(document_sigv4, "regions", SHAPE_TEXTS, regions),
+} };
+
+static const struct schema token_schema = { SCHEMA(document_token, "'token'", NO_NAME), {
+	KEY(document_token, "grant", SHAPE_TEXT, grant),
+	KEY(document_token, "endpoint", SHAPE_TEXT, endpoint),
+	KEY(document_token, "client_id", SHAPE_TEXT, client_id),
+	KEY(document_token, "client_auth", SHAPE_TEXT, client_auth),
+	SUB(document_token, "client_secret", SHAPE_OBJECT, client_secret, &variable_schema),
+	KEY(document_token, "scope", SHAPE_TEXT, scope),
+	KEY(document_token, "audience", SHAPE_TEXT, audience),
+	KEY(document_token, "resource", SHAPE_TEXT, resource),
+	KEY(document_token, "subject", SHAPE_TEXT, subject),
+	KEY(document_token, "subject_token_type", SHAPE_TEXT, subject_token_type),
+	SUB(document_token, "actor_token", SHAPE_OBJECT, actor_token, &variable_schema),
+	KEY(document_token, "issuer", SHAPE_TEXT, issuer),
+	KEY(document_token, "key_id", SHAPE_TEXT, key_id),
+	KEY(document_token, "app_id", SHAPE_TEXT, app_id),
+	KEY(document_token, "installation_id", SHAPE_TEXT, installation_id),
+	KEY(document_token, "addresses", SHAPE_TEXTS, addresses),
+} };
+
+static const struct schema file_schema = { SCHEMA(document_file, "a credential file", NO_NAME), {
+	KEY(document_file, "kind", SHAPE_TEXT, kind),
+	KEY(document_file, "path", SHAPE_TEXT, path),
+	KEY(document_file, "user", SHAPE_TEXT, user),
 } };
 
 static const struct schema header_schema = { SCHEMA(document_header, "a credential's header", NO_NAME), {
@@ -79,6 +154,9 @@ static const struct schema placeholder_schema = { SCHEMA(document_placeholder, "
 	KEY(document_placeholder, "value", SHAPE_TEXT, value),
 	KEY(document_placeholder, "prefix", SHAPE_TEXT, prefix),
 	KEY(document_placeholder, "in", SHAPE_TEXTS, in),
+	KEY(document_placeholder, "fields", SHAPE_TEXTS, fields),
+	KEY(document_placeholder, "hosts", SHAPE_TEXTS, hosts),
+	SUB(document_placeholder, "files", SHAPE_OBJECTS, files, &file_schema),
 } };
 
 static const struct schema credential_schema = {
@@ -87,8 +165,13 @@ static const struct schema credential_schema = {
 	KEY(document_credential, "hosts", SHAPE_TEXTS, hosts),
 	KEY(document_credential, "strategy", SHAPE_TEXT, strategy),
 	SUB(document_credential, "header", SHAPE_OBJECT, header, &header_schema),
+	SUB(document_credential, "sigv4", SHAPE_OBJECT, sigv4, &sigv4_schema),
+	SUB(document_credential, "token", SHAPE_OBJECT, token, &token_schema),
+	KEY(document_credential, "login", SHAPE_TEXT, login),
 	SUB(document_credential, "placeholder", SHAPE_OBJECT, placeholder, &placeholder_schema),
+	KEY(document_credential, "own", SHAPE_TEXT, own),
 	KEY(document_credential, "scrub", SHAPE_FLAG, scrub),
+	KEY(document_credential, "detach_after", SHAPE_COUNT, detach_after),
 } };
 
 static const struct schema visible_schema = { SCHEMA(document_visible, "a visible path", NO_NAME), {
@@ -170,6 +253,20 @@ static enum err read_texts(struct read *r, const struct node *n, struct document
 	return ERR_OK;
 }
 
+static enum err read_words(struct read *r, const struct node *n, struct document_texts *out)
+{
+	if (n->kind == NODE_SEQUENCE)
+		return read_texts(r, n, out);
+	if (!is_text(n))
+		return wrong_kind(r, n, "text, or a list such as [one, two]");
+	out->items = arena_array(r->arena, 1, sizeof *out->items);
+	if (!out->items)
+		return ERR_MEMORY;
+	out->at = n->at;
+	out->items[out->count++] = (struct document_text) { n->at, n->text };
+	return ERR_OK;
+}
+
 static enum err read_pairs(struct read *r, const struct node *n, struct document_pairs *out)
 {
 	if (n->kind != NODE_MAPPING)
@@ -247,6 +344,30 @@ static enum err read_objects(struct read *r, const struct node *n, const struct 
 	return ERR_OK;
 }
 
+/* The pointer stays NULL for "false". */
+static enum err read_part(struct read *r, const struct node *n, const struct key *key, void *member)
+{
+	bool on = n->kind == NODE_SCALAR && n->plain && str_eq(n->text, STR("true"));
+	bool off = n->kind == NODE_SCALAR && n->plain && str_eq(n->text, STR("false"));
+	char *part;
+	enum err err = ERR_OK;
+
+	if (key->shape == SHAPE_SWITCH && off)
+		return ERR_OK;
+	if (key->shape == SHAPE_SWITCH && !on && n->kind != NODE_MAPPING)
+		return wrong_kind(r, n, "true, false, or a mapping of keys to values");
+	part = arena_alloc(r->arena, key->schema->size);
+	if (!part)
+		return ERR_MEMORY;
+	if (key->shape == SHAPE_SWITCH && on)
+		memcpy(part + key->schema->at, &n->key_at, sizeof n->key_at);
+	else
+		err = read_object(r, n, key->schema, part);
+	if (err == ERR_OK)
+		memcpy(member, &part, sizeof part);
+	return err;
+}
+
 static enum err read_value(struct read *r, const struct node *n, const struct key *key, char *out)
 {
 	void *member = out + key->offset;
@@ -256,6 +377,8 @@ static enum err read_value(struct read *r, const struct node *n, const struct ke
 		return read_text(r, n, member);
 	case SHAPE_TEXTS:
 		return read_texts(r, n, member);
+	case SHAPE_WORDS:
+		return read_words(r, n, member);
 	case SHAPE_PAIRS:
 		return read_pairs(r, n, member);
 	case SHAPE_FLAG:
@@ -265,6 +388,9 @@ static enum err read_value(struct read *r, const struct node *n, const struct ke
 		return read_number(r, n, key->shape, member);
 	case SHAPE_OBJECT:
 		return read_object(r, n, key->schema, member);
+	case SHAPE_PART:
+	case SHAPE_SWITCH:
+		return read_part(r, n, key, member);
 	case SHAPE_OBJECTS:
 	case SHAPE_NAMED:
 		return read_objects(r, n, key, member);

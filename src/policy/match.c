@@ -2,6 +2,8 @@
  *
  * Theory of operation: the index gives the rules that name the head's host, in file order;
  * the first that agrees on every axis is the answer, none is a denial. Nothing is allocated.
+ * A rule's protocol is asked last: what it does not recognise ends the walk (I5). Rules for
+ * tunnels match no request; policy_match_tunnel() walks the same lists for them.
  *
  * Doubt goes against the request. Where one meaning can be written in two ways (percent
  * encoding, a parameter or header given twice) a rule that allows must agree with every
@@ -17,6 +19,7 @@
 #include "policy/match.h"
 
 #include "base/glob.h"
+#include "policy/protocol.h"
 
 /* Decodes %XX into @out (@cap bytes); false if it does not fit. Malformed: left as it is. */
 static bool decode(struct str s, char *out, size_t cap, struct str *ret)
@@ -156,12 +159,17 @@ static bool method_agrees(const struct compiled_rule *r, struct str method)
 	return r->method_count == 0;
 }
 
-static bool port_agrees(const struct compiled_rule *r, const struct head *head)
+static bool port_listed(const struct compiled_rule *r, uint16_t port)
 {
 	for (uint32_t i = 0; i < r->port_count; i++)
-		if (head->port >= r->ports[i].low && head->port <= r->ports[i].high)
+		if (port >= r->ports[i].low && port <= r->ports[i].high)
 			return true;
-	return r->port_count == 0 && head->port == (head->scheme == HEAD_HTTPS ? 443 : 80);
+	return false;
+}
+
+static bool port_agrees(const struct compiled_rule *r, const struct head *head)
+{
+	return r->port_count ? port_listed(r, head->port) : head->port == (head->scheme == HEAD_HTTPS ? 443 : 80);
 }
 
 static bool path_agrees(const struct compiled_rule *r, struct str path)
@@ -203,6 +211,15 @@ bool match_axis(const struct compiled_rule *r, const struct head *head, enum mat
 	return false;
 }
 
+static bool axes_agree(const struct compiled_rule *r, const struct head *head)
+{
+	unsigned axis = MATCH_METHOD; /* the index vouches for the host */
+
+	while (axis < MATCH_AXES && match_axis(r, head, (enum match_axis)axis))
+		axis++;
+	return axis == MATCH_AXES;
+}
+
 enum err policy_match(const struct policy *p, const struct head *head, const struct policy_rule **ret_rule)
 {
 	struct index_walk walk;
@@ -213,14 +230,64 @@ enum err policy_match(const struct policy *p, const struct head *head, const str
 	index_find(&p->index, head->host, &walk);
 	while (index_next(&walk, &i)) {
 		const struct compiled_rule *r = &p->rules[i];
-		unsigned axis = MATCH_METHOD; /* the index vouches for the host */
+		const struct protocol *protocol;
 
-		while (axis < MATCH_AXES && match_axis(r, head, (enum match_axis)axis))
-			axis++;
-		if (axis == MATCH_AXES) {
+		if (r->rule.kind != POLICY_KIND_HTTP || !axes_agree(r, head))
+			continue;
+		protocol = protocol_of(&r->rule);
+		switch (protocol ? protocol->match(r->rule.data, head) : PROTOCOL_YES) {
+		case PROTOCOL_YES:
 			*ret_rule = &r->rule;
 			return ERR_OK;
+		case PROTOCOL_UNRECOGNISED:
+			*ret_rule = &r->rule;
+			return ERR_PROTOCOL_UNRECOGNISED;
+		case PROTOCOL_NO:
+			break;
 		}
+	}
+	return ERR_POLICY_DENIED;
+}
+
+/* A denying rule for requests without any condition on them. */
+static bool denies_every_request(const struct compiled_rule *r)
+{
+	return r->rule.kind == POLICY_KIND_HTTP && r->rule.verdict == POLICY_DENY &&
+	       r->rule.protocol == POLICY_PROTOCOL_NONE && r->method_count == 0 && r->path_count == 0 &&
+	       r->query_count == 0 && r->header_count == 0;
+}
+
+/* Could such a connection carry what the rule speaks of? TLS may carry https, a tunnel of raw bytes anything. */
+static bool takes_connection(const struct compiled_rule *r, enum policy_kind kind, uint16_t port)
+{
+	unsigned schemes = kind == POLICY_KIND_PASSTHROUGH ? 1u << HEAD_HTTPS : 1u << HEAD_HTTPS | 1u << HEAD_HTTP;
+
+	if (r->rule.kind == POLICY_KIND_TCP)
+		return port_listed(r, port);
+	if (r->rule.kind == POLICY_KIND_PASSTHROUGH)
+		return r->port_count ? port_listed(r, port) : port == 443;
+	schemes &= r->schemes;
+	if (r->port_count)
+		return schemes && port_listed(r, port);
+	return ((schemes & (1u << HEAD_HTTPS)) && port == 443) || ((schemes & (1u << HEAD_HTTP)) && port == 80);
+}
+
+enum err policy_match_tunnel(const struct policy *p, enum policy_kind kind, struct str host, uint16_t port,
+			     const struct policy_rule **ret_rule)
+{
+	struct index_walk walk;
+	uint32_t i;
+
+	index_find(&p->index, host, &walk);
+	while (kind != POLICY_KIND_HTTP && index_next(&walk, &i)) {
+		const struct compiled_rule *r = &p->rules[i];
+
+		if (!takes_connection(r, kind, port))
+			continue;
+		if (r->rule.kind != kind && !denies_every_request(r))
+			return ERR_POLICY_DENIED;
+		*ret_rule = &r->rule;
+		return ERR_OK;
 	}
 	return ERR_POLICY_DENIED;
 }
@@ -228,10 +295,8 @@ enum err policy_match(const struct policy *p, const struct head *head, const str
 /* A denying rule without any condition but its hosts. */
 static bool denies_whole_host(const struct compiled_rule *r)
 {
-	return r->rule.verdict == POLICY_DENY && r->method_count == 0 && r->path_count == 0 &&
-	       r->query_count == 0 && r->header_count == 0 &&
-	       r->schemes == (1u << HEAD_HTTP | 1u << HEAD_HTTPS) && r->port_count == 1 &&
-	       r->ports[0].low == 1 && r->ports[0].high == 65535;
+	return denies_every_request(r) && r->schemes == (1u << HEAD_HTTP | 1u << HEAD_HTTPS) &&
+	       r->port_count == 1 && r->ports[0].low == 1 && r->ports[0].high == 65535;
 }
 
 bool policy_host_named(const struct policy *p, struct str host)

@@ -47,7 +47,8 @@ enum policy_render {
 struct policy_token {
 	enum policy_grant grant;
 	enum head_scheme scheme;		/* of the endpoint: https, or http with `addresses` */
-	struct str host, path;			/* canonical; path as sent */
+	struct str host, path;			/* canonical; path as sent (github_app: whole, with the installation's
+						   id). jwt_bearer without an endpoint: both empty, the JSON says */
 	uint16_t port;
 	struct str client_id, scope, audience, resource;	/* empty: not sent */
 	bool client_basic;			/* client authentication by Basic; else in the body */
@@ -58,7 +59,8 @@ struct policy_token {
 	uint32_t address_count;			/* CIDRs that the endpoint may be dialled at */
 	const struct policy_cidr *addresses;
 };
-struct policy_file {				/* one rendered file */
+struct policy_file {				/* one rendered file; several credentials may share one path of one kind,
+						   but for kubeconfig, service_account, claude and codex */
 	enum policy_render kind;
 	struct str path;			/* in the guest: absolute, or "~/..." of the guest's home; NUL after it */
 	struct str user;			/* netrc, docker: login name; gh: user; kubeconfig: name */
@@ -79,7 +81,7 @@ struct policy_credential {
 	const struct str *placeholder_hosts;
 	enum policy_strategy strategy;
 	enum policy_own own;
-	struct str header_name, header_format;	/* header, token, login: format has "{secret}" exactly once */
+	struct str header_name, header_format;	/* header, token, login: format has "{secret}" exactly once; else empty */
 	struct str placeholder_environment;	/* variable in the guest that holds the placeholder */
 	struct str placeholder;			/* fixed by the policy, or empty: made for each run, of the
 						   shape placeholder_prefix + random */
@@ -175,12 +177,23 @@ must_use enum err policy_load(struct str text, const char *file, const char *hom
 must_use enum err policy_deny_all(struct policy **ret);
 void policy_free(struct policy *p);
 
-/** policy_match() - first rule that matches; see style.md for the shape
+/** policy_match() - first rule for requests that matches @head; allocates nothing
+ * A WebSocket's handshake is matched as the GET that it is; that the rule has `websocket` is the caller's to see.
  * Return: ERR_OK and *ret_rule (verdict ALLOW, OBSERVE, or DENY by an explicit rule);
+ * ERR_PROTOCOL_UNRECOGNISED and *ret_rule: denied by that rule, whatever its verdict: all its other conditions
+ * agree, and its protocol does not know this request (I5);
  * ERR_POLICY_DENIED if none matches, *ret_rule is then untouched */
 must_use enum err policy_match(const struct policy *p, const struct head *head,
 			       const struct policy_rule **ret_rule);
-/** policy_host_named() - could any allowing rule match a request to @host (canonical)?
+/** policy_match_tunnel() - may a connection to @host (canonical) and @port pass unopened, as @kind?
+ * The first rule of the file decides that names the host and port (and, for a passthrough, does not speak of
+ * http alone). If it is of @kind, it is the answer: *ret_rule, verdict ALLOW or OBSERVE (through), or DENY. So is
+ * one for requests that denies all of them, verdict DENY: whoever can should still let the request come, to
+ * answer it in words. Any other says that the connection is for opening (or a tunnel of the other kind).
+ * Return: ERR_OK and *ret_rule; ERR_POLICY_DENIED: no tunnel, *ret_rule is untouched; judge its requests */
+must_use enum err policy_match_tunnel(const struct policy *p, enum policy_kind kind, struct str host, uint16_t port,
+				      const struct policy_rule **ret_rule);
+/** policy_host_named() - could any allowing rule match a request or a tunnel to @host (canonical)?
  *  What it says no to gets NXDOMAIN. */
 bool policy_host_named(const struct policy *p, struct str host);
 /** policy_host_matches() - a host pattern ("a.example", "*.example" which is one or more

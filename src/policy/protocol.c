@@ -1,10 +1,13 @@
 /* protocol.c - the protocols that rules can speak, and their facts; see protocol.h */
 #include "policy/protocol.h"
 
+#include "policy/protocol_git.h"
+
 #define FACTS_BYTES_MAX 65536u
 
 static const struct protocol *const protocols[] = {
 	[POLICY_PROTOCOL_NONE] = NULL,
+	[POLICY_PROTOCOL_GIT] = &protocol_git,
 };
 
 const struct protocol *protocol_of(const struct policy_rule *rule)

@@ -290,9 +290,9 @@ static void credentials_that_cannot_work_are_refused(void **state)
 		  "strategy placeholder needs 'placeholder'" },
 		{ CREDENTIAL(
 			  "source: {environment: K}, hosts: [a.b], strategy: placeholder, header: {name: x}"),
-		  4, 70, "'header' is for strategy header" },
+		  4, 70, "'header' is for strategies header and token" },
 		{ CREDENTIAL(GOOD ", placeholder: {prefix: a}"), 4, 74,
-		  "'placeholder' needs 'environment' or 'value'" },
+		  "'placeholder' needs 'environment', 'files' or 'value'" },
 		{ CREDENTIAL(GOOD ", placeholder: {environment: P, in: [header]}"), 4, 108,
 		  "'in' is for strategy placeholder" },
 		{ CREDENTIAL(GOOD ", placeholder: {value: short}"), 4, 95,
@@ -300,7 +300,7 @@ static void credentials_that_cannot_work_are_refused(void **state)
 		{ CREDENTIAL(GOOD ", placeholder: {value: 0123456789abcdef, prefix: s}"), 4, 121,
 		  "'prefix' is for a placeholder that is made up" },
 		{ CREDENTIAL("source: {environment: K}, hosts: [a.b], strategy: placeholder, placeholder: "
-			     "{environment: P, in: [body]}"),
+			     "{environment: P, in: [cookie]}"),
 		  4, 105, "expected one of header, basic" },
 		{ CREDENTIAL("source: {environment: K}, hosts: [c.d], header: {name: x}"), 2, 20,
 		  "credential 'k' may not go to 'a.b'" },
