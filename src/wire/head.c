@@ -244,16 +244,22 @@ static bool field_check(const struct head *h, const struct head_field *f)
 
 static bool fields_check(const struct head *h)
 {
-	const struct head_field *host = NULL;
+	const struct head_field *host = NULL, *cookie = NULL;
 
 	for (uint32_t i = 0; i < h->field_count; i++) {
-		if (!field_check(h, &h->fields[i]))
+		const struct head_field *f = &h->fields[i], **once = NULL;
+
+		if (!field_check(h, f))
 			return false;
-		if (h->kind != HEAD_REQUEST || !str_eq(h->fields[i].name, STR("host")))
+		if (h->kind == HEAD_REQUEST && str_eq(f->name, STR("host")))
+			once = &host;
+		else if (h->kind == HEAD_REQUEST && str_eq(f->name, STR("cookie")))
+			once = &cookie;
+		if (!once)
 			continue;
-		if (host)
+		if (*once)
 			return false;
-		host = &h->fields[i];
+		*once = f;
 	}
 	return h->kind != HEAD_REQUEST || (host && host_field_check(h, host->value));
 }

@@ -41,7 +41,8 @@
  *          proxy-authorization, and any that Connection named; in a request neither
  *          content_length nor transfer_encoding (gateways take '_' for '-'), exactly one host,
  *          equal to host[:port unless default]
- *          (IPv6 bracketed); content-length lives in framing/length and is re-made by the sender;
+ *          (IPv6 bracketed), and at most one cookie (RFC 9113 s8.2.3: its crumbs are joined);
+ *          content-length lives in framing/length and is re-made by the sender;
  *          trailers have none of: host, te, authorization, cookie, set-cookie, content-type,
  *          content-encoding, content-range
  *  framing trailers may follow a streamed body only; a 1xx response and trailers have none;

@@ -10,17 +10,16 @@
  */
 #include "wire/http1.h"
 #include "base/reader.h"
+#include "wire/canonical.h"
 
 /* More connection options than this is an attempt at something: each costs a look per field. */
 #define OPTIONS_MAX 16
-/* host, brackets, colon, port */
-#define HOST_FIELD_MAX (HEAD_HOST_MAX + 8)
 
 /** struct survey - what the fields of one message say about the message and its connection */
 struct survey {
-	struct str host, length, options[OPTIONS_MAX];
-	unsigned hosts, lengths, codings, option_count;
-	bool chunked, close, expect_continue, upgrade;
+	struct str host, length, key, accept, options[OPTIONS_MAX];
+	unsigned hosts, lengths, codings, option_count, keys, accepts, versions;
+	bool chunked, close, expect_continue, version_13, upgrade, websocket, other_protocol;
 };
 
 enum err http1_head_end(struct str bytes, size_t *scanned, size_t *ret_bytes)
@@ -94,6 +93,8 @@ static enum err survey_connection(struct survey *s, struct str list)
 	while (next_element(&list, &option)) {
 		if (str_eq_nocase(option, STR("close")))
 			s->close = true;
+		else if (str_eq_nocase(option, STR("upgrade")))
+			s->upgrade = true;
 		else if (str_eq_nocase(option, STR("host")) || str_eq_nocase(option, STR("content-length")) ||
 			 str_eq_nocase(option, STR("transfer-encoding")))
 			return ERR_BODY_FRAMING;	/* would take the routing or the framing away */
@@ -104,10 +105,20 @@ static enum err survey_connection(struct survey *s, struct str list)
 	return ERR_OK;
 }
 
+static void survey_upgrade(struct survey *s, struct str list)
+{
+	struct str protocol;
+
+	while (next_element(&list, &protocol)) {
+		if (str_eq_nocase(protocol, STR("websocket")))
+			s->websocket = true;
+		else if (!str_eq_nocase(protocol, STR("h2c")))
+			s->other_protocol = true;
+	}
+}
+
 static enum err survey_field(struct survey *s, const struct head_field *f)
 {
-	struct str list = f->value, element;
-
 	if (str_eq(f->name, STR("host"))) {
 		s->host = f->value;
 		s->hosts++;
@@ -124,8 +135,16 @@ static enum err survey_field(struct survey *s, const struct head_field *f)
 			return ERR_HEAD_MALFORMED;
 		s->expect_continue = true;
 	} else if (str_eq(f->name, STR("upgrade"))) {
-		while (next_element(&list, &element))
-			s->upgrade |= !str_eq_nocase(element, STR("h2c"));
+		survey_upgrade(s, f->value);
+	} else if (str_eq(f->name, STR("sec-websocket-key"))) {
+		s->key = f->value;
+		s->keys++;
+	} else if (str_eq(f->name, STR("sec-websocket-accept"))) {
+		s->accept = f->value;
+		s->accepts++;
+	} else if (str_eq(f->name, STR("sec-websocket-version"))) {
+		s->version_13 = str_eq(f->value, STR("13"));
+		s->versions++;
 	}
 	return ERR_OK;
 }
@@ -169,13 +188,16 @@ static enum err parse_fields(struct reader *r, struct buf *storage, struct head 
 	return ERR_HEAD_MALFORMED;
 }
 
-static bool goes_on(const struct survey *s, struct str name)
+/* Te says one thing that goes on: that trailers are welcome; gRPC asks for it. */
+static bool goes_on(const struct survey *s, const struct head_field *f)
 {
-	if (field_is_hop_by_hop(name) || str_eq(name, STR("te")) || str_eq(name, STR("http2-settings")) ||
-	    str_eq(name, STR("host")) || str_eq(name, STR("content-length")))
+	if (str_eq(f->name, STR("te")))
+		return str_eq(f->value, STR("trailers"));
+	if (field_is_hop_by_hop(f->name) || str_eq(f->name, STR("http2-settings")) ||
+	    str_eq(f->name, STR("host")) || str_eq(f->name, STR("content-length")))
 		return false;
 	for (unsigned i = 0; i < s->option_count; i++)
-		if (str_eq_nocase(name, s->options[i]))
+		if (str_eq_nocase(f->name, s->options[i]))
 			return false;
 	return true;
 }
@@ -185,7 +207,7 @@ static void keep(struct head *h, const struct survey *s)
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < h->field_count; i++)
-		if (goes_on(s, h->fields[i].name))
+		if (goes_on(s, &h->fields[i]))
 			h->fields[kept++] = h->fields[i];
 	h->field_count = kept;
 }
@@ -208,51 +230,6 @@ static enum err framing(const struct survey *s, bool version_10, struct head *h)
 	return ERR_OK;
 }
 
-static uint16_t default_port(enum head_scheme scheme)
-{
-	return scheme == HEAD_HTTPS ? 443 : 80;
-}
-
-/* host, [IPv6], host:port, [IPv6]:port; no user information, no empty port */
-static enum err parse_authority(struct str s, enum head_scheme scheme, char ret_host[HEAD_HOST_MAX + 1],
-				uint16_t *ret_port)
-{
-	size_t end = s.n && s.p[0] == '[' ? str_find(s, ']') + 1 : str_find(s, ':');
-	struct str port = str_from(s, end);
-	uint64_t v = default_port(scheme);
-
-	if (end > s.n || end == 0)
-		return ERR_HEAD_MALFORMED;
-	if (port.n && (port.p[0] != ':' || port.n < 2 || port.p[1] == '0' ||
-		       !str_decimal(str_from(port, 1), 65535, &v)))
-		return ERR_HEAD_MALFORMED;
-	*ret_port = (uint16_t)v;
-	return host_canonical(str_head(s, end), ret_host);
-}
-
-/* Appends @s with upper-case hex and what RFC 3986 does not have raw as %XX; room is reserved. */
-static struct str put_canonical(struct buf *b, struct str s, bool upper)
-{
-	static const char hex[] = "0123456789ABCDEF";
-	size_t start = b->len;
-
-	for (size_t i = 0; i < s.n; i++) {
-		char c = s.p[i];
-
-		if (c && strchr("[]{}|^`", c)) {
-			char triple[3] = { '%', hex[(uint8_t)c >> 4], hex[c & 15] };
-
-			buf_put(b, str_make(triple, 3));
-			continue;
-		}
-		if (upper && c >= 'a' && c <= 'f' &&
-		    ((i > 0 && s.p[i - 1] == '%') || (i > 1 && s.p[i - 2] == '%')))
-			c = (char)(c - 32);
-		buf_put_byte(b, (uint8_t)c);
-	}
-	return str_make(b->p + start, b->len - start);
-}
-
 /* What the target says about the authority (absolute-form) must be what Host says. */
 static enum err target_authority(struct str *target, enum head_scheme scheme, const struct head *h,
 				 const char *host)
@@ -269,7 +246,7 @@ static enum err target_authority(struct str *target, enum head_scheme scheme, co
 	authority = str_from(*target, prefix.n);
 	while (end < authority.n && authority.p[end] != '/' && authority.p[end] != '?')
 		end++;
-	e = parse_authority(str_head(authority, end), scheme, named, &port);
+	e = canonical_authority(str_head(authority, end), scheme, named, &port);
 	if (e)
 		return e;
 	if (port != h->port || !str_eq(str_of(named), str_of(host)))
@@ -281,52 +258,16 @@ static enum err target_authority(struct str *target, enum head_scheme scheme, co
 /* origin-form, absolute-form, or asterisk-form, to path and query */
 static enum err parse_target(struct str target, const char *host, struct buf *storage, struct head *h)
 {
-	bool absolute = target.n && target.p[0] != '/' && !str_eq(target, STR("*"));
-	size_t mark;
 	enum err e;
 
-	if (absolute) {
-		e = target_authority(&target, h->scheme, h, host);
-		if (e)
-			return e;
-	}
-	mark = str_find(target, '?');
-	if (mark > HEAD_PATH_MAX || target.n - mark > HEAD_QUERY_MAX)
-		return ERR_HEAD_TOO_LARGE;
-	h->has_query = mark < target.n;
-	if (mark == 0 && absolute)
+	if (target.n == 0 || target.p[0] == '/' || str_eq(target, STR("*")))
+		return canonical_target(target, storage, h);
+	e = target_authority(&target, h->scheme, h, host);
+	if (!e)
+		e = canonical_target(target, storage, h);
+	if (!e && h->path.n == 0)
 		h->path = str_eq(h->method, STR("OPTIONS")) && !h->has_query ? STR("*") : STR("/");
-	else
-		h->path = put_canonical(storage, str_head(target, mark), true);
-	if (h->has_query)
-		h->query = put_canonical(storage, str_from(target, mark + 1), false);
-	return buf_err(storage);
-}
-
-/* The host as a field, behind everything else in the storage, and as the head's own host. */
-static enum err put_host(struct head *h, const char *host, struct buf *storage)
-{
-	bool brackets = host_type(str_of(host)) == HOST_IPV6;
-	size_t start = storage->len;
-
-	if (brackets)
-		buf_put_byte(storage, '[');
-	h->host = str_make(storage->p + storage->len, strlen(host));
-	buf_put_z(storage, host);
-	if (brackets)
-		buf_put_byte(storage, ']');
-	if (h->port != default_port(h->scheme)) {
-		buf_put_byte(storage, ':');
-		buf_put_decimal(storage, h->port);
-	}
-	if (buf_err(storage))
-		return buf_err(storage);
-	if (h->field_count == HEAD_FIELDS_MAX)
-		return ERR_HEAD_TOO_LARGE;
-	memmove(h->fields + 1, h->fields, h->field_count * sizeof *h->fields);
-	h->fields[0] = (struct head_field){ STR("host"), str_make(storage->p + start, storage->len - start) };
-	h->field_count++;
-	return ERR_OK;
+	return e;
 }
 
 /* A copy that may be written to, with @room behind it: appends up to that move nothing. */
@@ -363,6 +304,26 @@ static enum err request_line(struct reader *r, struct http1_request *m, struct s
 	return method_check(m->head.method) ? ERR_OK : ERR_HEAD_MALFORMED;
 }
 
+/* RFC 6455 s4.2.1: a handshake that is whole becomes an ordinary GET with a mark; what is not, or asks for
+ * something else, is an upgrade that is not made. */
+static void take_handshake(const struct survey *s, struct http1_request *m)
+{
+	struct head *h = &m->head;
+	uint32_t kept = 0;
+
+	m->upgrade = s->websocket || s->other_protocol;
+	if (!s->websocket || s->other_protocol || !s->upgrade || m->version_10 || s->keys != 1 ||
+	    s->versions != 1 || !s->version_13 || h->framing != HEAD_BODY_NONE || !str_eq(h->method, STR("GET")))
+		return;
+	for (uint32_t i = 0; i < h->field_count; i++)
+		if (!canonical_is_handshake(h->fields[i].name))
+			h->fields[kept++] = h->fields[i];
+	h->field_count = kept;
+	h->websocket = true;
+	m->upgrade = false;
+	m->websocket_key = s->key;
+}
+
 static enum err request_parts(struct str target, struct buf *storage, const struct survey *s,
 			      struct http1_request *m)
 {
@@ -373,18 +334,20 @@ static enum err request_parts(struct str target, struct buf *storage, const stru
 		return ERR_HEAD_MALFORMED;
 	e = framing(s, m->version_10, &m->head);
 	if (!e)
-		e = parse_authority(s->host, m->head.scheme, host, &m->head.port);
+		e = canonical_authority(s->host, m->head.scheme, host, &m->head.port);
 	if (e)
 		return e;
 	keep(&m->head, s);
+	take_handshake(s, m);
 	e = parse_target(target, host, storage, &m->head);
 	if (!e)
-		e = put_host(&m->head, host, storage);
+		e = canonical_cookies(&m->head, storage);
+	if (!e)
+		e = canonical_host(&m->head, host, storage);
 	if (e)
 		return e;
 	m->close = s->close || m->version_10;
 	m->expect_continue = s->expect_continue && !m->version_10;
-	m->upgrade = s->upgrade;
 	return head_check(&m->head);
 }
 
@@ -399,10 +362,10 @@ enum err http1_parse_request(struct str bytes, enum head_scheme scheme, struct b
 
 	/* the target is looked at first, for its length alone: what it can grow to is reserved */
 	e = request_line(&r, &m, &target);
-	if (!e && target.n > HEAD_PATH_MAX + HEAD_QUERY_MAX)
+	if (!e && target.n > CANONICAL_TARGET_MAX)
 		e = ERR_HEAD_TOO_LARGE;
 	if (!e)
-		e = store(storage, bytes, 3 * target.n + HOST_FIELD_MAX);
+		e = store(storage, bytes, bytes.n + 3 * target.n + CANONICAL_HOST_MAX);
 	if (e)
 		return e;
 	r = reader_of(buf_str(storage));
@@ -431,7 +394,7 @@ static enum err status_line(struct reader *r, struct http1_response *m, bool *re
 	*ret_version_10 = str_eq(str_head(line, 8), STR("HTTP/1.0"));
 	if (!*ret_version_10 && !str_eq(str_head(line, 8), STR("HTTP/1.1")))
 		return ERR_HEAD_VERSION;
-	if (!str_decimal(str_make(line.p + 9, 3), 599, &status) || status < 100 || status == 101)
+	if (!str_decimal(str_make(line.p + 9, 3), 599, &status) || status < 100)
 		return ERR_HEAD_MALFORMED;
 	reason = str_from(line, 12);
 	if (reason.n && reason.p[0] != ' ')
@@ -476,7 +439,19 @@ static enum err response_framing(struct str method, bool version_10, const struc
 	return ERR_OK;
 }
 
-static enum err parse_response(struct str method, struct buf *storage, struct http1_response *m)
+/* 101 where it was asked for: the canonical form of "granted" is 200, as HTTP/2 has it. */
+static enum err take_switching(const struct survey *s, struct str accept, bool version_10, struct http1_response *m)
+{
+	if (!accept.n || version_10 || !s->websocket || s->other_protocol || !s->upgrade || s->accepts != 1 ||
+	    !str_eq(s->accept, accept) || s->codings || s->lengths)
+		return ERR_HEAD_MALFORMED;
+	m->head.status = 200;
+	m->head.final = m->head.websocket = true;
+	(void)head_remove(&m->head, STR("sec-websocket-accept"));
+	return ERR_OK;
+}
+
+static enum err parse_response(struct str method, struct str accept, struct buf *storage, struct http1_response *m)
 {
 	struct reader r = reader_of(buf_str(storage));
 	struct survey s = { 0 };
@@ -486,23 +461,36 @@ static enum err parse_response(struct str method, struct buf *storage, struct ht
 	if (!e)
 		e = parse_fields(&r, storage, &m->head, &s);
 	if (!e)
-		e = response_framing(method, version_10, &s, m);
+		e = m->head.status == 101 ? take_switching(&s, accept, version_10, m)
+					  : response_framing(method, version_10, &s, m);
 	if (e)
 		return e;
 	keep(&m->head, &s);
 	return head_check(&m->head);
 }
 
-enum err http1_parse_response(struct str bytes, struct str method, struct buf *storage,
-			      struct http1_response *ret)
+static enum err parse_answer(struct str bytes, struct str method, struct str accept, struct buf *storage,
+			     struct http1_response *ret)
 {
 	struct http1_response m = { .head = { .kind = HEAD_RESPONSE } };
 	enum err e = store(storage, bytes, 0);
 
 	if (!e)
-		e = parse_response(method, storage, &m);
+		e = parse_response(method, accept, storage, &m);
 	if (e)
 		return e == ERR_MEMORY ? e : ERR_UPSTREAM_MALFORMED;
 	*ret = m;
 	return ERR_OK;
+}
+
+enum err http1_parse_response(struct str bytes, struct str method, struct buf *storage,
+			      struct http1_response *ret)
+{
+	return parse_answer(bytes, method, STR(""), storage, ret);
+}
+
+enum err http1_parse_handshake(struct str bytes, struct str accept, struct buf *storage,
+			       struct http1_response *ret)
+{
+	return parse_answer(bytes, STR("GET"), accept, storage, ret);
 }

@@ -32,7 +32,9 @@ struct http1_request {
 	bool version_10;	/* HTTP/1.0: the answer may not be chunked, and is the last */
 	bool close;		/* no further request will be read */
 	bool expect_continue;	/* wants 100 Continue before it sends the body */
-	bool upgrade;		/* asks for another protocol than h2c (which is ignored) */
+	bool upgrade;		/* asks for another protocol that is not spoken: any but h2c (which is ignored) and a
+				   whole WebSocket handshake (which is head.websocket) */
+	struct str websocket_key;	/* with head.websocket: as sent, not yet checked */
 };
 
 /** http1_parse_request() - one whole head, as http1_head_end() measured it
@@ -65,14 +67,27 @@ struct http1_response {
 must_use enum err http1_parse_response(struct str bytes, struct str method, struct buf *storage,
 				       struct http1_response *ret);
 
+/** http1_parse_handshake() - an answer to a WebSocket handshake: 101 with exactly @accept becomes a canonical
+ * 200 with head.websocket; any other status is an ordinary answer to a GET. The caller checks that
+ * sec-websocket-protocol names one that was offered, and that there are no sec-websocket-extensions
+ * (head_check() refuses them). Errors as http1_parse_response(). Source: RFC 6455 s4.1. */
+must_use enum err http1_parse_handshake(struct str bytes, struct str accept, struct buf *storage,
+					struct http1_response *ret);
+
 /** http1_status_has_body() - false for 1xx, 204, 304, and for any answer to HEAD */
 bool http1_status_has_body(struct str method, uint16_t status);
 
 /** http1_put_request() - the head as it goes to an upstream: origin-form target, Host first, the
  * other fields in order, then content-length or "transfer-encoding: chunked" from head.framing,
- * and "connection: close" if @close. @h must be canonical: it is checked.
+ * and "connection: close" if @close. @h must be canonical: it is checked; a WebSocket's is ERR_HEAD_MALFORMED
+ * here, as for http1_put_response().
  * Return: ERR_OK, ERR_HEAD_*, or buf_err(b). */
 must_use enum err http1_put_request(struct buf *b, const struct head *h, bool close);
+
+/** http1_put_handshake() - a request with head.websocket, as an HTTP/1.1 handshake with @key */
+must_use enum err http1_put_handshake(struct buf *b, const struct head *h, struct str key);
+/** http1_put_switching() - an answer with head.websocket, as 101 with @accept */
+must_use enum err http1_put_switching(struct buf *b, const struct head *h, struct str accept);
 
 /** http1_put_response() - the head as it goes to a client that asked with @method
  * @version_10: the client is one of HTTP/1.0: a STREAMED body goes without framing, until the close

@@ -38,12 +38,8 @@ static enum err check(const struct head *h, enum head_kind kind)
 	return h->kind == kind ? head_check(h) : ERR_HEAD_MALFORMED;
 }
 
-enum err http1_put_request(struct buf *b, const struct head *h, bool close)
+static void put_request_line(struct buf *b, const struct head *h)
 {
-	enum err e = check(h, HEAD_REQUEST);
-
-	if (e)
-		return e;
 	buf_put(b, h->method);
 	buf_put_byte(b, ' ');
 	buf_put(b, h->path);
@@ -53,12 +49,60 @@ enum err http1_put_request(struct buf *b, const struct head *h, bool close)
 	}
 	buf_put(b, STR(" HTTP/1.1\r\n"));
 	put_fields(b, h, true);
+}
+
+/* RFC 9110 s10.1.4: te is of one hop, and Connection says so. */
+static void put_connection(struct buf *b, bool te, struct str option)
+{
+	if (!te && option.n == 0)
+		return;
+	buf_put(b, STR("connection: "));
+	buf_put(b, option);
+	if (te)
+		buf_put(b, option.n ? STR(", te") : STR("te"));
+	buf_put(b, STR("\r\n"));
+}
+
+enum err http1_put_request(struct buf *b, const struct head *h, bool close)
+{
+	enum err e = h->websocket ? ERR_HEAD_MALFORMED : check(h, HEAD_REQUEST);
+
+	if (e)
+		return e;
+	put_request_line(b, h);
 	if (h->framing == HEAD_BODY_LENGTH)
 		put_length(b, h->length);
 	else if (h->framing == HEAD_BODY_STREAMED)
 		buf_put(b, STR("transfer-encoding: chunked\r\n"));
-	if (close)
-		buf_put(b, STR("connection: close\r\n"));
+	put_connection(b, head_find(h, STR("te")), close ? STR("close") : STR(""));
+	buf_put(b, STR("\r\n"));
+	return buf_err(b);
+}
+
+enum err http1_put_handshake(struct buf *b, const struct head *h, struct str key)
+{
+	enum err e = h->websocket ? check(h, HEAD_REQUEST) : ERR_HEAD_MALFORMED;
+
+	if (e)
+		return e;
+	put_request_line(b, h);
+	put_connection(b, head_find(h, STR("te")), STR("upgrade"));
+	put_field(b, STR("upgrade"), STR("websocket"));
+	put_field(b, STR("sec-websocket-version"), STR("13"));
+	put_field(b, STR("sec-websocket-key"), key);
+	buf_put(b, STR("\r\n"));
+	return buf_err(b);
+}
+
+enum err http1_put_switching(struct buf *b, const struct head *h, struct str accept)
+{
+	enum err e = h->websocket ? check(h, HEAD_RESPONSE) : ERR_HEAD_MALFORMED;
+
+	if (e)
+		return e;
+	buf_put(b, STR("HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n"));
+	put_field(b, STR("sec-websocket-accept"), accept);
+	put_fields(b, h, false);
 	buf_put(b, STR("\r\n"));
 	return buf_err(b);
 }
@@ -113,7 +157,7 @@ static void put_response_framing(struct buf *b, const struct head *h, struct str
 enum err http1_put_response(struct buf *b, const struct head *h, struct str method, bool version_10,
 			    bool close)
 {
-	enum err e = check(h, HEAD_RESPONSE);
+	enum err e = h->websocket ? ERR_HEAD_MALFORMED : check(h, HEAD_RESPONSE);
 
 	if (e)
 		return e;

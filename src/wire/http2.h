@@ -22,6 +22,7 @@ struct http2_fields {
 	uint32_t count;
 	size_t list_bytes;		/* by the rule above */
 	enum err failure;		/* the first thing that was wrong; the rest is then ignored */
+	bool expect_continue;		/* http2_request() saw "expect: 100-continue" */
 	struct { uint32_t name, name_bytes, value, value_bytes; } at[HEAD_FIELDS_MAX + 8];
 };
 
@@ -31,14 +32,20 @@ void http2_fields_free(struct http2_fields *f);
 /** http2_fields_add() - one field; failures are kept in f->failure */
 void http2_fields_add(struct http2_fields *f, struct str name, struct str value);
 
-/** http2_request() - a request's block to a canonical head; views point into @f
+/** http2_request() - a request's block to a canonical head; views point into @f, once a block
  * @scheme:     what the connection is; :scheme must say the same
  * @end_stream: no body follows: framing NONE (or LENGTH 0 if content-length: 0 was sent)
+ * Framing: LENGTH with a content-length, else STREAMED with `trailers`. A body of known length cannot have
+ * trailers in the canonical form: the caller drops them.
  * An extended CONNECT with :protocol websocket gives a GET with h->websocket set, as the HTTP/1.1
  * handshake does; any other CONNECT is ERR_UPGRADE_REFUSED.
- * Return: ERR_OK; ERR_HEAD_MALFORMED, ERR_HEAD_TOO_LARGE, ERR_BODY_FRAMING, ERR_NAME_MISMATCH, ERR_UPGRADE_REFUSED */
+ * Return: ERR_OK; ERR_HEAD_MALFORMED, ERR_HEAD_TOO_LARGE, ERR_BODY_FRAMING, ERR_BODY_TOO_LARGE,
+ * ERR_NAME_MISMATCH (:authority against host), ERR_UPGRADE_REFUSED, ERR_MEMORY */
 must_use enum err http2_request(struct http2_fields *f, enum head_scheme scheme, bool end_stream, struct head *ret);
-/** http2_response() - an answer's block to a canonical head; @method of the request
+/** http2_response() - an answer's block to a canonical head; @method of the request, "CONNECT" for an extended
+ * CONNECT (a 200 then grants the WebSocket: h->websocket)
+ * NONE also where a body may be that just has no bytes, or where there can be none (HEAD, 204, 304): DATA that
+ * comes all the same is for the caller to refuse.
  * Return: ERR_OK, ERR_UPSTREAM_MALFORMED, ERR_MEMORY */
 must_use enum err http2_response(struct http2_fields *f, struct str method, bool end_stream, struct head *ret);
 /** http2_trailers() - a block after the body to a HEAD_TRAILERS head. ERR_HEAD_MALFORMED */
@@ -50,9 +57,10 @@ struct http2_nv {
 	bool never_index;		/* carries a credential (authorization, cookie, or as told): HPACK must not keep it */
 };
 #define HTTP2_NV_MAX (HEAD_FIELDS_MAX + 8)
+#define HTTP2_PUT_STORAGE_MAX (HEAD_PATH_MAX + HEAD_QUERY_MAX + 64)
 
 /** http2_put_request(), http2_put_response(), http2_put_trailers() - the block for a canonical head, which is
- * checked; views point into @h and @storage (cleared first; at least 256 bytes of room)
+ * checked; views point into @h and @storage (cleared first; limit >= HTTP2_PUT_STORAGE_MAX)
  * @ret: HTTP2_NV_MAX entries. A request with h->websocket becomes an extended CONNECT.
  * Return: ERR_OK and *ret_count, ERR_HEAD_*, or buf_err(storage) */
 must_use enum err http2_put_request(const struct head *h, struct buf *storage, struct http2_nv *ret, size_t *ret_count);

@@ -106,13 +106,14 @@ static void request_becomes_canonical(void **state)
 	assert_true(h->has_query);
 	assert_str(h->query, "a=b&c%5B%5D=%2f%7Cx");
 	assert_int_equal(h->framing, HEAD_BODY_NONE);
-	assert_int_equal(h->field_count, 4);
+	assert_int_equal(h->field_count, 5);
 	assert_str(h->fields[0].name, "host");
 	assert_str(h->fields[0].value, "api.example");
 	assert_str(h->fields[1].name, "user-agent");
 	assert_str(h->fields[1].value, "x/1");
-	assert_str(h->fields[2].name, "empty");
-	assert_str(h->fields[3].value, "*/*");
+	assert_str(h->fields[2].value, "trailers");
+	assert_str(h->fields[3].name, "empty");
+	assert_str(h->fields[4].value, "*/*");
 	assert_false(request.close || request.upgrade || request.expect_continue || request.version_10);
 }
 
@@ -141,6 +142,92 @@ static void request_framing_and_options(void **state)
 	assert_int_equal(request.head.field_count, 1);
 	assert_int_equal(parse(STR("GET / HTTP/1.0\r\nHost: a.example\r\nConnection: keep-alive\r\n\r\n")), ERR_OK);
 	assert_true(request.close && request.version_10);
+}
+
+#define HANDSHAKE "GET /c HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+#define KEY "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+static void request_handshakes(void **state)
+{
+	(void)state;
+	static const struct str bad[] = {
+		STR_INIT(HANDSHAKE "Sec-WebSocket-Version: 13\r\n\r\n"),
+		STR_INIT(HANDSHAKE KEY "\r\n"), STR_INIT(HANDSHAKE KEY "Sec-WebSocket-Version: 8\r\n\r\n"),
+		STR_INIT(HANDSHAKE KEY KEY "Sec-WebSocket-Version: 13\r\n\r\n"),
+		STR_INIT(HANDSHAKE KEY "Sec-WebSocket-Version: 13\r\nContent-Length: 0\r\n\r\n"),
+		STR_INIT(HANDSHAKE KEY "Sec-WebSocket-Version: 13\r\nUpgrade: TLS/1.0\r\n\r\n"),
+		STR_INIT("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n" KEY "Sec-WebSocket-Version: 13\r\n\r\n"),
+		STR_INIT("PUT / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n" KEY
+			 "Sec-WebSocket-Version: 13\r\n\r\n"),
+	};
+	auto_buf b = BUF_EMPTY;
+
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		assert_int_equal(parse(bad[i]), ERR_OK);
+		assert_true(request.upgrade);
+		assert_false(request.head.websocket);
+	}
+	assert_int_equal(parse(STR(HANDSHAKE KEY "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: x\r\n\r\n")), ERR_OK);
+	assert_true(request.head.websocket && !request.upgrade);
+	assert_int_equal(request.head.field_count, 2);
+	buf_init(&b, 4096);
+	assert_int_equal(http1_put_request(&b, &request.head, false), ERR_HEAD_MALFORMED);
+	assert_int_equal(http1_put_handshake(&b, &request.head, request.websocket_key), ERR_OK);
+	assert_str(buf_str(&b), "GET /c HTTP/1.1\r\nhost: a.example\r\nsec-websocket-protocol: x\r\n"
+				"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+				"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+}
+
+#define SWITCHING "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n"
+
+static enum err parse_handshake(struct str text)
+{
+	return http1_parse_handshake(text, STR("abc="), &storage, &response);
+}
+
+static void answers_to_handshakes(void **state)
+{
+	(void)state;
+	auto_buf b = BUF_EMPTY;
+
+	assert_int_equal(parse_handshake(STR(SWITCHING "Sec-WebSocket-Accept: abc=\r\nX: y\r\n\r\n")), ERR_OK);
+	assert_true(response.head.websocket && response.head.final);
+	assert_int_equal(response.head.status, 200);
+	assert_int_equal(response.head.field_count, 1);
+	buf_init(&b, 4096);
+	assert_int_equal(http1_put_switching(&b, &response.head, STR("def=")), ERR_OK);
+	assert_str(buf_str(&b), "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+				"sec-websocket-accept: def=\r\nx: y\r\n\r\n");
+	assert_int_equal(http1_put_response(&b, &response.head, STR("GET"), false, false), ERR_HEAD_MALFORMED);
+	assert_int_equal(parse_handshake(STR("HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n")), ERR_OK);
+	assert_false(response.head.websocket);
+	assert_int_equal(parse_handshake(STR(SWITCHING "\r\n")), ERR_UPSTREAM_MALFORMED);
+	assert_int_equal(parse_handshake(STR(SWITCHING "Sec-WebSocket-Accept: xyz=\r\n\r\n")), ERR_UPSTREAM_MALFORMED);
+	assert_int_equal(parse_handshake(STR(SWITCHING "Sec-WebSocket-Accept: abc=\r\n"
+						       "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n")),
+			 ERR_UPSTREAM_MALFORMED);
+	assert_int_equal(parse_handshake(STR(SWITCHING "Sec-WebSocket-Accept: abc=\r\nContent-Length: 1\r\n\r\n")),
+			 ERR_UPSTREAM_MALFORMED);
+	assert_int_equal(parse_answer(STR(SWITCHING "Sec-WebSocket-Accept: abc=\r\n\r\n"), STR("GET")),
+			 ERR_UPSTREAM_MALFORMED);
+}
+
+static void request_hop_and_cookies(void **state)
+{
+	(void)state;
+	auto_buf b = BUF_EMPTY;
+
+	assert_int_equal(parse(STR("GET / HTTP/1.1\r\nHost: a.example\r\nCookie: a=1\r\nTE: trailers\r\nX: y\r\n"
+				   "Cookie: b=2\r\nConnection: TE\r\n\r\n")),
+			 ERR_OK);
+	assert_int_equal(request.head.field_count, 4);
+	assert_str(request.head.fields[1].value, "a=1; b=2");
+	buf_init(&b, 4096);
+	assert_int_equal(http1_put_request(&b, &request.head, true), ERR_OK);
+	assert_str(buf_str(&b), "GET / HTTP/1.1\r\nhost: a.example\r\ncookie: a=1; b=2\r\nte: trailers\r\nx: y\r\n"
+				"connection: close, te\r\n\r\n");
+	assert_int_equal(parse(STR("GET / HTTP/1.1\r\nHost: a.example\r\nTE: trailers, gzip\r\n\r\n")), ERR_OK);
+	assert_int_equal(request.head.field_count, 1);
 }
 
 static void request_targets(void **state)
@@ -535,6 +622,9 @@ int main(void)
 		cmocka_unit_test(head_end_has_a_limit),
 		cmocka_unit_test(request_becomes_canonical),
 		cmocka_unit_test(request_framing_and_options),
+		cmocka_unit_test(request_handshakes),
+		cmocka_unit_test(answers_to_handshakes),
+		cmocka_unit_test(request_hop_and_cookies),
 		cmocka_unit_test(request_targets),
 		cmocka_unit_test(doubtful_requests_are_refused),
 		cmocka_unit_test(a_request_without_its_end_is_refused),
