@@ -43,11 +43,13 @@ enum err carrier_dial(struct carriers *p, const struct upstream_target *t, void 
 		      void *user, struct carrier **ret)
 {
 	struct carrier *c = calloc(1, sizeof *c);
+	struct upstream_target target = *t;
 
 	if (!c)
 		return ERR_MEMORY;
+	target.http1_only = true;
 	*c = (struct carrier){ .pool = p, .changed = changed, .user = user, .reason = "" };
-	enum err e = upstream_dial(p->upstream, t, connection_changed, c, &c->connection);
+	enum err e = upstream_dial(p->upstream, &target, connection_changed, c, &c->connection);
 
 	if (e != ERR_OK) {
 		free(c);

@@ -352,6 +352,8 @@ void upstream_release(struct upstream_connection *c, bool keep)
 	c->rule = NULL;
 	c->starved = c->blocked = false;
 	c->deadline_ms = clock_ms() + UPSTREAM_IDLE_MS;
+	if (c->tls)
+		upstream_tls_rest(c->tls);
 	interest(c);
 }
 
@@ -392,13 +394,16 @@ static enum err receive(struct upstream_connection *c, char *p, size_t n, size_t
 
 static enum err feed(struct upstream_connection *c)
 {
-	char bytes[UPSTREAM_TLS_CHUNK];
 	size_t n;
-	enum err e = receive(c, bytes, sizeof bytes, &n);
+	char *p = upstream_tls_room(c->tls, &n);
 
-	if (e == ERR_CLOSED)
-		return ERR_UPSTREAM_CLOSED;	/* without close_notify: it may have been cut off */
-	return e == ERR_OK ? upstream_tls_input(c->tls, str_make(bytes, n)) : e;
+	if (!p)
+		return ERR_MEMORY;
+	enum err e = receive(c, p, n, &n);
+
+	if (e == ERR_OK)
+		upstream_tls_received(c->tls, n);
+	return e == ERR_CLOSED ? ERR_UPSTREAM_CLOSED : e;	/* without close_notify: it may have been cut off */
 }
 
 /* Some inputs at most: records without a byte of plaintext could keep the loop from all others. What
@@ -501,10 +506,13 @@ static void connected(struct upstream_connection *c)
 		c->rule = NULL;
 		return;
 	}
-	enum err e = upstream_tls_new(c->upstream->options.tls, str_make(c->host, c->host_bytes), &c->tls);
+	const struct upstream_tls_options o = { .host = { c->host, c->host_bytes }, .http1_only = c->http1_only,
+						.certificate = c->certificate };
+	enum err e = upstream_tls_new(c->upstream->options.tls, &o, &c->tls);
 
+	c->certificate = (struct str){ NULL, 0 };
 	if (e != ERR_OK)
-		return fail(c, e, "");
+		return fail(c, e, e == ERR_CREDENTIAL ? "its client certificate cannot be used" : "");
 	c->state = HANDSHAKE;
 	c->deadline_ms = clock_ms() + UPSTREAM_TLS_MS;
 	handshake(c);
@@ -580,6 +588,8 @@ enum err upstream_status(const struct upstream_connection *c)
 const char *upstream_reason(const struct upstream_connection *c) { return c->reason ? c->reason : ""; }
 bool upstream_reused(const struct upstream_connection *c) { return c->reused; }
 bool upstream_overridden(const struct upstream_connection *c) { return c->overridden; }
+
+bool upstream_http2(const struct upstream_connection *c) { return c->tls && upstream_tls_http2(c->tls); }
 
 const struct address *upstream_address(const struct upstream_connection *c)
 {

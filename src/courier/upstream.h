@@ -27,7 +27,8 @@ struct upstream_target {
 	uint64_t pool;				/* never shared between two numbers; 0: no credential */
 	struct str certificate;			/* PEM of a client certificate and its key, or empty; implied by
 						   the pool's number; borrowed until READY or failed */
-	bool http1_only;			/* HTTP/2 is not offered */
+	bool http1_only;			/* HTTP/2 is not offered; whoever does not say so must be able to
+						   speak it */
 	const struct policy_rule *rule;		/* names addresses; borrowed until READY or failed */
 	bool fresh;				/* no connection that was used before */
 	bool repeatable;			/* can be tried again if a kept connection turns out dead */
@@ -60,6 +61,8 @@ must_use enum err upstream_status(const struct upstream_connection *c);
 const char *upstream_reason(const struct upstream_connection *c);
 /** upstream_reused() - did it carry an exchange before this one? */
 bool upstream_reused(const struct upstream_connection *c);
+/** upstream_http2() - READY: did the upstream choose h2? */
+bool upstream_http2(const struct upstream_connection *c);
 /** upstream_address() - what was dialled, once ready */
 const struct address *upstream_address(const struct upstream_connection *c);
 /** upstream_overridden() - did the user's --resolve choose the address? */

@@ -1,9 +1,10 @@
 /* upstream.c - the client's side of TLS towards an upstream
  *
  * Theory of operation: one SSL_CTX for the process, because loading the CA bundle costs more than
- * a hundred milliseconds and reads files, which ends with confinement. Each connection has two
- * memory BIOs; what OpenSSL writes is moved to `out` after every call, reads included (a read can
- * answer a KeyUpdate). `out` is bounded because a write is taken only when it is empty.
+ * a hundred milliseconds and reads files, which ends with confinement. Each connection has a BIO of
+ * ours whose reads come from `in` and whose writes end in `out`, so that ciphertext is copied once each
+ * way. `out` grows by one write at most, since a write is taken only when it is empty, and by what a
+ * read answers (a KeyUpdate). A client certificate is parsed once and kept by the digest of its PEM.
  * Trusts: nothing of the peer before SSL_do_handshake() has verified chain and name.
  * The name is checked against subjectAltName alone; the subject's common name says nothing.
  * Sources: RFC 9325 (TLS 1.2 and up), RFC 9525 (names), SSL_set_verify(3), X509_VERIFY_PARAM(3).
@@ -18,17 +19,30 @@
 #undef ERR_STATE
 #include <stdlib.h>
 
-#define OUTPUT_MAX ((size_t)128 * 1024)	/* a handshake flight or one written chunk, with room */
+#define OUTPUT_MAX ((size_t)256 * 1024)	/* a handshake flight or one write, with room */
 #define INPUT_MAX ((size_t)64 * 1024)
+#define RECEIVE_BYTES ((size_t)32768)
+#define CERTIFICATES_MAX 8
+
+/* a client certificate, parsed */
+struct certificate {
+	unsigned char digest[32];	/* SHA-256 of the PEM */
+	X509 *leaf;			/* NULL: the place is free */
+	EVP_PKEY *key;
+	STACK_OF(X509) *chain;
+};
 
 struct upstream_tls_context {
 	SSL_CTX *ssl;
+	BIO_METHOD *method;
+	struct certificate certificates[CERTIFICATES_MAX];
+	unsigned certificate_next;	/* the place that the next one takes */
 };
 
 struct upstream_tls {
 	SSL *ssl;
-	BIO *in, *wire;		/* owned by ssl */
-	struct buf out;
+	struct buf in, out;
+	size_t in_at;			/* of in: read already */
 	const char *reason;
 };
 
@@ -68,9 +82,62 @@ static enum err load_extra(SSL_CTX *ssl, struct str pem)
 	return e;
 }
 
+/* ---- the BIO ---- */
+
+static int bio_write(BIO *bio, const char *p, int n)
+{
+	struct upstream_tls *t = BIO_get_data(bio);
+
+	if (n <= 0)
+		return 0;
+	buf_put(&t->out, str_make(p, (size_t)n));
+	return buf_err(&t->out) == ERR_OK ? n : -1;
+}
+
+static int bio_read(BIO *bio, char *p, int n)
+{
+	struct upstream_tls *t = BIO_get_data(bio);
+	struct str rest = str_from(buf_str(&t->in), t->in_at);
+
+	BIO_clear_retry_flags(bio);
+	if (n <= 0)
+		return 0;
+	rest = str_head(rest, (size_t)n);
+	if (rest.n == 0) {
+		BIO_set_retry_read(bio);
+		return -1;
+	}
+	memcpy(p, rest.p, rest.n);
+	t->in_at += rest.n;
+	if (t->in_at == t->in.len) {
+		buf_clear(&t->in);
+		t->in_at = 0;
+	}
+	return (int)rest.n;
+}
+
+static long bio_control(BIO *bio, int command, long number, void *pointer)
+{
+	(void)bio, (void)number, (void)pointer;
+	return command == BIO_CTRL_FLUSH;
+}
+
+static BIO_METHOD *bio_method(void)
+{
+	BIO_METHOD *m = BIO_meth_new(BIO_TYPE_SOURCE_SINK | BIO_get_new_index(), "paddock");
+
+	if (m && BIO_meth_set_write(m, bio_write) == 1 && BIO_meth_set_read(m, bio_read) == 1 &&
+	    BIO_meth_set_ctrl(m, bio_control) == 1)
+		return m;
+	BIO_meth_free(m);
+	return NULL;
+}
+
+/* ---- the context ---- */
+
 static enum err configure(SSL_CTX *ssl)
 {
-	static const unsigned char alpn[] = "\x08http/1.1";
+	static const unsigned char alpn[] = "\x02h2\x08http/1.1";
 
 	SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_options(ssl, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
@@ -83,6 +150,59 @@ static enum err configure(SSL_CTX *ssl)
 	return ERR_OK;
 }
 
+static void certificate_clear(struct certificate *c)
+{
+	X509_free(c->leaf);
+	EVP_PKEY_free(c->key);
+	sk_X509_pop_free(c->chain, X509_free);
+	*c = (struct certificate){ .leaf = NULL };
+}
+
+/* The first certificate is the leaf, the others its chain; the key may stand anywhere among them. */
+static bool certificate_parse(struct str pem, struct certificate *ret)
+{
+	BIO *bio = pem.n <= INT32_MAX ? BIO_new_mem_buf(pem.p, (int)pem.n) : NULL;
+	X509 *x;
+
+	ret->chain = sk_X509_new_null();
+	if (bio && ret->chain)
+		ret->leaf = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+	while (ret->leaf && (x = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
+		if (!sk_X509_push(ret->chain, x))
+			X509_free(x);
+	if (ret->leaf && BIO_seek(bio, 0) == 0)
+		ret->key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+	BIO_free(bio);
+	ERR_clear_error();
+	return ret->key && X509_check_private_key(ret->leaf, ret->key) == 1;
+}
+
+static enum err show_certificate(struct upstream_tls_context *c, SSL *ssl, struct str pem)
+{
+	struct certificate fresh = { .leaf = NULL }, *found = NULL;
+
+	if (EVP_Digest(pem.p, pem.n, fresh.digest, NULL, EVP_sha256(), NULL) != 1)
+		return ERR_MEMORY;
+	for (unsigned i = 0; i < CERTIFICATES_MAX && !found; i++)
+		if (c->certificates[i].leaf &&
+		    !memcmp(c->certificates[i].digest, fresh.digest, sizeof fresh.digest))
+			found = &c->certificates[i];
+	if (!found) {
+		if (!certificate_parse(pem, &fresh)) {
+			certificate_clear(&fresh);
+			ERR_clear_error();
+			return ERR_CREDENTIAL;
+		}
+		found = &c->certificates[c->certificate_next++ % CERTIFICATES_MAX];
+		certificate_clear(found);
+		*found = fresh;
+	}
+	bool shown = SSL_use_cert_and_key(ssl, found->leaf, found->key, found->chain, 1) == 1;
+
+	ERR_clear_error();
+	return shown ? ERR_OK : ERR_CREDENTIAL;
+}
+
 enum err upstream_tls_context_new(struct str extra_pem, struct upstream_tls_context **ret, bool *ret_system_ca)
 {
 	struct upstream_tls_context *c = calloc(1, sizeof *c);
@@ -92,7 +212,8 @@ enum err upstream_tls_context_new(struct str extra_pem, struct upstream_tls_cont
 	if (!c)
 		return ERR_MEMORY;
 	c->ssl = SSL_CTX_new(TLS_client_method());
-	if (c->ssl)
+	c->method = bio_method();
+	if (c->ssl && c->method)
 		e = configure(c->ssl);
 	if (e == ERR_OK) {
 		system_ca = load_system(c->ssl);
@@ -112,7 +233,10 @@ void upstream_tls_context_free(struct upstream_tls_context *c)
 {
 	if (!c)
 		return;
+	for (unsigned i = 0; i < CERTIFICATES_MAX; i++)
+		certificate_clear(&c->certificates[i]);
 	SSL_CTX_free(c->ssl);
+	BIO_meth_free(c->method);
 	free(c);
 }
 
@@ -141,30 +265,43 @@ static bool expect_name(SSL *ssl, struct str host)
 	return false;
 }
 
-enum err upstream_tls_new(struct upstream_tls_context *c, struct str host, struct upstream_tls **ret)
+static enum err set_up(struct upstream_tls_context *c, struct upstream_tls *t,
+		       const struct upstream_tls_options *o)
+{
+	static const unsigned char alpn[] = "\x08http/1.1";
+	BIO *bio = BIO_new(c->method);
+
+	if (!bio)
+		return ERR_MEMORY;
+	BIO_set_data(bio, t);
+	BIO_set_init(bio, 1);
+	SSL_set_bio(t->ssl, bio, bio);
+	SSL_set_connect_state(t->ssl);
+	if (o->http1_only && SSL_set_alpn_protos(t->ssl, alpn, sizeof alpn - 1) != 0)
+		return ERR_MEMORY;
+	if (!expect_name(t->ssl, o->host)) {
+		ERR_clear_error();
+		return ERR_INPUT;
+	}
+	return o->certificate.n ? show_certificate(c, t->ssl, o->certificate) : ERR_OK;
+}
+
+enum err upstream_tls_new(struct upstream_tls_context *c, const struct upstream_tls_options *o,
+			  struct upstream_tls **ret)
 {
 	struct upstream_tls *t = calloc(1, sizeof *t);
+	enum err e = ERR_MEMORY;
 
 	if (!t)
 		return ERR_MEMORY;
 	buf_init(&t->out, OUTPUT_MAX);
+	buf_init(&t->in, INPUT_MAX);
 	t->ssl = SSL_new(c->ssl);
-	t->in = BIO_new(BIO_s_mem());
-	t->wire = BIO_new(BIO_s_mem());
-	if (!t->ssl || !t->in || !t->wire) {
-		BIO_free(t->in);
-		BIO_free(t->wire);
-		SSL_free(t->ssl);
-		free(t);
-		return ERR_MEMORY;
-	}
-	BIO_set_mem_eof_return(t->in, -1);
-	SSL_set_bio(t->ssl, t->in, t->wire);
-	SSL_set_connect_state(t->ssl);
-	if (!expect_name(t->ssl, host)) {
-		ERR_clear_error();
+	if (t->ssl)
+		e = set_up(c, t, o);
+	if (e != ERR_OK) {
 		upstream_tls_free(t);
-		return ERR_INPUT;
+		return e;
 	}
 	*ret = t;
 	return ERR_OK;
@@ -175,32 +312,40 @@ void upstream_tls_free(struct upstream_tls *t)
 	if (!t)
 		return;
 	SSL_free(t->ssl);
+	buf_free(&t->in);
 	buf_free(&t->out);
 	free(t);
 }
 
-enum err upstream_tls_input(struct upstream_tls *t, struct str ciphertext)
+void upstream_tls_rest(struct upstream_tls *t)
 {
-	size_t written;
-
-	if (ciphertext.n > UPSTREAM_TLS_CHUNK || BIO_ctrl_pending(t->in) > INPUT_MAX)
-		return ERR_LIMIT;
-	if (BIO_write_ex(t->in, ciphertext.p, ciphertext.n, &written) != 1 || written != ciphertext.n)
-		return ERR_MEMORY;
-	return ERR_OK;
+	if (t->in.len == 0)
+		buf_free(&t->in);
+	if (t->out.len == 0)
+		buf_free(&t->out);
 }
 
-static enum err drain(struct upstream_tls *t)
+char *upstream_tls_room(struct upstream_tls *t, size_t *ret_n)
 {
-	for (size_t n; (n = BIO_ctrl_pending(t->wire)) > 0;) {
-		size_t got = 0;
+	buf_drop(&t->in, t->in_at);
+	t->in_at = 0;
+	if (buf_reserve(&t->in, RECEIVE_BYTES) != ERR_OK)
+		return NULL;
+	*ret_n = t->in.cap - t->in.len;
+	return buf_tail(&t->in);
+}
 
-		if (buf_reserve(&t->out, n) != ERR_OK)
-			return ERR_MEMORY;
-		if (BIO_read_ex(t->wire, buf_tail(&t->out), n, &got) != 1)
-			return ERR_MEMORY;
-		t->out.len += got;
-	}
+void upstream_tls_received(struct upstream_tls *t, size_t n) { t->in.len += n; }
+
+enum err upstream_tls_input(struct upstream_tls *t, struct str ciphertext)
+{
+	size_t room;
+	char *p = ciphertext.n <= UPSTREAM_TLS_CHUNK ? upstream_tls_room(t, &room) : NULL;
+
+	if (!p || room < ciphertext.n)
+		return ciphertext.n <= UPSTREAM_TLS_CHUNK && !p ? ERR_MEMORY : ERR_LIMIT;
+	memcpy(p, ciphertext.p, ciphertext.n);
+	upstream_tls_received(t, ciphertext.n);
 	return ERR_OK;
 }
 
@@ -229,7 +374,7 @@ enum err upstream_tls_handshake(struct upstream_tls *t)
 	if (why != SSL_ERROR_NONE && why != SSL_ERROR_WANT_READ)
 		t->reason = reason_of(t->ssl);
 	ERR_clear_error();
-	if (drain(t) != ERR_OK)		/* also on failure: the alert tells the upstream why */
+	if (buf_err(&t->out) != ERR_OK)
 		return ERR_MEMORY;
 	if (why == SSL_ERROR_WANT_READ)
 		return ERR_MORE;
@@ -251,7 +396,7 @@ enum err upstream_tls_read(struct upstream_tls *t, char *p, size_t n, size_t *re
 	int why = r == 1 ? SSL_ERROR_NONE : SSL_get_error(t->ssl, r);
 
 	ERR_clear_error();
-	if (drain(t) != ERR_OK)
+	if (buf_err(&t->out) != ERR_OK)
 		return ERR_MEMORY;
 	if (why == SSL_ERROR_NONE) {
 		*ret_n = got;
@@ -264,16 +409,18 @@ enum err upstream_tls_read(struct upstream_tls *t, char *p, size_t n, size_t *re
 
 enum err upstream_tls_write(struct upstream_tls *t, struct str plain, size_t *ret_n)
 {
-	size_t took = 0;
+	size_t took = 0, n = 0;
+	int r = 1;
 
 	if (t->out.len > 0)
 		return ERR_MORE;
 	ERR_clear_error();
-	plain = str_head(plain, UPSTREAM_TLS_CHUNK);
-	int r = SSL_write_ex(t->ssl, plain.p, plain.n, &took);
-
+	for (plain = str_head(plain, UPSTREAM_TLS_WRITE); plain.n && r == 1; plain = str_from(plain, n)) {
+		r = SSL_write_ex(t->ssl, plain.p, plain.n, &n);
+		took += r == 1 ? n : 0;
+	}
 	ERR_clear_error();
-	if (drain(t) != ERR_OK)
+	if (buf_err(&t->out) != ERR_OK)
 		return ERR_MEMORY;
 	if (r != 1)
 		return ERR_UPSTREAM_TLS;
@@ -283,7 +430,16 @@ enum err upstream_tls_write(struct upstream_tls *t, struct str plain, size_t *re
 
 bool upstream_tls_pending(const struct upstream_tls *t)
 {
-	return SSL_has_pending(t->ssl) || BIO_ctrl_pending(t->in) > 0;
+	return SSL_has_pending(t->ssl) || t->in.len > t->in_at;
+}
+
+bool upstream_tls_http2(const struct upstream_tls *t)
+{
+	const unsigned char *name;
+	unsigned n;
+
+	SSL_get0_alpn_selected(t->ssl, &name, &n);
+	return n == 2 && !memcmp(name, "h2", 2);
 }
 
 const char *upstream_tls_reason(const struct upstream_tls *t) { return t->reason ? t->reason : ""; }
