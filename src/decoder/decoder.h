@@ -32,6 +32,8 @@
 #define DECODER_RATIO_MAX 200			/* output to input, once past 1 MiB of output */
 #define DECODER_WINDOW_LOG_MAX 23		/* zstd: 8 MiB */
 #define DECODER_CPU_S 30
+#define DECODER_MEMORY_MAX (256ul << 20)	/* address space of one job */
+#define DECODER_CHILDREN_MAX 128		/* jobs at once */
 
 enum decoder_type { DECODER_JOB = 1, DECODER_DATA, DECODER_END, DECODER_FACT, DECODER_MARK, DECODER_FAIL };
 
@@ -45,3 +47,9 @@ enum decoder_job {
 	DECODER_METADATA,		/* metadata of one version: facts (digest, time, yanked), no output */
 	DECODER_JOBS
 };
+
+/** decoder_put() - a message; @payload.n <= DECODER_PAYLOAD_MAX. buf_err(b) */
+must_use enum err decoder_put(struct buf *b, enum decoder_type type, struct str payload);
+/** decoder_next() - takes the message at the front of @input; *ret_payload borrows from it. ERR_MORE until it is
+ *  whole; ERR_LINK_MALFORMED: an unknown type, bytes that must be zero, a length over the cap */
+must_use enum err decoder_next(struct str *input, enum decoder_type *ret_type, struct str *ret_payload);
