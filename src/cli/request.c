@@ -34,19 +34,42 @@ static enum err take_authority(struct request *r, struct str authority, struct b
 	return ERR_OK;
 }
 
+/* wss:// and ws:// ask for a WebSocket over https and http. */
+static enum err take_scheme(struct request *r, struct str *rest, struct buf *why)
+{
+	static const struct {
+		struct str before;
+		enum head_scheme scheme;
+		bool websocket;
+	} schemes[] = {
+		{ STR_INIT("https://"), HEAD_HTTPS, false },
+		{ STR_INIT("http://"), HEAD_HTTP, false },
+		{ STR_INIT("wss://"), HEAD_HTTPS, true },
+		{ STR_INIT("ws://"), HEAD_HTTP, true },
+	};
+
+	for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+		if (!str_starts(*rest, schemes[i].before))
+			continue;
+		r->head.scheme = schemes[i].scheme;
+		r->head.websocket = schemes[i].websocket;
+		*rest = str_from(*rest, schemes[i].before.n);
+		if (r->head.websocket && !str_eq(r->head.method, STR("GET")))
+			return bad(why, "a WebSocket begins with a GET");
+		return ERR_OK;
+	}
+	return bad(why, "expected a URL that begins with https:// or http://, or wss:// or ws:// for a WebSocket");
+}
+
 static enum err take_url(struct request *r, const char *url, struct buf *why)
 {
 	struct str rest = str_of(url), authority;
 	size_t end;
 	enum err e;
 
-	if (str_starts(rest, STR("https://")))
-		r->head.scheme = HEAD_HTTPS;
-	else if (str_starts(rest, STR("http://")))
-		r->head.scheme = HEAD_HTTP;
-	else
-		return bad(why, "expected a URL that begins with https:// or http://");
-	rest = str_from(rest, r->head.scheme == HEAD_HTTPS ? 8 : 7);
+	e = take_scheme(r, &rest, why);
+	if (e != ERR_OK)
+		return e;
 	for (end = 0; end < rest.n && rest.p[end] != '/' && rest.p[end] != '?' && rest.p[end] != '#'; end++)
 		;
 	authority = str_head(rest, end);
@@ -83,6 +106,17 @@ static enum err add_host(struct request *r)
 	if (buf_err(&r->names) != ERR_OK)
 		return ERR_LIMIT;
 	return head_add(&r->head, STR("host"), last_of(&r->names, r->names.len - before));
+}
+
+enum err request_target(struct request *r, const char *target, struct buf *why)
+{
+	struct str authority = str_of(target);
+	size_t close = authority.n && authority.p[0] == '[' ? str_find(authority, ']') : 0;
+
+	*r = (struct request) { .head = { .scheme = HEAD_HTTPS } };
+	if (close + str_find(str_from(authority, close), ':') == authority.n)
+		return bad(why, "expected CONNECT HOST:PORT");
+	return take_authority(r, authority, why);
 }
 
 enum err request_make(struct request *r, const char *method, const char *url, struct buf *why)

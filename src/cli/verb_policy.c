@@ -54,7 +54,7 @@ static int check(int argc, char **argv)
 struct question {
 	const char *word[3]; /* file, method, URL */
 	unsigned words;
-	bool json;
+	bool json, tunnel; /* tunnel: CONNECT HOST:PORT */
 };
 
 /* The words and --json; headers are added when the request stands. */
@@ -74,7 +74,10 @@ static int take_question(struct question *q, int argc, char **argv)
 			q->word[q->words++] = argv[i];
 		}
 	}
-	return q->words == 3 ? 0 : cli_usage("policy", "explain: expected FILE METHOD URL");
+	if (q->words != 3)
+		return cli_usage("policy", "explain: expected FILE METHOD URL, or FILE CONNECT HOST:PORT");
+	q->tunnel = strcmp(q->word[1], "CONNECT") == 0;
+	return 0;
 }
 
 static enum err add_headers(struct request *r, int argc, char **argv, struct buf *why)
@@ -87,18 +90,56 @@ static enum err add_headers(struct request *r, int argc, char **argv, struct buf
 	return e;
 }
 
-static int answer(const struct policy *p, const struct head *head, bool json)
+static int print_answer(const struct buf *out, bool allowed)
 {
-	const struct policy_rule *rule;
+	fwrite(out->p, 1, out->len, stdout);
+	return allowed ? 0 : CLI_EXIT_FAILURE;
+}
+
+static int cannot_explain(const char *reason, int status)
+{
+	fprintf(stderr, "paddock policy explain: %s\n", reason);
+	return status;
+}
+
+static int answer_request(const struct policy *p, const struct head *head, bool json)
+{
 	auto_buf out = BUF_EMPTY;
 
 	buf_init(&out, 65536);
-	if (policy_explain(p, head, json, &out) != ERR_OK) {
-		fprintf(stderr, "paddock policy explain: %s\n", err_text(buf_err(&out)));
-		return CLI_EXIT_OURS;
-	}
-	fwrite(out.p, 1, out.len, stdout);
-	return policy_match(p, head, &rule) == ERR_OK && rule->verdict != POLICY_DENY ? 0 : CLI_EXIT_FAILURE;
+	if (policy_explain(p, head, json, &out) != ERR_OK)
+		return cannot_explain(err_text(buf_err(&out)), CLI_EXIT_OURS);
+	return print_answer(&out, policy_allows(p, head));
+}
+
+static bool tunnel_allowed(const struct policy *p, struct str host, uint16_t port)
+{
+	const struct policy_rule *rule;
+
+	return (policy_match_tunnel(p, POLICY_KIND_TCP, host, port, &rule) == ERR_OK ||
+		policy_match_tunnel(p, POLICY_KIND_PASSTHROUGH, host, port, &rule) == ERR_OK) &&
+	       rule->verdict != POLICY_DENY;
+}
+
+static int answer_tunnel(const struct policy *p, const struct head *target, bool json)
+{
+	auto_buf out = BUF_EMPTY;
+
+	buf_init(&out, 65536);
+	if (policy_explain_tunnel(p, target->host, target->port, json, &out) != ERR_OK)
+		return cannot_explain(err_text(buf_err(&out)), CLI_EXIT_OURS);
+	return print_answer(&out, tunnel_allowed(p, target->host, target->port));
+}
+
+/* The request of the question, or with CONNECT its target alone. */
+static enum err make_request(struct request *r, const struct question *q, int argc, char **argv, struct buf *why)
+{
+	enum err e;
+
+	if (q->tunnel)
+		return request_target(r, q->word[2], why);
+	e = request_make(r, q->word[1], q->word[2], why);
+	return e == ERR_OK ? add_headers(r, argc, argv, why) : e;
 }
 
 static int explain(int argc, char **argv)
@@ -113,14 +154,15 @@ static int explain(int argc, char **argv)
 	buf_init(&why, 1024);
 	if (status)
 		return status;
-	if (request_make(&r, q.word[1], q.word[2], &why) != ERR_OK ||
-	    add_headers(&r, argc, argv, &why) != ERR_OK) {
+	if (make_request(&r, &q, argc, argv, &why) != ERR_OK) {
 		request_free(&r);
-		fprintf(stderr, "paddock policy explain: %.*s\n", STR_FMT(buf_str(&why)));
-		return CLI_EXIT_USAGE;
+		return cannot_explain(buf_z(&why), CLI_EXIT_USAGE);
 	}
 	p = policy_file_load(q.word[0], &text);
-	status = p ? answer(p, &r.head, q.json) : CLI_EXIT_OURS;
+	if (!p)
+		status = CLI_EXIT_OURS;
+	else
+		status = q.tunnel ? answer_tunnel(p, &r.head, q.json) : answer_request(p, &r.head, q.json);
 	policy_free(p);
 	request_free(&r);
 	return status;
@@ -151,6 +193,8 @@ static void print_reach(const struct policy *p)
 			print_list(", from the variable ", &k->environment, 1);
 		else if (k->source == POLICY_SOURCE_FILE)
 			print_list(", from the file ", &k->file, 1);
+		else if (k->source == POLICY_SOURCE_SEALED)
+			print_list(", from the sealed store: ", &k->sealed, 1);
 		else
 			print_list(", from the command: ", k->command, k->command_count);
 		print_list(", for ", k->hosts, k->host_count);

@@ -73,6 +73,12 @@ enum err compile_kind(struct compile *c, const struct document_rule *in, struct 
 		return compile_fail(c, in->tcp.at, "expected one of 'passthrough' and 'tcp'");
 	if (out->rule.kind == POLICY_KIND_HTTP)
 		return ERR_OK;
+	if (out->rule.verdict == POLICY_DENY)
+		return compile_fail(c, in->verdict.at,
+				    "what is denied needs no tunnel: a rule with methods: [\"*\"] and no '%s' denies "
+				    "all that goes to a host",
+				    in->tcp.value ? "tcp" : "passthrough");
+	out->schemes = 1u << HEAD_HTTPS | (in->tcp.value ? 1u << HEAD_HTTP : 0);
 	err = refuse_conditions(c, in, out->rule.kind);
 	if (err == ERR_OK && out->rule.kind == POLICY_KIND_TCP && !in->ports.at.line)
 		return compile_fail(c, in->at, "a rule with 'tcp' needs 'ports', such as [5432]");

@@ -21,7 +21,7 @@ struct compiled_rule {
 	const struct value_ports *ports;	/* none: the scheme's own */
 	const struct str *paths;		/* globs; none: any */
 	const struct compiled_condition *query, *headers;
-	unsigned schemes;			/* bits 1 << enum head_scheme */
+	unsigned schemes;			/* bits 1 << enum head_scheme; what a tunnel may carry */
 };
 
 struct policy {

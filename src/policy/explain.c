@@ -6,21 +6,20 @@
  * a denial costs no more than a match, and an agent cannot make it cost more.
  * What is printed of the request is canonical (no control byte) and cut to a length.
  */
-#include "policy/match.h"
+#include "policy/explain.h"
 
 #define SHOWN_MAX  160 /* bytes of a path, and of a query */
 #define LISTED_MAX 8   /* methods named before "..." */
 
-static const char *const axis_name[MATCH_AXES] = {
-	[MATCH_HOST] = "host", [MATCH_METHOD] = "method", [MATCH_SCHEME] = "scheme",   [MATCH_PORT] = "port",
-	[MATCH_PATH] = "path", [MATCH_QUERY] = "query",	  [MATCH_HEADERS] = "headers",
+const char *const explain_axes[MATCH_AXES] = {
+	[MATCH_HOST] = "host",	       [MATCH_METHOD] = "method", [MATCH_SCHEME] = "scheme", [MATCH_PORT] = "port",
+	[MATCH_PATH] = "path",	       [MATCH_QUERY] = "query",	  [MATCH_HEADERS] = "headers",
+	[MATCH_PROTOCOL] = "protocol",
 };
-
-struct reason {
-	const struct compiled_rule *rule;    /* that matched, or NULL */
-	const struct compiled_rule *nearest; /* if none did and one is near, else NULL */
-	bool differs[MATCH_AXES];	     /* of the nearest */
-	bool host_named;
+const char *const explain_verdicts[] = {
+	[POLICY_DENY] = "deny",
+	[POLICY_ALLOW] = "allow",
+	[POLICY_OBSERVE] = "observe",
 };
 
 static void put_cut(struct buf *b, struct str s)
@@ -30,7 +29,7 @@ static void put_cut(struct buf *b, struct str s)
 		buf_put_z(b, "...");
 }
 
-static void put_url(struct buf *b, const struct head *h)
+void explain_put_url(struct buf *b, const struct head *h)
 {
 	bool six = str_find(h->host, ':') < h->host.n;
 
@@ -47,55 +46,62 @@ static void put_url(struct buf *b, const struct head *h)
 	}
 }
 
-/* JSON text; what is not UTF-8 (a file's name) becomes '?' byte by byte. */
-static void put_json(struct buf *b, struct str s)
+/* The rule that differs on the fewest axes, of those that allow something. */
+static void find_nearest(const struct policy *p, const struct head *head, struct explain *ret)
 {
-	bool utf8 = str_is_utf8(s);
-
-	buf_put_byte(b, '"');
-	for (size_t i = 0; i < s.n; i++) {
-		uint8_t c = (uint8_t)s.p[i];
-
-		if (c == '"' || c == '\\')
-			buf_put_byte(b, '\\');
-		if (c < 0x20 || c == 0x7f)
-			buf_printf(b, "\\u%04x", c);
-		else
-			buf_put_byte(b, c >= 0x80 && !utf8 ? '?' : c);
-	}
-	buf_put_byte(b, '"');
-}
-
-static void find_reason(const struct policy *p, const struct head *head, struct reason *ret)
-{
-	const struct policy_rule *rule = NULL;
-	struct index_walk walk;
 	unsigned best = MATCH_AXES;
+	struct index_walk walk;
 	uint32_t i;
 
-	*ret = (struct reason) { 0 };
-	if (policy_match(p, head, &rule) == ERR_OK) {
-		ret->rule = &p->rules[rule->index];
-		return;
-	}
 	index_find(&p->index, head->host, &walk);
 	while (index_next(&walk, &i)) {
+		const struct compiled_rule *r = &p->rules[i];
 		bool differs[MATCH_AXES] = { false };
 		unsigned count = 0;
 
 		ret->host_named = true;
-		if (p->rules[i].rule.verdict == POLICY_DENY)
+		if (r->rule.kind != POLICY_KIND_HTTP && !ret->tunnel)
+			ret->tunnel = r;
+		if (r->rule.kind != POLICY_KIND_HTTP || r->rule.verdict == POLICY_DENY)
 			continue;
 		for (unsigned axis = MATCH_METHOD; axis < MATCH_AXES; axis++) {
-			differs[axis] = !match_axis(&p->rules[i], head, (enum match_axis)axis);
+			differs[axis] = !match_axis(r, head, (enum match_axis)axis);
 			count += differs[axis];
 		}
 		if (count < best) {
 			best = count;
-			ret->nearest = &p->rules[i];
+			ret->nearest = r;
 			memcpy(ret->differs, differs, sizeof differs);
 		}
 	}
+}
+
+void explain_find(const struct policy *p, const struct head *head, struct explain *ret)
+{
+	const struct policy_rule *rule = NULL;
+	enum err err = policy_match(p, head, &rule);
+
+	*ret = (struct explain) { 0 };
+	if (!rule) {
+		find_nearest(p, head, ret);
+		return;
+	}
+	ret->rule = &p->rules[rule->index];
+	ret->unrecognised = err == ERR_PROTOCOL_UNRECOGNISED;
+	ret->websocket_refused = err == ERR_OK && rule->verdict != POLICY_DENY && head->websocket && !rule->websocket;
+}
+
+enum policy_verdict explain_verdict(const struct explain *w)
+{
+	return !w->rule || w->unrecognised || w->websocket_refused ? POLICY_DENY : w->rule->rule.verdict;
+}
+
+bool policy_allows(const struct policy *p, const struct head *head)
+{
+	struct explain w;
+
+	explain_find(p, head, &w);
+	return explain_verdict(&w) != POLICY_DENY;
 }
 
 static void put_methods(struct buf *b, const struct compiled_rule *r)
@@ -129,8 +135,8 @@ static void put_condition(struct buf *b, const struct compiled_rule *r, const st
 }
 
 /* What would have to change in @r for it to agree with @h on @axis. */
-static void put_change(struct buf *b, const struct compiled_rule *r, const struct head *h,
-		       enum match_axis axis)
+void explain_put_change(struct buf *b, const struct compiled_rule *r, const struct head *h,
+			enum match_axis axis)
 {
 	switch (axis) {
 	case MATCH_METHOD:
@@ -154,13 +160,17 @@ static void put_change(struct buf *b, const struct compiled_rule *r, const struc
 	case MATCH_HEADERS:
 		put_condition(b, r, h, axis == MATCH_QUERY);
 		break;
+	case MATCH_PROTOCOL:
+		buf_printf(b, "widen '%s', which has ", protocol_of(&r->rule)->name);
+		protocol_of(&r->rule)->describe(r->rule.data, b);
+		break;
 	case MATCH_HOST:
 	case MATCH_AXES:
 		break;
 	}
 }
 
-static void put_rule(struct buf *b, const struct policy *p, const struct policy_rule *r)
+void explain_put_rule(struct buf *b, const struct policy *p, const struct policy_rule *r)
 {
 	buf_put_z(b, "rule '");
 	buf_put(b, r->name);
@@ -176,7 +186,7 @@ static void put_new_rule(struct buf *b, const struct head *h)
 	buf_put_z(b, "]");
 }
 
-static void put_differences(struct buf *b, const struct reason *w, const struct head *h, const char *before)
+static void put_differences(struct buf *b, const struct explain *w, const struct head *h, const char *before)
 {
 	bool first = true;
 
@@ -184,36 +194,93 @@ static void put_differences(struct buf *b, const struct reason *w, const struct 
 		if (!w->differs[axis])
 			continue;
 		buf_put_z(b, first && before[0] != '\n' ? "" : before);
-		buf_put_z(b, axis_name[axis]);
+		buf_put_z(b, explain_axes[axis]);
 		buf_put_z(b, ": ");
-		put_change(b, w->nearest, h, (enum match_axis)axis);
+		explain_put_change(b, w->nearest, h, (enum match_axis)axis);
 		first = false;
 	}
 }
 
-static void put_text(struct buf *b, const struct policy *p, const struct head *h, const struct reason *w)
+void explain_put_refusal(struct buf *b, const struct explain *w)
 {
-	static const char *const verdicts[] = {
-		[POLICY_DENY] = "deny",
-		[POLICY_ALLOW] = "allow",
-		[POLICY_OBSERVE] = "observe",
-	};
-	const struct policy_rule *r = w->rule ? &w->rule->rule : NULL;
+	if (w->unrecognised)
+		buf_printf(b, "'%s' is all that it takes, and this is no such request: put a rule for it before this "
+			      "one, or give this one 'paths'",
+			   protocol_of(&w->rule->rule)->name);
+	if (w->websocket_refused)
+		buf_put_z(b, "it allows the GET, but not to go on as a WebSocket: add 'websocket: true'");
+}
 
-	buf_put_z(b, verdicts[r ? r->verdict : POLICY_DENY]);
+/* What the rule's protocol sees in the request; a body may still narrow it. */
+static void put_protocol(struct buf *b, const struct policy_rule *r, const struct head *h)
+{
+	const struct protocol *protocol = protocol_of(r);
+	struct protocol_facts facts;
+
+	buf_printf(b, "\n  %s: ", protocol->name);
+	protocol->describe(r->data, b);
+	protocol_facts_init(&facts);
+	if (protocol->facts(r->data, h, &facts) == PROTOCOL_YES)
+		for (uint32_t i = 0; i < facts.count; i++) {
+			buf_put_z(b, "\n    ");
+			buf_put(b, facts.items[i].name);
+			buf_put_z(b, ": ");
+			put_cut(b, facts.items[i].value);
+		}
+	protocol_facts_free(&facts);
+}
+
+static void put_websocket(struct buf *b, const struct policy_websocket *w)
+{
+	buf_printf(b, "\n  websocket: text%s, messages of at most %llu bytes", w->binary ? " and binary" : "",
+		   (unsigned long long)w->message_max);
+	for (uint32_t i = 0; i < w->allow_count && i < LISTED_MAX; i++) {
+		buf_put_z(b, i ? ", '" : "; allow '");
+		put_cut(b, w->allow[i]);
+		buf_put_z(b, "'");
+	}
+	for (uint32_t i = 0; i < w->deny_count && i < LISTED_MAX; i++) {
+		buf_put_z(b, i ? ", '" : "; deny '");
+		put_cut(b, w->deny[i]);
+		buf_put_z(b, "'");
+	}
+}
+
+/* The rule that matched, and what it says beyond its verdict. */
+static void put_decision(struct buf *b, const struct policy *p, const struct head *h, const struct explain *w)
+{
+	const struct policy_rule *r = &w->rule->rule;
+
+	buf_put_z(b, "by ");
+	explain_put_rule(b, p, r);
+	if (r->credential >= 0) {
+		buf_put_z(b, ", with credential '");
+		buf_put(b, p->credentials[r->credential].name);
+		buf_put_z(b, "'");
+	}
+	if (w->unrecognised || w->websocket_refused) {
+		buf_put_z(b, "\n    ");
+		explain_put_refusal(b, w);
+	} else {
+		if (r->protocol != POLICY_PROTOCOL_NONE)
+			put_protocol(b, r, h);
+		if (h->websocket && r->websocket)
+			put_websocket(b, r->websocket);
+		if (r->unscrubbed)
+			buf_put_z(b, "\n  an answer that cannot be searched for secrets passes");
+	}
+}
+
+static void put_text(struct buf *b, const struct policy *p, const struct head *h, const struct explain *w)
+{
+	buf_put_z(b, explain_verdicts[explain_verdict(w)]);
 	buf_put_z(b, "  ");
 	buf_put(b, h->method);
 	buf_put_z(b, " ");
-	put_url(b, h);
+	explain_put_url(b, h);
 	buf_put_z(b, "\n  ");
-	if (r) {
-		buf_put_z(b, "by ");
-		put_rule(b, p, r);
-		if (r->credential >= 0) {
-			buf_put_z(b, ", with credential '");
-			buf_put(b, p->credentials[r->credential].name);
-			buf_put_z(b, "'");
-		}
+	if (w->rule) {
+		put_decision(b, p, h, w);
 	} else if (p->none) {
 		buf_put_z(b, "no policy is in force");
 	} else if (!w->nearest) {
@@ -222,84 +289,24 @@ static void put_text(struct buf *b, const struct policy *p, const struct head *h
 		put_new_rule(b, h);
 	} else {
 		buf_printf(b, "by default: no rule of %s matches\n  nearest: ", p->file);
-		put_rule(b, p, &w->nearest->rule);
+		explain_put_rule(b, p, &w->nearest->rule);
 		put_differences(b, w, h, "\n    ");
+	}
+	if (w->tunnel) {
+		buf_put_z(b, "\n  ");
+		explain_put_rule(b, p, &w->tunnel->rule);
+		buf_put_z(b, " passes connections to this host unopened: there is no request to be judged then");
 	}
 	buf_put_z(b, "\n");
 }
 
-static void put_json_rule(struct buf *b, const struct policy_rule *r)
-{
-	buf_put_z(b, "{\"name\":");
-	put_json(b, r->name);
-	buf_printf(b, ",\"index\":%u,\"line\":%u", r->index, r->line);
-}
-
-static void put_json_nearest(struct buf *b, const struct head *h, const struct reason *w)
-{
-	auto_buf change = BUF_EMPTY;
-	bool first = true;
-
-	buf_init(&change, 2048);
-	put_json_rule(b, &w->nearest->rule);
-	buf_put_z(b, ",\"differs\":{");
-	for (unsigned axis = 0; axis < MATCH_AXES; axis++) {
-		if (!w->differs[axis])
-			continue;
-		buf_clear(&change);
-		put_change(&change, w->nearest, h, (enum match_axis)axis);
-		buf_printf(b, "%s\"%s\":", first ? "" : ",", axis_name[axis]);
-		put_json(b, buf_str(&change));
-		first = false;
-	}
-	buf_put_z(b, "}}");
-}
-
-static void put_object(struct buf *b, const struct policy *p, const struct head *h, const struct reason *w)
-{
-	static const char *const verdicts[] = {
-		[POLICY_DENY] = "deny",
-		[POLICY_ALLOW] = "allow",
-		[POLICY_OBSERVE] = "observe",
-	};
-	const struct policy_rule *r = w->rule ? &w->rule->rule : NULL;
-	auto_buf url = BUF_EMPTY;
-
-	buf_init(&url, 2048);
-	put_url(&url, h);
-	buf_printf(b, "{\"verdict\":\"%s\",\"file\":", verdicts[r ? r->verdict : POLICY_DENY]);
-	put_json(b, str_of(p->file));
-	buf_printf(b, ",\"digest\":\"%s\",\"method\":", p->digest);
-	put_json(b, h->method);
-	buf_put_z(b, ",\"url\":");
-	put_json(b, buf_str(&url));
-	buf_put_z(b, ",\"rule\":");
-	if (r) {
-		put_json_rule(b, r);
-		buf_put_z(b, "}");
-	} else {
-		buf_put_z(b, "null");
-	}
-	buf_put_z(b, ",\"credential\":");
-	if (r && r->credential >= 0)
-		put_json(b, p->credentials[r->credential].name);
-	else
-		buf_put_z(b, "null");
-	buf_printf(b, ",\"host_named\":%s,\"nearest\":", r || w->host_named ? "true" : "false");
-	if (w->nearest)
-		put_json_nearest(b, h, w);
-	else
-		buf_put_z(b, "null");
-	buf_put_z(b, "}\n");
-}
-
 enum err policy_explain(const struct policy *p, const struct head *head, bool json, struct buf *out)
 {
-	struct reason w;
+	struct explain w;
 
-	find_reason(p, head, &w);
+	explain_find(p, head, &w);
 	if (json)
-		put_object(out, p, head, &w);
+		explain_object(out, p, head, &w);
 	else
 		put_text(out, p, head, &w);
 	return buf_err(out);
@@ -307,27 +314,34 @@ enum err policy_explain(const struct policy *p, const struct head *head, bool js
 
 enum err policy_denial_text(const struct policy *p, const struct head *head, struct buf *out)
 {
-	struct reason w;
+	struct explain w;
 
-	find_reason(p, head, &w);
+	explain_find(p, head, &w);
 	if (p->none) {
 		buf_put_z(out, "no policy is in force, so everything is denied");
 		return buf_err(out);
 	}
 	if (w.rule) {
-		put_rule(out, p, &w.rule->rule);
-		buf_put_z(out, w.rule->rule.verdict == POLICY_DENY ? " denies " : " allows ");
+		explain_put_rule(out, p, &w.rule->rule);
+		buf_put_z(out, explain_verdict(&w) == POLICY_DENY ? " denies " : " allows ");
 	} else {
 		buf_printf(out, "no rule of %s allows ", p->file);
 	}
 	buf_put(out, head->method);
 	buf_put_z(out, " ");
-	put_url(out, head);
-	if (w.nearest) {
+	explain_put_url(out, head);
+	if (w.unrecognised || w.websocket_refused) {
+		buf_put_z(out, ": ");
+		explain_put_refusal(out, &w);
+	} else if (w.nearest) {
 		buf_put_z(out, "; nearest: ");
-		put_rule(out, p, &w.nearest->rule);
+		explain_put_rule(out, p, &w.nearest->rule);
 		buf_put_z(out, ", which differs in ");
 		put_differences(out, &w, head, "; ");
+	} else if (w.tunnel) {
+		buf_put_z(out, "; ");
+		explain_put_rule(out, p, &w.tunnel->rule);
+		buf_put_z(out, " passes connections to this host unopened, and allows no requests");
 	} else if (!w.rule) {
 		buf_put_z(out, w.host_named ? "; no rule allows anything on this host: "
 					    : "; no rule names this host: ");

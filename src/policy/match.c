@@ -180,6 +180,13 @@ static bool path_agrees(const struct compiled_rule *r, struct str path)
 	return r->path_count == 0;
 }
 
+static enum protocol_match protocol_match(const struct compiled_rule *r, const struct head *head)
+{
+	const struct protocol *protocol = protocol_of(&r->rule);
+
+	return protocol ? protocol->match(r->rule.data, head) : PROTOCOL_YES;
+}
+
 bool match_axis(const struct compiled_rule *r, const struct head *head, enum match_axis axis)
 {
 	bool denies = r->rule.verdict == POLICY_DENY;
@@ -205,6 +212,8 @@ bool match_axis(const struct compiled_rule *r, const struct head *head, enum mat
 			if (!match_header(&r->headers[i], head, denies))
 				return false;
 		return true;
+	case MATCH_PROTOCOL:
+		return protocol_match(r, head) == PROTOCOL_YES;
 	case MATCH_AXES:
 		break;
 	}
@@ -215,9 +224,9 @@ static bool axes_agree(const struct compiled_rule *r, const struct head *head)
 {
 	unsigned axis = MATCH_METHOD; /* the index vouches for the host */
 
-	while (axis < MATCH_AXES && match_axis(r, head, (enum match_axis)axis))
+	while (axis < MATCH_PROTOCOL && match_axis(r, head, (enum match_axis)axis))
 		axis++;
-	return axis == MATCH_AXES;
+	return axis == MATCH_PROTOCOL;
 }
 
 enum err policy_match(const struct policy *p, const struct head *head, const struct policy_rule **ret_rule)
@@ -230,12 +239,10 @@ enum err policy_match(const struct policy *p, const struct head *head, const str
 	index_find(&p->index, head->host, &walk);
 	while (index_next(&walk, &i)) {
 		const struct compiled_rule *r = &p->rules[i];
-		const struct protocol *protocol;
 
 		if (r->rule.kind != POLICY_KIND_HTTP || !axes_agree(r, head))
 			continue;
-		protocol = protocol_of(&r->rule);
-		switch (protocol ? protocol->match(r->rule.data, head) : PROTOCOL_YES) {
+		switch (protocol_match(r, head)) {
 		case PROTOCOL_YES:
 			*ret_rule = &r->rule;
 			return ERR_OK;
@@ -257,39 +264,47 @@ static bool denies_every_request(const struct compiled_rule *r)
 	       r->query_count == 0 && r->header_count == 0;
 }
 
-/* Could such a connection carry what the rule speaks of? TLS may carry https, a tunnel of raw bytes anything. */
+/* Does the rule speak of such connections? TLS may carry https; of raw bytes nobody knows what they carry. */
 static bool takes_connection(const struct compiled_rule *r, enum policy_kind kind, uint16_t port)
 {
-	unsigned schemes = kind == POLICY_KIND_PASSTHROUGH ? 1u << HEAD_HTTPS : 1u << HEAD_HTTPS | 1u << HEAD_HTTP;
+	bool tls = r->schemes & (1u << HEAD_HTTPS);
+	bool clear = kind == POLICY_KIND_TCP && (r->schemes & (1u << HEAD_HTTP));
 
-	if (r->rule.kind == POLICY_KIND_TCP)
-		return port_listed(r, port);
-	if (r->rule.kind == POLICY_KIND_PASSTHROUGH)
-		return r->port_count ? port_listed(r, port) : port == 443;
-	schemes &= r->schemes;
 	if (r->port_count)
-		return schemes && port_listed(r, port);
-	return ((schemes & (1u << HEAD_HTTPS)) && port == 443) || ((schemes & (1u << HEAD_HTTP)) && port == 80);
+		return (tls || clear) && port_listed(r, port);
+	return (tls && port == 443) || (clear && port == 80);
 }
 
-enum err policy_match_tunnel(const struct policy *p, enum policy_kind kind, struct str host, uint16_t port,
-			     const struct policy_rule **ret_rule)
+/* The first rule that speaks of connections of this kind to there, or NULL. */
+static const struct compiled_rule *first_named(const struct policy *p, enum policy_kind kind, struct str host,
+					       uint16_t port)
 {
 	struct index_walk walk;
 	uint32_t i;
 
 	index_find(&p->index, host, &walk);
-	while (kind != POLICY_KIND_HTTP && index_next(&walk, &i)) {
-		const struct compiled_rule *r = &p->rules[i];
+	while (index_next(&walk, &i))
+		if (takes_connection(&p->rules[i], kind, port))
+			return &p->rules[i];
+	return NULL;
+}
 
-		if (!takes_connection(r, kind, port))
-			continue;
-		if (r->rule.kind != kind && !denies_every_request(r))
-			return ERR_POLICY_DENIED;
-		*ret_rule = &r->rule;
-		return ERR_OK;
-	}
-	return ERR_POLICY_DENIED;
+enum err policy_match_tunnel(const struct policy *p, enum policy_kind kind, struct str host, uint16_t port,
+			     const struct policy_rule **ret_rule)
+{
+	const struct compiled_rule *r = kind == POLICY_KIND_HTTP ? NULL : first_named(p, kind, host, port);
+
+	if (!r || (r->rule.kind != kind && !denies_every_request(r)))
+		return ERR_POLICY_DENIED;
+	*ret_rule = &r->rule;
+	return ERR_OK;
+}
+
+const struct policy_rule *match_first_named(const struct policy *p, struct str host, uint16_t port)
+{
+	const struct compiled_rule *r = first_named(p, POLICY_KIND_TCP, host, port);
+
+	return r ? &r->rule : NULL;
 }
 
 /* A denying rule without any condition but its hosts. */

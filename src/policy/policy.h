@@ -187,9 +187,9 @@ must_use enum err policy_match(const struct policy *p, const struct head *head,
 			       const struct policy_rule **ret_rule);
 /** policy_match_tunnel() - may a connection to @host (canonical) and @port pass unopened, as @kind?
  * The first rule of the file decides that names the host and port (and, for a passthrough, does not speak of
- * http alone). If it is of @kind, it is the answer: *ret_rule, verdict ALLOW or OBSERVE (through), or DENY. So is
- * one for requests that denies all of them, verdict DENY: whoever can should still let the request come, to
- * answer it in words. Any other says that the connection is for opening (or a tunnel of the other kind).
+ * http alone). If it is of @kind, it is the answer: *ret_rule, verdict ALLOW or OBSERVE. So is one for requests
+ * that denies all of them, verdict DENY: who can should still let a request come, to answer it in words. Any
+ * other says that the connection is for opening (or a tunnel of the other kind).
  * Return: ERR_OK and *ret_rule; ERR_POLICY_DENIED: no tunnel, *ret_rule is untouched; judge its requests */
 must_use enum err policy_match_tunnel(const struct policy *p, enum policy_kind kind, struct str host, uint16_t port,
 				      const struct policy_rule **ret_rule);
@@ -214,10 +214,16 @@ const struct policy_credential *policy_credential(const struct policy *p, uint32
 const struct policy_filesystem *policy_filesystem(const struct policy *p);
 const struct policy_limits *policy_limits(const struct policy *p);
 
+/** policy_allows() - would @head be let through: by policy_match(), and with `websocket` where it is a handshake */
+bool policy_allows(const struct policy *p, const struct head *head);
 /** policy_explain() - why @head would be decided so: the rule, its line, and for a denial the
  *  nearest rule and what would have to change; text for people, or one JSON object */
 must_use enum err policy_explain(const struct policy *p, const struct head *head, bool json,
 				 struct buf *out);
+/** policy_explain_tunnel() - what would become of a connection to @host (canonical) and @port that is not
+ *  opened; as policy_explain() */
+must_use enum err policy_explain_tunnel(const struct policy *p, struct str host, uint16_t port, bool json,
+					struct buf *out);
 /** policy_denial_text() - one line for the agent whose request @p denies: the rule or the
  *  nearest one, with file and line, and what would have to change. At most about 1.5 KiB,
  *  printable, UTF-8 if the policy's file name is; buf_err(@out) */

@@ -36,6 +36,10 @@ struct protocol {
 	enum protocol_match (*facts)(const void *data, const struct head *head, struct protocol_facts *ret);
 	/** does the rule's part agree with them? allocation-free */
 	enum protocol_match (*match)(const void *data, const struct head *head);
+	/** does a rule with @wide certainly match every request that one with @narrow does, or end the walk at it?
+	 *  May be NULL: not known. Of what match() sees: two rules that differ in what only judge() sees cover each
+	 *  other, for the first of them is the one that judges */
+	bool (*covers)(const void *wide, const void *narrow);
 	/** over facts of head and body: ERR_OK, or ERR_POLICY_DENIED with words for the agent in @reason */
 	enum err (*judge)(const void *data, const struct protocol_facts *facts, struct buf *reason);
 	/** what the rule asks for, in words, for explanations */

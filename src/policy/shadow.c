@@ -3,12 +3,16 @@
  * Theory of operation: a rule is dead if one earlier rule is the same or wider on every
  * axis. The index gives the earlier rules that can be so on hosts. Patterns are compared as
  * patterns, so only the certain is refused: a rule that several earlier ones bury together
- * passes. A denying rule also matches other spellings of what it names (match.c); that an
+ * passes. Rules for requests and for tunnels bury each other by hosts and ports alone, since the
+ * first that names them decides what becomes of a connection. A protocol's rule buries those of
+ * its own protocol, as the protocol says; what it does not recognise it denies, but that is not
+ * certain to be all that a later rule is for. A denying rule also matches other spellings of what it names (match.c); that an
  * earlier rule leaves it those does not save it: it would not do what it was written for.
  */
 #include "policy/compile.h"
 
 #include "base/glob.h"
+#include "policy/protocol.h"
 
 static bool hosts_cover(const struct compiled_rule *wide, const struct compiled_rule *narrow)
 {
@@ -48,6 +52,16 @@ static bool has_ports(const struct compiled_rule *r, unsigned scheme, struct val
 	return r->port_count == 0 && ports.low == own && ports.high == own;
 }
 
+/* Of raw bytes nobody knows what they carry: either scheme of the wider rule will do. */
+static bool takes_ports(const struct compiled_rule *wide, const struct compiled_rule *narrow, unsigned scheme,
+			struct value_ports ports)
+{
+	if (narrow->rule.kind != POLICY_KIND_TCP)
+		return (wide->schemes & (1u << scheme)) && has_ports(wide, scheme, ports);
+	return ((wide->schemes & (1u << HEAD_HTTP)) && has_ports(wide, HEAD_HTTP, ports)) ||
+	       ((wide->schemes & (1u << HEAD_HTTPS)) && has_ports(wide, HEAD_HTTPS, ports));
+}
+
 static bool schemes_and_ports_cover(const struct compiled_rule *wide, const struct compiled_rule *narrow)
 {
 	for (unsigned scheme = HEAD_HTTP; scheme <= HEAD_HTTPS; scheme++) {
@@ -55,12 +69,11 @@ static bool schemes_and_ports_cover(const struct compiled_rule *wide, const stru
 
 		if (!(narrow->schemes & (1u << scheme)))
 			continue;
-		if (!(wide->schemes & (1u << scheme)))
-			return false;
-		if (narrow->port_count == 0 && !has_ports(wide, scheme, (struct value_ports) { own, own }))
+		if (narrow->port_count == 0 &&
+		    !takes_ports(wide, narrow, scheme, (struct value_ports) { own, own }))
 			return false;
 		for (uint32_t i = 0; i < narrow->port_count; i++)
-			if (!has_ports(wide, scheme, narrow->ports[i]))
+			if (!takes_ports(wide, narrow, scheme, narrow->ports[i]))
 				return false;
 	}
 	return true;
@@ -97,12 +110,26 @@ static bool conditions_cover(const struct compiled_condition *wide, uint32_t wid
 	return true;
 }
 
+static bool protocols_cover(const struct compiled_rule *wide, const struct compiled_rule *narrow)
+{
+	const struct protocol *protocol = protocol_of(&wide->rule);
+
+	if (!protocol)
+		return true;
+	return protocol_of(&narrow->rule) == protocol && protocol->covers &&
+	       protocol->covers(wide->rule.data, narrow->rule.data);
+}
+
 static bool covers(const struct compiled_rule *wide, const struct compiled_rule *narrow)
 {
-	return methods_cover(wide, narrow) && schemes_and_ports_cover(wide, narrow) &&
-	       paths_cover(wide, narrow) && hosts_cover(wide, narrow) &&
-	       conditions_cover(wide->query, wide->query_count, narrow->query, narrow->query_count) &&
-	       conditions_cover(wide->headers, wide->header_count, narrow->headers, narrow->header_count);
+	bool tunnel = wide->rule.kind != POLICY_KIND_HTTP || narrow->rule.kind != POLICY_KIND_HTTP;
+
+	if (!tunnel &&
+	    !(methods_cover(wide, narrow) && paths_cover(wide, narrow) && protocols_cover(wide, narrow) &&
+	      conditions_cover(wide->query, wide->query_count, narrow->query, narrow->query_count) &&
+	      conditions_cover(wide->headers, wide->header_count, narrow->headers, narrow->header_count)))
+		return false;
+	return schemes_and_ports_cover(wide, narrow) && hosts_cover(wide, narrow);
 }
 
 /* What a denying rule without 'schemes' or 'ports' denies of what is usually allowed: without
@@ -118,6 +145,25 @@ static struct compiled_rule usual_part(const struct compiled_rule *r, const stru
 	return usual;
 }
 
+/* Why @r, of which @usual is what it is for, has nothing left. */
+static enum err fail(struct compile *c, struct place at, const struct compiled_rule *first,
+		     const struct compiled_rule *r)
+{
+	bool tunnels = first->rule.kind != POLICY_KIND_HTTP, opens = r->rule.kind == POLICY_KIND_HTTP;
+	bool late = !covers(first, r);
+	const char *why = "matches all that it does";
+
+	if (late)
+		why = "matches the same; put this one first, or give it 'schemes' and 'ports'";
+	else if (tunnels && opens)
+		why = "lets the same connections pass unopened";
+	else if (!tunnels && !opens)
+		why = "has the same connections opened, to judge their requests";
+	return compile_fail(c, at, "this rule %s: '%.*s' in line %u comes before it and %s",
+			    late ? "denies too late" : "can never match", STR_FMT(node_quote(first->rule.name)),
+			    first->rule.line, why);
+}
+
 enum err compile_shadows(struct compile *c)
 {
 	const struct document_rule *items = c->d->network.items;
@@ -129,21 +175,9 @@ enum err compile_shadows(struct compile *c)
 		uint32_t k;
 
 		index_find_pattern(&c->p->index, r->hosts[0], &walk);
-		while (index_next(&walk, &k) && k < i) {
-			const struct policy_rule *first = &c->p->rules[k].rule;
-
-			if (!covers(&c->p->rules[k], &usual))
-				continue;
-			return compile_fail(
-				c, items[i].at,
-				covers(&c->p->rules[k], r)
-					? "this rule can never match: '%.*s' in line %u comes before it "
-					  "and matches all that it does"
-					: "this rule denies too late: '%.*s' in line %u comes before it "
-					  "and matches the same; put this one first, or give it "
-					  "'schemes' and 'ports'",
-				STR_FMT(node_quote(first->name)), first->line);
-		}
+		while (index_next(&walk, &k) && k < i)
+			if (covers(&c->p->rules[k], &usual))
+				return fail(c, items[i].at, &c->p->rules[k], r);
 	}
 	return ERR_OK;
 }

@@ -414,13 +414,14 @@ static void explanations_are_json_too(void **state)
 		"\"method\":\"PUT\",\"url\":\"https://a.b/%22?q=2\",\"rule\":null,"
 		"\"credential\":null,\"host_named\":true,\"nearest\":{\"name\":\"a\",\"index\":0,\"line\":3,"
 		"\"differs\":{\"method\":\"add PUT to 'methods', which has GET\","
-		"\"query\":\"widen 'query', which wants every 'q' to match '1'\"}}}\n"));
+		"\"query\":\"widen 'query', which wants every 'q' to match '1'\"}},\"tunnel\":null}\n"));
 	buf_clear(&b);
 	h = head_of("GET https://a.b/?q=1");
 	assert_int_equal(policy_explain(p, &h, true, &b), ERR_OK);
 	assert_non_null(strstr(buf_z(&b),
 			       "\"rule\":{\"name\":\"a\",\"index\":0,\"line\":3},\"credential\":null,"
-			       "\"host_named\":true,\"nearest\":null}\n"));
+			       "\"protocol\":null,\"websocket\":null,\"unscrubbed\":false,\"refusal\":null,"
+			       "\"host_named\":true,\"nearest\":null,\"tunnel\":null}\n"));
 	policy_free(p);
 
 	assert_int_equal(policy_deny_all(&none), ERR_OK);
