@@ -200,9 +200,17 @@ void courier_reload(struct courier *c, struct str text)
 
 static enum err sign(void *user, struct str body, uint8_t ret_signature[64])
 {
+	const struct keeper_question q = { .op = KEEPER_SIGN, .text = body };
 	struct courier *c = user;
+	auto_buf reply = BUF_EMPTY;
+	enum err e;
 
-	return keeper_sign(c->options.keeper, body, COURIER_KEEPER_MS, ret_signature);
+	buf_init(&reply, KEEPER_SIGNATURE_BYTES);
+	e = keeper_client_wait(c->keeper, &q, &reply);
+	if (e != ERR_OK || reply.len != KEEPER_SIGNATURE_BYTES)
+		return e != ERR_OK ? e : ERR_CLOSED;
+	memcpy(ret_signature, reply.p, KEEPER_SIGNATURE_BYTES);
+	return ERR_OK;
 }
 
 static enum err load_policy(struct courier *c, char *problem, size_t problem_bytes)
@@ -217,7 +225,8 @@ static enum err load_policy(struct courier *c, char *problem, size_t problem_byt
 			 where.text);
 		return e;
 	}
-	c->vault = vault_new(c->options.keeper, policy);
+	c->keeper = keeper_client_new(c->options.loop, c->options.keeper);
+	c->vault = c->keeper ? vault_new(c->keeper, policy) : NULL;
 	e = c->vault ? snapshot_new(policy, f, &c->snapshot) : ERR_MEMORY;
 	if (e != ERR_OK) {
 		policy_free(policy);
@@ -367,6 +376,7 @@ void courier_free(struct courier *c)
 	upstream_free(c->upstream);
 	upstream_tls_context_free(c->tls);
 	vault_free(c->vault);
+	keeper_client_free(c->keeper);
 	snapshot_release(c->snapshot);
 	leaves_free(c->leaves);
 	free(c->control_message);

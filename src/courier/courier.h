@@ -14,6 +14,7 @@
 #include "audit/audit.h"
 #include "courier/carrier.h"
 #include "courier/config.h"
+#include "courier/keeper_client.h"
 #include "courier/snapshot.h"
 #include "courier/vault.h"
 #include "os/channel.h"
@@ -23,7 +24,6 @@
 #define COURIER_BYTES_DEFAULT (1ull << 40)	/* limits.bytes, both directions together */
 #define COURIER_STREAMS_MAX 512			/* exchanges and questions at once */
 #define COURIER_CHECKPOINT_MS 60000
-#define COURIER_KEEPER_MS 10000			/* a signature, a leaf */
 
 enum courier_peer { COURIER_INSPECTOR, COURIER_SUPERVISOR, COURIER_TERMINAL, COURIER_FILES, COURIER_PEERS };
 
@@ -41,6 +41,7 @@ struct exchange;
 struct courier;
 
 struct answer;
+struct leaf_wait;
 
 /** struct courier_link - one link, and how much its sender may still put on record (questions.c) */
 struct courier_link {
@@ -48,6 +49,7 @@ struct courier_link {
 	enum courier_peer peer;
 	struct channel *channel;		/* NULL: not there, or over */
 	struct answer *answers, **answers_end;	/* that wait for room on the link, oldest first */
+	struct leaf_wait *leaf_waits;		/* certificates that the keeper makes */
 	uint64_t tokens, tokens_at_ms;		/* thousandths of a record */
 	uint64_t dropped, dropped_total;
 };
@@ -58,6 +60,7 @@ struct courier {
 	struct upstream_tls_context *tls;
 	struct upstream *upstream;		/* connections, and */
 	struct carriers *carriers;		/* what exchanges have of them */
+	struct keeper_client *keeper;
 	struct vault *vault;
 	struct spool *spool;
 	struct snapshot *snapshot;		/* in force */

@@ -165,15 +165,28 @@ static enum step stage_examine(struct exchange *x)
 	return STEP_NEXT;
 }
 
+static void credential_changed(void *user) { exchange_run(user); }
+
 static enum step stage_credential(struct exchange *x)
 {
+	const struct vault_secret *secret;
 	const char *reason = "";
 
 	if (!x->credential)
 		return STEP_NEXT;
-	enum err e = vault_secret(x->courier->vault, x->credential, &x->secret, &reason);
+	enum err e = vault_ask(x->courier->vault, x->credential, KEEPER_PART_SOURCE, &x->secret_wait,
+			       credential_changed, x, &secret, &reason);
 
-	return e == ERR_OK ? STEP_NEXT : exchange_fail(x, e, reason);
+	if (e == ERR_MORE) {	/* the keeper's own deadlines are shorter */
+		x->deadline_ms = clock_ms() + 2 * KEEPER_CLIENT_SOURCE_MS;
+		return STEP_WAIT;
+	}
+	if (e != ERR_OK)
+		return exchange_fail(x, e, reason);
+	vault_secret_release(x->held);
+	x->held = secret;
+	x->secret = secret_str(secret->secret);
+	return STEP_NEXT;
 }
 
 /* ---- dial ---- */
@@ -389,6 +402,8 @@ static void destroy(struct exchange *x)
 	relay_free(x);
 	if (x->carrier)
 		carrier_release(x->carrier, false);
+	vault_wait_end(&x->secret_wait);
+	vault_secret_release(x->held);
 	snapshot_release(x->snapshot);
 	buf_free(&x->open_bytes);
 	buf_free(&x->head_bytes);

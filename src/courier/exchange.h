@@ -98,7 +98,9 @@ struct exchange {
 	const struct policy_credential *credential;
 	bool credential_attached;	/* the rule's credential went with the request */
 	struct str foreign;		/* credential whose placeholder was blocked */
-	struct str secret;		/* borrowed from the vault */
+	struct vault_wait secret_wait;
+	const struct vault_secret *held;	/* what `secret` is of */
+	struct str secret;
 	struct carrier *carrier;
 	bool retried;			/* the second and last attempt, on a connection of its own */
 	bool dialled;			/* bytes may have left */

@@ -29,7 +29,7 @@ struct keeper_question {
 
 /** keeper_answered - once, from the loop, never from within a function of this header
  * @e:     ERR_OK; what the keeper said (ERR_CREDENTIAL: its log says why; ERR_INPUT: it refuses such a
- *         question; ERR_LIMIT); ERR_TIMEOUT; ERR_CLOSED (it has gone, or its answer was none)
+ *         question; ERR_LIMIT); ERR_TIMEOUT; ERR_CLOSED (it has gone, or its answer is none)
  * @reply: keeper.h's table; borrowed for the call, empty unless ERR_OK */
 typedef void keeper_answered(void *user, enum err e, struct str reply);
 

@@ -1,10 +1,11 @@
 /* questions.c - names, leaf certificates, claims
  *
- * Theory of operation: a NAME or LEAF is wholly in its OPEN and is answered at once: one HEAD and
- * END, or, if the link has no room at the moment, when it has (each waiting answer is a stream that
+ * Theory of operation: a NAME or LEAF is wholly in its OPEN and is answered at once (a leaf that
+ * is new, when the keeper has made it): one HEAD and END, or, if the link has no room at the moment, when
+ * it has (each waiting answer is a stream that
  * the link counts, so their number is bounded). A leaf is signed for a host that the policy names
- * and for no other, whoever asks; the keeper is asked synchronously, and its certificates are kept,
- * because a client opens many connections to a few hosts.
+ * and for no other, whoever asks. The keeper's certificates are kept, because a client opens many
+ * connections to a few hosts; while one is made, every stream that asked for it waits for the one call.
  * A claim is the sender's word, recorded as such. A sender has a budget of records for claims and
  * names, refilled with time; what is over it is counted, and the count is recorded (I7). That loses
  * no request: a name that may be spoken to gets a synthetic address from the inspector and nothing
@@ -93,15 +94,6 @@ void question_writable(struct courier_link *link)
 	}
 }
 
-void question_closed(struct courier_link *link)
-{
-	for (struct answer *a = link->answers, *next; a; a = next) {
-		next = a->next;
-		answer_free(a);
-	}
-	link->answers = NULL;
-}
-
 /* ---- the budget of records ---- */
 
 static bool take_token(struct courier_link *link)
@@ -174,39 +166,104 @@ static struct leaf *leaf_find(struct leaves *l, struct str host, struct str poin
 	return oldest;
 }
 
-static enum err leaf_for(struct courier *c, struct str host, struct str point, struct str *ret_der)
+/* A stream that waits for a certificate; of those that wait for the same one the first has the call. */
+struct leaf_wait {
+	struct leaf_wait *next;
+	struct courier_link *link;
+	struct keeper_call *call;
+	uint32_t stream;
+	char text[POINT_BYTES + HEAD_HOST_MAX];	/* point and host, as the keeper is asked */
+	size_t text_bytes;
+};
+
+static bool same_leaf(const struct leaf_wait *a, const struct leaf_wait *b)
+{
+	return str_eq(str_make(a->text, a->text_bytes), str_make(b->text, b->text_bytes));
+}
+
+static void leaf_keep(struct leaves *leaves, struct str host, struct str point, struct str der)
 {
 	bool is_kept;
-	struct leaf *at = leaf_find(c->leaves, host, point, &is_kept);
+	struct leaf *at = leaf_find(leaves, host, point, &is_kept);
 
-	if (!is_kept) {
-		uint8_t key[POINT_BYTES];
-		struct buf der;
-
-		buf_init(&der, KEEPER_DATA_MAX);
-		memcpy(key, point.p, POINT_BYTES);
-		enum err e = keeper_leaf(c->options.keeper, host, key, COURIER_KEEPER_MS, &der);
-
-		if (e != ERR_OK) {
-			buf_free(&der);
-			return e;
-		}
+	buf_free(&at->der);
+	buf_init(&at->der, KEEPER_DATA_MAX);
+	buf_put(&at->der, der);
+	if (buf_err(&at->der) != ERR_OK)
 		buf_free(&at->der);
-		at->der = der;
-		at->host_bytes = host.n;
-		memcpy(at->host, host.p, host.n);
-		memcpy(at->point, key, POINT_BYTES);
+	at->host_bytes = host.n;
+	memcpy(at->host, host.p, host.n);
+	memcpy(at->point, point.p, POINT_BYTES);
+	at->used = ++leaves->clock;
+}
+
+static void leaf_answer(struct courier_link *link, uint32_t stream, enum err e, struct str der)
+{
+	const struct msg_status status = { .certificate = der };
+
+	if (e != ERR_OK)
+		link_reset(channel_link(link->channel), stream, e);
+	else
+		answer(link, stream, &status);
+}
+
+static void leaf_made(void *user, enum err e, struct str der)
+{
+	struct leaf_wait *first = user, *w, **at = &first->link->leaf_waits;
+	struct courier_link *link = first->link;
+	struct str text = str_make(first->text, first->text_bytes);
+
+	if (e == ERR_OK && der.n == 0)
+		e = ERR_CLOSED;
+	if (e == ERR_OK)
+		leaf_keep(link->courier->leaves, str_from(text, POINT_BYTES), str_head(text, POINT_BYTES), der);
+	while ((w = *at)) {
+		if (!same_leaf(w, first)) {
+			at = &w->next;
+			continue;
+		}
+		leaf_answer(link, w->stream, e, der);
+		*at = w->next;
+		if (w != first)
+			free(w);
 	}
-	at->used = ++c->leaves->clock;
-	*ret_der = buf_str(&at->der);
-	return ERR_OK;
+	free(first);
+	channel_flush(link->channel);
+}
+
+static enum err leaf_ask(struct courier_link *link, uint32_t stream, struct str host, struct str point)
+{
+	struct leaf_wait *w = calloc(1, sizeof *w), **at = &link->leaf_waits;
+	bool is_asked = false;
+	enum err e = ERR_OK;
+
+	if (!w)
+		return ERR_MEMORY;
+	w->link = link;
+	w->stream = stream;
+	memcpy(w->text, point.p, POINT_BYTES);
+	memcpy(w->text + POINT_BYTES, host.p, host.n);
+	w->text_bytes = POINT_BYTES + host.n;
+	for (; *at; at = &(*at)->next)
+		is_asked |= same_leaf(*at, w);
+	if (!is_asked) {
+		const struct keeper_question q = { .op = KEEPER_LEAF, .text = { w->text, w->text_bytes } };
+
+		e = keeper_call(link->courier->keeper, &q, leaf_made, w, &w->call);
+	}
+	if (e != ERR_OK)
+		free(w);
+	else
+		*at = w;
+	return e;
 }
 
 void question_leaf(struct courier_link *link, const struct link_frame *f)
 {
 	struct courier *c = link->courier;
-	struct msg_status status = { .has_verdict = false };
 	struct msg_connect asked;
+	struct leaf *kept = NULL;
+	bool is_kept = false;
 	enum err e = msg_get_connect(f->payload, &asked);
 
 	if (e == ERR_OK && (host_type(asked.host) == HOST_INVALID || asked.host.n > HEAD_HOST_MAX ||
@@ -215,11 +272,30 @@ void question_leaf(struct courier_link *link, const struct link_frame *f)
 	if (e == ERR_OK && !policy_host_named(snapshot_policy(c->snapshot), asked.host))
 		e = ERR_POLICY_DENIED;
 	if (e == ERR_OK)
-		e = leaf_for(c, asked.host, asked.public_key, &status.certificate);
-	if (e != ERR_OK)
-		link_reset(channel_link(link->channel), f->stream, e);
-	else
-		answer(link, f->stream, &status);
+		kept = leaf_find(c->leaves, asked.host, asked.public_key, &is_kept);
+	if (e == ERR_OK && !is_kept) {
+		e = leaf_ask(link, f->stream, asked.host, asked.public_key);
+		if (e == ERR_OK)
+			return;
+	}
+	if (is_kept)
+		kept->used = ++c->leaves->clock;
+	leaf_answer(link, f->stream, e, is_kept ? buf_str(&kept->der) : (struct str){ NULL, 0 });
+}
+
+void question_closed(struct courier_link *link)
+{
+	for (struct answer *a = link->answers, *next; a; a = next) {
+		next = a->next;
+		answer_free(a);
+	}
+	for (struct leaf_wait *w = link->leaf_waits, *next; w; w = next) {
+		next = w->next;
+		keeper_cancel(w->call);
+		free(w);
+	}
+	link->answers = NULL;
+	link->leaf_waits = NULL;
 }
 
 /* ---- claims ---- */

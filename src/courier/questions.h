@@ -13,7 +13,8 @@ struct leaves;
 struct leaves *leaves_new(void);
 void leaves_free(struct leaves *l);
 
-/** question_name(), question_leaf() - answer an OPEN of NAME or LEAF on @link at once */
+/** question_name(), question_leaf() - answer an OPEN of NAME or LEAF on @link: at once, or a leaf
+ *  when the keeper has made it */
 void question_name(struct courier_link *link, const struct link_frame *f);
 void question_leaf(struct courier_link *link, const struct link_frame *f);
 /** question_claim() - one HEAD on a CLAIMS stream: recorded under the sender's name, or counted.

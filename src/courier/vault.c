@@ -2,9 +2,16 @@
  *
  * Theory of operation: the keeper knows a credential by its place in the policy that it was
  * given at the start; policies that are loaded later are mapped to that by name, and may not
- * change where a secret comes from. Each new secret makes a new set of needles; exchanges that
- * run move over to it (relay.c). Failures are kept for a moment, or each request of an agent
- * would run a failing credential command again.
+ * change where a secret comes from or what it is for. A slot is one secret of a credential (its
+ * source, or what its token block names beside it): asked for once however many wait, kept, and
+ * for a file asked for again after a moment, with the stamp of what is known, so that the keeper
+ * looks at the file and mostly says "the same". A new secret is a new generation.
+ * What was a secret stays among the needles for some generations more, since an upstream may
+ * still reflect it. Each new secret makes a new set of needles; exchanges that run move over to
+ * it (relay.c). A secret that cannot be searched for is not used.
+ * Failure: kept for a moment, or each request of an agent would run a failing credential command
+ * again. A file that fails once while a secret is held was perhaps caught half written: what is
+ * held serves until the next look, and then no more.
  */
 #include "courier/vault.h"
 
@@ -13,82 +20,176 @@
 
 #include <stdlib.h>
 
-#define FAILURE_MS 5000
+#define LEARNT_MAX (VAULT_OLD_MAX * 4)
+
+struct slot {
+	struct vault *vault;
+	struct vault_secret *current, *old[VAULT_OLD_MAX];
+	struct vault_wait *waits;
+	struct keeper_call *call;
+	uint8_t stamp[KEEPER_STAMP_BYTES];
+	uint64_t looked_ms, failed_until_ms, invalidated_ms;
+	const char *reason;
+	bool again, doubtful;		/* doubtful: the last look at the file failed */
+};
 
 struct entry {
-	struct str name, origin;	/* copies, in the arena; origin: source and its argument */
-	bool scrub;
-	struct secret *secret;
-	uint64_t failed_until_ms;
-	const char *reason;
+	struct str name, origin;	/* copies, in the arena; origin: all that the keeper goes by */
+	enum policy_source source;
+	bool scrub, detached;
+	struct slot slots[KEEPER_PARTS];
+	struct vault_secret *learnt[LEARNT_MAX];
+	unsigned learnt_next;
 };
 
 struct vault {
-	int keeper;
+	struct keeper_client *client;
 	struct arena *arena;
 	uint32_t count;
 	struct entry *entries;
 	struct vault_set *current;
+	uint64_t generation;
+	void (*detached)(void *user, int32_t number);
+	void *detached_user;
 };
 
-/* Where a secret comes from, as one text that differs if anything in it does. */
+/* ---- secrets ---- */
+
+static enum err secret_make(struct vault *v, struct str bytes, struct vault_secret **ret)
+{
+	struct vault_secret *s = calloc(1, sizeof *s);
+	enum err e = s ? secret_new(bytes.p, bytes.n, &s->secret) : ERR_MEMORY;
+
+	if (e) {
+		free(s);
+		return e;
+	}
+	s->references = 1;
+	s->generation = ++v->generation;
+	*ret = s;
+	return ERR_OK;
+}
+
+static void secret_drop(struct vault_secret *s)
+{
+	if (!s || --s->references > 0)
+		return;
+	secret_free(s->secret);
+	free(s);
+}
+
+/* the count alone is ours to change in what others see as constant */
+static struct vault_secret *counted(const struct vault_secret *s) { return (struct vault_secret *)(uintptr_t)s; }
+
+const struct vault_secret *vault_secret_hold(const struct vault_secret *s)
+{
+	counted(s)->references++;
+	return s;
+}
+
+void vault_secret_release(const struct vault_secret *s) { secret_drop(counted(s)); }
+
+/* ---- the policy's credentials ---- */
+
+static void put_part(struct buf *b, struct str s)
+{
+	buf_put(b, s);
+	buf_put_byte(b, 0);
+}
+
+/* Where a secret comes from and what it is for, as one text that differs if anything in it does. */
 static void put_origin(const struct policy_credential *c, struct buf *b)
 {
 	buf_put_decimal(b, (uint64_t)c->source);
-	buf_put_byte(b, 0);
-	buf_put(b, c->environment);
-	buf_put_byte(b, 0);
-	buf_put(b, c->file);
-	for (uint32_t i = 0; i < c->command_count; i++) {
-		buf_put_byte(b, 0);
-		buf_put(b, c->command[i]);
+	buf_put_byte(b, ' ');
+	buf_put_decimal(b, (uint64_t)c->strategy);
+	buf_put_byte(b, ' ');
+	buf_put_decimal(b, c->token ? (uint64_t)c->token->grant : (uint64_t)c->login);
+	put_part(b, STR(""));
+	put_part(b, c->environment);
+	put_part(b, c->file);
+	put_part(b, c->sealed);
+	put_part(b, c->aws_profile);
+	if (c->token) {
+		put_part(b, c->token->client_secret_environment);
+		put_part(b, c->token->actor_token_environment);
+		put_part(b, c->token->issuer);
+		put_part(b, c->token->app_id);
 	}
+	for (uint32_t i = 0; i < c->aws_service_count; i++)
+		put_part(b, c->aws_services[i]);
+	put_part(b, STR(""));
+	for (uint32_t i = 0; i < c->aws_region_count; i++)
+		put_part(b, c->aws_regions[i]);
+	put_part(b, STR(""));
+	for (uint32_t i = 0; i < c->command_count; i++)
+		put_part(b, c->command[i]);
 }
 
 static bool fill(struct vault *v, const struct policy *p)
 {
-	v->entries = arena_array(v->arena, v->count ? v->count : 1, sizeof *v->entries);
+	v->entries = calloc(v->count ? v->count : 1, sizeof *v->entries);
 	if (!v->entries)
 		return false;
 	for (uint32_t i = 0; i < v->count; i++) {
 		const struct policy_credential *c = policy_credential(p, i);
+		struct entry *e = &v->entries[i];
 		auto_buf origin = BUF_EMPTY;
 
 		buf_init(&origin, (size_t)POLICY_BYTES_MAX);
 		put_origin(c, &origin);
-		v->entries[i].name = arena_copy(v->arena, c->name);
-		v->entries[i].origin = arena_copy(v->arena, buf_str(&origin));
-		v->entries[i].scrub = c->scrub;
-		if (buf_err(&origin) != ERR_OK || !v->entries[i].name.p || !v->entries[i].origin.p)
+		e->name = arena_copy(v->arena, c->name);
+		e->origin = arena_copy(v->arena, buf_str(&origin));
+		e->source = c->source;
+		e->scrub = c->scrub;
+		for (int part = 0; part < KEEPER_PARTS; part++)
+			e->slots[part].vault = v;
+		if (buf_err(&origin) != ERR_OK || !e->name.p || !e->origin.p)
 			return false;
 	}
 	return true;
 }
 
-struct vault *vault_new(int keeper, const struct policy *first)
+struct vault *vault_new(struct keeper_client *client, const struct policy *first)
 {
 	struct vault *v = calloc(1, sizeof *v);
 
 	if (!v)
 		return NULL;
-	v->keeper = keeper;
+	v->client = client;
 	v->count = policy_credential_count(first);
 	v->arena = arena_new(2 * (size_t)POLICY_BYTES_MAX);
 	if (!v->arena || !fill(v, first)) {
-		v->count = 0;
+		if (!v->entries)
+			v->count = 0;
 		vault_free(v);
 		return NULL;
 	}
 	return v;
 }
 
+static void slot_free(struct slot *s)
+{
+	keeper_cancel(s->call);
+	while (s->waits)
+		vault_wait_end(s->waits);
+	secret_drop(s->current);
+	for (int i = 0; i < VAULT_OLD_MAX; i++)
+		secret_drop(s->old[i]);
+}
+
 void vault_free(struct vault *v)
 {
 	if (!v)
 		return;
-	for (uint32_t i = 0; i < v->count; i++)
-		secret_free(v->entries[i].secret);
+	for (uint32_t i = 0; i < v->count; i++) {
+		for (int part = 0; part < KEEPER_PARTS; part++)
+			slot_free(&v->entries[i].slots[part]);
+		for (int k = 0; k < LEARNT_MAX; k++)
+			secret_drop(v->entries[i].learnt[k]);
+	}
 	vault_release(v->current);
+	free(v->entries);
 	arena_free(v->arena);
 	free(v);
 }
@@ -119,6 +220,28 @@ bool vault_knows(const struct vault *v, const struct policy_credential *c)
 	       str_eq(e->origin, buf_str(&origin));
 }
 
+/* ---- needles ---- */
+
+/* The same secret may be held twice: as one that was learnt, and as a source's. */
+static enum err add_needle(struct scrub_set *set, const struct vault_secret *s, uint32_t number)
+{
+	return s ? scrub_set_add(set, secret_str(s->secret), number) : ERR_OK;
+}
+
+static enum err add_needles(struct scrub_set *set, const struct entry *entry, uint32_t number)
+{
+	enum err e = ERR_OK;
+
+	for (int part = 0; part < KEEPER_PARTS && e == ERR_OK; part++) {
+		e = add_needle(set, entry->slots[part].current, number);
+		for (int i = 0; i < VAULT_OLD_MAX && e == ERR_OK; i++)
+			e = add_needle(set, entry->slots[part].old[i], number);
+	}
+	for (int i = 0; i < LEARNT_MAX && e == ERR_OK; i++)
+		e = add_needle(set, entry->learnt[i], number);
+	return e;
+}
+
 /* The set of needles anew, with every secret that is held now. */
 static enum err rebuild(struct vault *v)
 {
@@ -132,8 +255,8 @@ static enum err rebuild(struct vault *v)
 	if (!s->set)
 		e = ERR_MEMORY;
 	for (uint32_t i = 0; e == ERR_OK && i < v->count; i++)
-		if (v->entries[i].secret && v->entries[i].scrub)
-			e = scrub_set_add(s->set, secret_str(v->entries[i].secret), i);
+		if (v->entries[i].scrub)
+			e = add_needles(s->set, &v->entries[i], i);
 	if (e == ERR_OK)
 		e = scrub_set_build(s->set);
 	if (e != ERR_OK) {
@@ -145,50 +268,246 @@ static enum err rebuild(struct vault *v)
 	return ERR_OK;
 }
 
-static enum err fetch(struct vault *v, struct entry *entry, const struct policy_credential *c,
-		      const char **ret_reason)
-{
-	enum err e = keeper_secret(v->keeper, (uint32_t)(entry - v->entries), VAULT_KEEPER_MS, &entry->secret);
+/* ---- one source, asked ---- */
 
-	if (e != ERR_OK) {
-		*ret_reason = "its source gave no secret";
-		return ERR_CREDENTIAL;
-	}
-	e = credential_check_secret(c, secret_str(entry->secret), ret_reason);
-	if (e == ERR_OK && entry->scrub) {
-		*ret_reason = "it cannot be searched for in answers";
-		e = rebuild(v);
-	}
-	if (e == ERR_OK)
-		return ERR_OK;
-	secret_free(entry->secret);	/* what cannot be scrubbed is not used */
-	entry->secret = NULL;
-	return e == ERR_MEMORY ? e : ERR_CREDENTIAL;
+static struct entry *entry_of_slot(const struct slot *s)
+{
+	for (uint32_t i = 0; i < s->vault->count; i++)
+		for (int part = 0; part < KEEPER_PARTS; part++)
+			if (&s->vault->entries[i].slots[part] == s)
+				return &s->vault->entries[i];
+	return NULL;
 }
 
-enum err vault_secret(struct vault *v, const struct policy_credential *c, struct str *ret_secret,
-		      const char **ret_reason)
+/* @fresh takes the place of the present one, which is searched for as the youngest of the old; of the old
+ * the oldest goes. Without memory for the new needles all stays as it is. */
+static enum err exchange_current(struct slot *s, struct vault_secret *fresh)
+{
+	struct vault_secret *oldest = s->old[VAULT_OLD_MAX - 1], *before = s->current;
+	enum err e;
+
+	if (before) {
+		memmove(&s->old[1], &s->old[0], (VAULT_OLD_MAX - 1) * sizeof s->old[0]);
+		s->old[0] = before;
+	}
+	s->current = fresh;
+	e = entry_of_slot(s)->scrub ? rebuild(s->vault) : ERR_OK;
+	if (e == ERR_OK) {
+		if (before)
+			secret_drop(oldest);
+		return ERR_OK;
+	}
+	s->current = before;
+	if (before) {
+		memmove(&s->old[0], &s->old[1], (VAULT_OLD_MAX - 1) * sizeof s->old[0]);
+		s->old[VAULT_OLD_MAX - 1] = oldest;
+	}
+	secret_drop(fresh);
+	return e;
+}
+
+static const char *take_secret(struct slot *s, struct str reply)
+{
+	struct str bytes = str_from(reply, KEEPER_STAMP_BYTES);
+	struct vault_secret *fresh = NULL;
+	enum err e = ERR_OK;
+
+	if (reply.n < KEEPER_STAMP_BYTES || (bytes.n == 0 && !s->current))
+		return "the keeper's answer is not valid";
+	if (bytes.n && !(s->current && secret_eq(secret_str(s->current->secret), bytes))) {
+		e = secret_make(s->vault, bytes, &fresh);
+		if (e == ERR_OK)
+			e = exchange_current(s, fresh);
+	}
+	if (e == ERR_MEMORY)
+		return "there is no memory for it";
+	if (e != ERR_OK)
+		return "it cannot be searched for in answers";
+	memcpy(s->stamp, reply.p, KEEPER_STAMP_BYTES);
+	return NULL;
+}
+
+static void wake(struct slot *s)
+{
+	struct vault_wait *waits = s->waits;
+
+	s->waits = NULL;
+	if (waits)
+		waits->at = &waits;	/* they may leave the list while it is gone through */
+	while (waits) {
+		struct vault_wait *w = waits;
+
+		vault_wait_end(w);
+		w->changed(w->user);
+	}
+}
+
+static void source_answered(void *user, enum err e, struct str reply)
+{
+	struct slot *s = user;
+	const char *reason = e ? "its source gave no secret" : take_secret(s, reply);
+	bool held = s->current && s->looked_ms;
+
+	s->call = NULL;
+	s->looked_ms = clock_ms();
+	s->again = false;
+	if (!reason) {
+		s->doubtful = false;
+		s->failed_until_ms = 0;
+	} else if (held && !s->doubtful && e == ERR_CREDENTIAL) {
+		s->doubtful = true;
+	} else {
+		s->reason = reason;
+		s->failed_until_ms = s->looked_ms + (held ? VAULT_CHECK_MS : VAULT_FAILURE_MS);
+	}
+	wake(s);
+}
+
+static bool is_due(const struct entry *e, const struct slot *s, enum keeper_part part, uint64_t now)
+{
+	if (!s->current || s->again || s->failed_until_ms)
+		return true;
+	return part == KEEPER_PART_SOURCE && e->source == POLICY_SOURCE_FILE && now - s->looked_ms >= VAULT_CHECK_MS;
+}
+
+static enum err ask_source(struct vault *v, struct entry *entry, struct slot *s, enum keeper_part part)
+{
+	const struct keeper_question q = {
+		.op = KEEPER_SECRET, .credential = (uint32_t)(entry - v->entries), .part = part,
+		.flags = s->again ? KEEPER_AGAIN : 0,
+		.text = str_make(s->stamp, s->current && !s->again ? sizeof s->stamp : 0),
+	};
+
+	return keeper_call(v->client, &q, source_answered, s, &s->call);
+}
+
+static void wait_for(struct slot *s, struct vault_wait *w, void (*changed)(void *user), void *user)
+{
+	if (w->at)
+		return;
+	*w = (struct vault_wait){ .next = s->waits, .at = &s->waits, .changed = changed, .user = user };
+	if (w->next)
+		w->next->at = &w->next;
+	s->waits = w;
+}
+
+void vault_wait_end(struct vault_wait *w)
+{
+	if (!w->at)
+		return;
+	*w->at = w->next;
+	if (w->next)
+		w->next->at = w->at;
+	w->at = NULL;
+	w->next = NULL;
+}
+
+enum err vault_ask(struct vault *v, const struct policy_credential *c, enum keeper_part part, struct vault_wait *w,
+		   void (*changed)(void *user), void *user, const struct vault_secret **ret,
+		   const char **ret_reason)
 {
 	struct entry *entry = entry_of(v, c);
-	const char *reason = "the run's keeper does not know it";
+	struct slot *s = entry ? &entry->slots[part] : NULL;
+	uint64_t now = clock_ms();
+	enum err e = ERR_CREDENTIAL;
 
-	if (!entry || (!entry->secret && clock_ms() < entry->failed_until_ms)) {
-		*ret_reason = entry ? entry->reason : reason;
-		return ERR_CREDENTIAL;
-	}
-	if (!entry->secret) {
-		enum err e = fetch(v, entry, c, &reason);
-
-		if (e != ERR_OK) {
-			entry->failed_until_ms = clock_ms() + FAILURE_MS;
-			entry->reason = reason;
-			*ret_reason = reason;
-			return e;
+	if (!entry || entry->detached) {
+		*ret_reason = entry ? "it was detached" : "the run's keeper does not know it";
+	} else if (now < s->failed_until_ms) {
+		*ret_reason = s->reason;
+	} else if (s->call || is_due(entry, s, part, now)) {
+		e = s->call ? ERR_OK : ask_source(v, entry, s, part);
+		if (e == ERR_OK) {
+			wait_for(s, w, changed, user);
+			return ERR_MORE;
 		}
+		*ret_reason = "the keeper cannot be asked";
+		e = e == ERR_MEMORY ? e : ERR_CREDENTIAL;
+	} else {
+		e = credential_check_secret(c, secret_str(s->current->secret), ret_reason);
+		if (e == ERR_OK)
+			*ret = vault_secret_hold(s->current);
 	}
-	*ret_secret = secret_str(entry->secret);
+	vault_wait_end(w);
+	return e;
+}
+
+void vault_invalidate(struct vault *v, const struct policy_credential *c, uint64_t generation)
+{
+	struct entry *entry = entry_of(v, c);
+	uint64_t now = clock_ms();
+
+	for (int part = 0; entry && part < KEEPER_PARTS; part++) {
+		struct slot *s = &entry->slots[part];
+
+		if (!s->current || s->current->generation != generation || s->call ||
+		    (s->invalidated_ms && now - s->invalidated_ms < VAULT_FAILURE_MS))
+			continue;
+		s->again = true;
+		s->invalidated_ms = now;
+	}
+}
+
+enum err vault_learn(struct vault *v, const struct policy_credential *c, struct str secret,
+		     const struct vault_secret **ret)
+{
+	struct entry *entry = entry_of(v, c);
+	struct vault_secret *fresh = NULL, *oldest;
+	enum err e;
+
+	if (!entry)
+		return ERR_CREDENTIAL;
+	for (int i = 0; i < LEARNT_MAX; i++)
+		if (entry->learnt[i] && secret_eq(secret_str(entry->learnt[i]->secret), secret)) {
+			if (ret)
+				*ret = vault_secret_hold(entry->learnt[i]);
+			return ERR_OK;
+		}
+	e = secret_make(v, secret, &fresh);
+	if (e != ERR_OK)
+		return e == ERR_LIMIT ? ERR_CREDENTIAL : e;
+	oldest = entry->learnt[entry->learnt_next];
+	entry->learnt[entry->learnt_next] = fresh;
+	e = entry->scrub ? rebuild(v) : ERR_OK;
+	if (e != ERR_OK) {
+		entry->learnt[entry->learnt_next] = oldest;
+		secret_drop(fresh);
+		return e == ERR_MEMORY ? e : ERR_CREDENTIAL;
+	}
+	secret_drop(oldest);
+	entry->learnt_next = (entry->learnt_next + 1) % LEARNT_MAX;
+	if (ret)
+		*ret = vault_secret_hold(fresh);
 	return ERR_OK;
 }
+
+/* ---- detaching ---- */
+
+void vault_on_detach(struct vault *v, void (*detached)(void *user, int32_t number), void *user)
+{
+	v->detached = detached;
+	v->detached_user = user;
+}
+
+void vault_detach(struct vault *v, const struct policy_credential *c)
+{
+	struct entry *entry = entry_of(v, c);
+
+	if (!entry || entry->detached)
+		return;
+	entry->detached = true;
+	if (v->detached)
+		v->detached(v->detached_user, (int32_t)(entry - v->entries));
+}
+
+bool vault_detached(const struct vault *v, const struct policy_credential *c)
+{
+	const struct entry *e = entry_of(v, c);
+
+	return e && e->detached;
+}
+
+/* ---- sets ---- */
 
 struct vault_set *vault_acquire(struct vault *v)
 {

@@ -10,7 +10,6 @@
 #include "credential/scrub.h"
 #include "policy/policy.h"
 
-#define VAULT_KEEPER_MS 35000
 #define VAULT_CHECK_MS 250	/* a file is looked at again when asked for after this time */
 #define VAULT_FAILURE_MS 5000	/* a source that failed is not asked again before */
 #define VAULT_OLD_MAX 4		/* former secrets of one credential and part that are still searched for */
@@ -40,7 +39,7 @@ struct vault_wait {
 
 /** vault_new() - @client: borrowed; @first: the policy that the keeper was given, whose credential indices it
  *  knows; borrowed for the call. NULL without memory. */
-struct vault *vault_new(int keeper, const struct policy *first);
+struct vault *vault_new(struct keeper_client *client, const struct policy *first);
 void vault_free(struct vault *v);
 /** vault_knows() - can the keeper have a secret for @c, of a policy that was loaded later? The name, the
  *  source and the strategy must be those of the policy that the keeper was given. */
@@ -79,11 +78,6 @@ bool vault_detached(const struct vault *v, const struct policy_credential *c);
 /** vault_on_detach() - @detached is called, within vault_detach(), with vault_number() of the credential */
 void vault_on_detach(struct vault *v, void (*detached)(void *user, int32_t number), void *user);
 
-/** vault_secret() - @c's secret, borrowed until vault_free(); asks the keeper if need be, which blocks
- * *ret_reason: static words for the operator, on failure
- * Return: ERR_OK, ERR_CREDENTIAL, ERR_MEMORY */
-must_use enum err vault_secret(struct vault *v, const struct policy_credential *c, struct str *ret_secret,
-			       const char **ret_reason);
 /** vault_acquire() - the present set, NULL while there is nothing to search for; vault_release() */
 struct vault_set *vault_acquire(struct vault *v);
 void vault_release(struct vault_set *s);

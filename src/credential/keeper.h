@@ -49,8 +49,8 @@
 #include "base/buf.h"
 #include "base/secret.h"
 
-#define KEEPER_TEXT_MAX 512
-#define KEEPER_DATA_MAX SECRET_MAX_BYTES
+#define KEEPER_TEXT_MAX 32768
+#define KEEPER_DATA_MAX 32768
 #define KEEPER_JWT_MAX 4096
 #define KEEPER_POINT_BYTES 65
 #define KEEPER_SIGNATURE_BYTES 64
@@ -79,15 +79,19 @@ enum keeper_use {
 	KEEPER_USE_CODEX, KEEPER_USE_CERTIFICATE, KEEPER_USES
 };
 
+/** keeper_use_name() - "secret", "refresh", "sigv4", "jwt", "claude", "codex", "certificate" */
+const char *keeper_use_name(enum keeper_use use);
+
 struct keeper_request {
-	uint32_t op, credential, text_bytes, sequence;
-	uint8_t point[KEEPER_POINT_BYTES], pad[3];
+	uint32_t op, credential, sequence;
+	uint8_t part, flags, zero[2];
 	char text[KEEPER_TEXT_MAX];
 };
-_Static_assert(sizeof(struct keeper_request) == 596, "the table above");
+#define KEEPER_REQUEST_HEAD offsetof(struct keeper_request, text)
+_Static_assert(KEEPER_REQUEST_HEAD == 16, "the table above");
 
 struct keeper_reply {
-	uint32_t result, data_bytes, sequence;
+	uint32_t result, sequence;
 	uint8_t data[KEEPER_DATA_MAX];
 };
 #define KEEPER_REPLY_HEAD offsetof(struct keeper_reply, data)
@@ -109,16 +113,3 @@ void keeper_put_field(struct buf *b, struct str field);
 /** keeper_login_fields(), keeper_put_login() - @text as struct keeper_login, and back */
 must_use bool keeper_login_fields(struct str text, struct keeper_login *ret);
 void keeper_put_login(struct buf *b, const struct keeper_login *login);
-
-/** keeper_leaf(), keeper_sign(), keeper_secret() - the courier's side: one request, one reply,
- *  at most @timeout_ms; synchronous (leafs are cached by the courier, signatures are per
- *  checkpoint, secrets are cached until told otherwise). After a timeout the next request
- *  is fine: an answer that comes too late is dropped by its sequence.
- * Return: ERR_OK; ERR_CREDENTIAL (source failed; the keeper's log says why), ERR_TIMEOUT,
- * ERR_CLOSED, ERR_INPUT (refused: host, key or body is not what this sandbox may have),
- * ERR_LOCAL, ERR_MEMORY */
-must_use enum err keeper_leaf(int fd, struct str host, const uint8_t point[65], uint64_t timeout_ms,
-			      struct buf *ret_der);
-must_use enum err keeper_sign(int fd, struct str body, uint64_t timeout_ms, uint8_t ret_signature[64]);
-must_use enum err keeper_secret(int fd, uint32_t credential, uint64_t timeout_ms,
-				struct secret **ret_secret);

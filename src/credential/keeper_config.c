@@ -30,8 +30,11 @@ void keeper_config_free(struct keeper_config *c)
 {
 	if (!c)
 		return;
-	for (size_t i = 0; i < c->source_count; i++)
-		secret_free(c->sources[i].value);
+	for (size_t i = 0; i < c->credential_count; i++) {
+		secret_free(c->credentials[i].source.value);
+		for (int part = 0; part < KEEPER_PARTS; part++)
+			secret_free(c->credentials[i].parts[part].value);
+	}
 	arena_free(c->arena);
 	free(c);
 }
@@ -105,72 +108,119 @@ static enum err copy_list(struct keeper_config *c, json_t *list, size_t max, cha
 	return ERR_OK;
 }
 
-static enum err environment_source(json_t *j, struct keeper_source *s)
+/* the members of one credential as they stand in the object */
+struct members {
+	const char *name, *use, *source, *value, *path, *client_secret, *actor_token, *profile, *issuer;
+	json_t *argv, *services, *regions;
+	json_int_t timeout_ms;
+};
+
+static enum err read_value(const char *base64, const char *missing, struct keeper_source *s)
 {
-	const char *name, *source, *value = NULL;
 	auto_buf b = BUF_EMPTY;
 	enum err e;
 
-	buf_init_secret(&b, SECRET_MAX_BYTES);
-	if (json_unpack_ex(j, NULL, JSON_STRICT, "{s:s, s:s, s?s}", "name", &name, "source", &source,
-			   "value", &value))
-		return ERR_INPUT;
-	s->kind = KEEPER_ENVIRONMENT;
-	if (!value)
+	s->kind = KEEPER_VALUE;
+	s->missing = missing;
+	if (!base64 || !base64[0])
 		return ERR_OK;
-	e = base64_decode(&b, str_of(value));
+	buf_init_secret(&b, SECRET_MAX_BYTES);
+	e = base64_decode(&b, str_of(base64));
 	return e ? e : secret_new(b.p, b.len, &s->value);
 }
 
-static enum err file_source(struct keeper_config *c, json_t *j, struct keeper_source *s)
+static enum err file_source(struct keeper_config *c, const struct members *m, struct keeper_source *s)
 {
-	const char *name, *source, *path;
-
-	if (json_unpack_ex(j, NULL, JSON_STRICT, "{s:s, s:s, s:s}", "name", &name, "source", &source, "path",
-			   &path) || path[0] != '/')
+	if (m->path[0] != '/')
 		return ERR_INPUT;
 	s->kind = KEEPER_FILE;
-	s->path = copy(c, path);
+	s->path = copy(c, m->path);
 	return s->path ? ERR_OK : ERR_MEMORY;
 }
 
-static enum err command_source(struct keeper_config *c, json_t *j, struct keeper_source *s)
+static enum err command_source(struct keeper_config *c, const struct members *m, struct keeper_source *s)
 {
-	const char *name, *source;
-	json_int_t timeout_ms;
-	json_t *argv;
 	enum err e;
 
-	if (json_unpack_ex(j, NULL, JSON_STRICT, "{s:s, s:s, s:o, s:I}", "name", &name, "source", &source,
-			   "argv", &argv, "timeout_ms", &timeout_ms) ||
-	    timeout_ms < 1 || timeout_ms > KEEPER_COMMAND_TIMEOUT_MAX_MS || json_array_size(argv) == 0)
+	if (m->timeout_ms < 1 || m->timeout_ms > KEEPER_COMMAND_TIMEOUT_MAX_MS || json_array_size(m->argv) == 0)
 		return ERR_INPUT;
 	s->kind = KEEPER_COMMAND;
-	s->timeout_ms = (uint64_t)timeout_ms;
-	e = copy_list(c, argv, KEEPER_ARGUMENTS_MAX, &s->argv);
+	s->timeout_ms = (uint64_t)m->timeout_ms;
+	e = copy_list(c, m->argv, KEEPER_ARGUMENTS_MAX, &s->argv);
 	return e || s->argv[0][0] ? e : ERR_INPUT;
 }
 
-static enum err read_source(struct keeper_config *c, json_t *j)
+/* exactly the members of its kind */
+static enum err read_source(struct keeper_config *c, const struct members *m, struct keeper_source *s)
 {
-	const char *name = json_string_value(json_object_get(j, "name"));
-	struct str kind = str_of(json_string_value(json_object_get(j, "source")));
-	struct keeper_source *s;
+	struct str kind = str_of(m->source);
 
-	if (!name || c->source_count == KEEPER_SOURCES_MAX)
-		return ERR_INPUT;
-	s = &c->sources[c->source_count];
-	s->name = copy(c, name);
-	if (!s->name)
-		return ERR_MEMORY;
-	c->source_count++;
-	if (str_eq(kind, STR("environment")))
-		return environment_source(j, s);
-	if (str_eq(kind, STR("file")))
-		return file_source(c, j, s);
-	if (str_eq(kind, STR("command")))
-		return command_source(c, j, s);
+	if (str_eq(kind, STR("environment")) && !m->path && !m->argv && !m->timeout_ms)
+		return read_value(m->value, "its environment variable was not set when the run started", s);
+	if (str_eq(kind, STR("file")) && m->path && !m->value && !m->argv && !m->timeout_ms)
+		return file_source(c, m, s);
+	if (str_eq(kind, STR("command")) && m->argv && !m->path && !m->value)
+		return command_source(c, m, s);
 	return ERR_INPUT;
+}
+
+static enum err read_use(const char *name, enum keeper_use *ret)
+{
+	for (int use = 0; use < KEEPER_USES; use++)
+		if (strcmp(name, keeper_use_name((enum keeper_use)use)) == 0) {
+			*ret = (enum keeper_use)use;
+			return ERR_OK;
+		}
+	return ERR_INPUT;
+}
+
+static enum err copy_optional(struct keeper_config *c, const char *z, const char **ret)
+{
+	*ret = z ? copy(c, z) : NULL;
+	return z && !*ret ? ERR_MEMORY : ERR_OK;
+}
+
+static enum err read_options(struct keeper_config *c, const struct members *m, struct keeper_credential *k)
+{
+	static const char not_set[] = "its token's environment variable was not set when the run started";
+	enum err e = read_value(m->client_secret, not_set, &k->parts[KEEPER_PART_CLIENT_SECRET]);
+
+	if (!e)
+		e = read_value(m->actor_token, not_set, &k->parts[KEEPER_PART_ACTOR_TOKEN]);
+	if (!e)
+		e = copy_optional(c, m->profile, &k->profile);
+	if (!e)
+		e = copy_optional(c, m->issuer, &k->issuer);
+	if (!e && m->services)
+		e = copy_list(c, m->services, KEEPER_ARGUMENTS_MAX, &k->services);
+	if (!e && m->regions)
+		e = copy_list(c, m->regions, KEEPER_ARGUMENTS_MAX, &k->regions);
+	return e;
+}
+
+static enum err read_credential(struct keeper_config *c, json_t *j)
+{
+	struct members m = { .name = NULL };
+	struct keeper_credential *k;
+	enum err e;
+
+	if (c->credential_count == KEEPER_SOURCES_MAX ||
+	    json_unpack_ex(j, NULL, JSON_STRICT, "{s:s, s:s, s:s, s?s, s?s, s?o, s?I, s?s, s?s, s?s, s?s, s?o, s?o}",
+			   "name", &m.name, "use", &m.use, "source", &m.source, "value", &m.value,
+			   "path", &m.path, "argv", &m.argv, "timeout_ms", &m.timeout_ms,
+			   "client_secret", &m.client_secret, "actor_token", &m.actor_token,
+			   "profile", &m.profile, "issuer", &m.issuer, "services", &m.services,
+			   "regions", &m.regions))
+		return ERR_INPUT;
+	k = &c->credentials[c->credential_count];
+	k->name = copy(c, m.name);
+	if (!k->name)
+		return ERR_MEMORY;
+	c->credential_count++;
+	e = read_use(m.use, &k->use);
+	if (!e)
+		e = read_source(c, &m, &k->source);
+	return e ? e : read_options(c, &m, k);
 }
 
 static enum err read_root(struct keeper_config *c, json_t *root, char why[256])
@@ -196,7 +246,7 @@ static enum err read_root(struct keeper_config *c, json_t *root, char why[256])
 	c->key_fd = key_fd;
 	e = copy_list(c, environment, KEEPER_ARGUMENTS_MAX, &c->environment);
 	for (size_t i = 0; i < json_array_size(credentials) && !e; i++) {
-		e = read_source(c, json_array_get(credentials, i));
+		e = read_credential(c, json_array_get(credentials, i));
 		snprintf(why, 256, "credential %zu is not valid", i);
 	}
 	return e;

@@ -5,16 +5,23 @@
  *   "ca_days"             1..30: how long the sandbox's CA is valid
  *   "checkpoint_key_fd"   number of the descriptor of the installation's key (KEEPER_KEY_FD)
  *   "environment"         NAME=VALUE for credential commands: HOME, PATH, USER
- *   "credentials"         in the policy's order, each one of
- *       {"name", "source": "environment", "value"}   base64; no "value": it was not set
- *       {"name", "source": "file", "path"}
- *       {"name", "source": "command", "argv", "timeout_ms"}
+ *   "credentials"         in the policy's order, each with "name", "use" (enum keeper_use, in lower case),
+ *                         and by "source":
+ *       "environment"       "value": base64; none: it was not set
+ *       "file"              "path"
+ *       "command"           "argv", "timeout_ms"
+ *     and where the policy has them
+ *       "client_secret", "actor_token"   base64: values of the token block's variables; "": not set
+ *       "profile", "services", "regions" sigv4: of an INI file; the last two lists, none: any
+ *       "issuer"                         jwt: what an assertion's "iss" must be; none: the service
+ *                                        account's client_email
  * Start message, one JSON object on descriptor 5, then its end:
  *   "ca" PEM, "key_name" text, "public_key" 64 hex digits, "verifier_key" C2SP form
  */
 #pragma once
 
 #include "base/buf.h"
+#include "credential/keeper.h"
 #include "credential/keeper_source.h"
 #include "policy/policy.h"
 
@@ -51,13 +58,22 @@ void keeper_start_free(struct keeper_start *s);
 
 /** ---- the keeper's side ---- */
 
+struct keeper_credential {
+	const char *name;
+	enum keeper_use use;
+	struct keeper_source source;
+	struct keeper_source parts[KEEPER_PARTS];	/* [KEEPER_PART_SOURCE] is not used */
+	const char *profile, *issuer;			/* NULL: none */
+	char **services, **regions;			/* NULL-terminated; NULL: any */
+};
+
 struct keeper_config {
 	char sandbox[KEEPER_SANDBOX_MAX + 1];
 	unsigned ca_days;
 	int key_fd;
 	char **environment;		/* NULL-terminated */
-	size_t source_count;
-	struct keeper_source sources[KEEPER_SOURCES_MAX];
+	size_t credential_count;
+	struct keeper_credential credentials[KEEPER_SOURCES_MAX];
 	struct arena *arena;		/* all strings */
 };
 /** keeper_config_read() - reads @fd from its start, then overwrites and empties it. Sets

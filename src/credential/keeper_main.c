@@ -2,8 +2,8 @@
  *
  * Theory of operation: descriptors (keeper_config.h) are 3 the courier, 4 the configuration,
  * 5 where the CA's certificate and the checkpoint key's public half go, 6 the checkpoint key.
- * It makes the sandbox's CA, confines itself, and then answers one request of fixed size
- * after another until the courier has gone. It reads no byte of guest or upstream: a host
+ * It makes the sandbox's CA, confines itself, and then answers requests until the courier has
+ * gone; a credential command runs beside that. It reads no byte of guest or upstream: a host
  * name and a public key are all that ever came from there, checked by then and checked again.
  *
  * Confinement, by what the policy's credentials need:
@@ -75,21 +75,20 @@ static bool add_directory_of(struct directories *d, const char *file)
 /* a directory that does not exist yet is left out, and with it the credential */
 static bool collect_directories(const struct keeper_config *c, struct directories *d)
 {
-	for (size_t i = 0; i < c->source_count; i++) {
+	for (size_t i = 0; i < c->credential_count; i++) {
+		const struct keeper_source *s = &c->credentials[i].source;
 		char real[PATH_MAX];
 		struct stat st;
 
-		if (c->sources[i].kind != KEEPER_FILE)
+		if (s->kind != KEEPER_FILE)
 			continue;
-		if (stat(c->sources[i].path, &st)) {
-			log_note("credential %s: its file cannot be read now: %s", c->sources[i].name,
+		if (stat(s->path, &st))
+			log_note("credential %s: its file cannot be read now: %s", c->credentials[i].name,
 				 strerror(errno));
-		} else if (st.st_mode & 0004) {
+		else if (st.st_mode & 0004)
 			log_note("credential %s: its file can be read by every user of this host",
-				 c->sources[i].name);
-		}
-		if (!add_directory_of(d, c->sources[i].path) ||
-		    (realpath(c->sources[i].path, real) && !add_directory_of(d, real)))
+				 c->credentials[i].name);
+		if (!add_directory_of(d, s->path) || (realpath(s->path, real) && !add_directory_of(d, real)))
 			return false;
 	}
 	return true;
@@ -136,8 +135,8 @@ static enum err confine(const struct keeper_config *c)
 	struct directories d = { 0 };
 	enum err e;
 
-	for (size_t i = 0; i < c->source_count; i++)
-		if (c->sources[i].kind == KEEPER_COMMAND) {
+	for (size_t i = 0; i < c->credential_count; i++)
+		if (c->credentials[i].source.kind == KEEPER_COMMAND) {
 			e = drop_without_namespace();
 			return e ? e : confine_seccomp(CONFINE_SPAWN);
 		}
@@ -214,7 +213,9 @@ static enum err prepare(struct keeper *k, const char **ret_what)
 	e = mint_new(str_of(config->sandbox), clock_unix_ns() / 1000000000, config->ca_days, &mint);
 	if (e)
 		return e;
-	*k = (struct keeper){ .config = config, .key = key, .mint = mint };
+	k->config = config;
+	k->key = key;
+	k->mint = mint;
 	e = put_start(mint, key, &start);
 	if (!e)
 		e = warm_up(k);
@@ -230,60 +231,80 @@ static enum err prepare(struct keeper *k, const char **ret_what)
 
 /* ---- the loop ---- */
 
-static bool send_reply(const struct keeper_reply *reply)
+struct service {
+	struct keeper keeper;
+	bool deaf;			/* the courier does not take its answers */
+};
+
+static void send_reply(void *user, enum err result, uint32_t sequence, struct str data, const char *name,
+		       const char *reason)
 {
-	size_t n = KEEPER_REPLY_HEAD + reply->data_bytes;
+	struct service *s = user;
+	const struct { uint32_t result, sequence; } head = { (uint32_t)result, sequence };
+	struct iovec parts[] = {
+		{ (void *)(uintptr_t)&head, sizeof head }, { (void *)(uintptr_t)data.p, data.n },
+	};
+	struct msghdr m = { .msg_iov = parts, .msg_iovlen = data.n ? 2 : 1 };
 	ssize_t sent;
 
+	_Static_assert(sizeof head == KEEPER_REPLY_HEAD, "as in keeper.h");
+	if (reason)
+		log_error("%s: %s", name, reason);
 	do
-		sent = write(KEEPER_LINK_FD, reply, n);
+		sent = sendmsg(KEEPER_LINK_FD, &m, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
-	return sent == (ssize_t)n;
+	if (sent != (ssize_t)(sizeof head + data.n))
+		s->deaf = true;
 }
 
-static const char *name_of(const struct keeper *k, const struct keeper_request *r)
+/* Return: false at the courier's end, with *ret_status */
+static bool receive(struct service *s, struct keeper_request *request, int *ret_status)
 {
-	if (r->op == KEEPER_SECRET && r->credential < k->config->source_count)
-		return k->config->sources[r->credential].name;
-	return "request";
+	ssize_t n = recv(KEEPER_LINK_FD, request, sizeof *request, MSG_TRUNC);
+	enum err e = ERR_OK;
+
+	if (n < 0 && errno == EINTR)
+		return true;
+	*ret_status = n == 0 ? 0 : 1;
+	if (n <= 0)
+		return false;
+	e = keeper_take(&s->keeper, request, (size_t)n);
+	explicit_bzero(request, (size_t)n < sizeof *request ? (size_t)n : sizeof *request);
+	if (e)
+		log_error("a request of the wrong size");
+	return e == ERR_OK;
 }
 
-static int serve(struct keeper *k)
+static int serve(struct service *s)
 {
-	struct keeper_reply *reply = secret_map(sizeof *reply);
+	struct keeper_request *request = secret_map(sizeof *request);
+	static struct pollfd fds[1 + KEEPER_SOURCES_MAX];
+	int status = 1;
 
-	while (reply) {
-		struct keeper_request request;
-		const char *reason;
-		ssize_t n = read(KEEPER_LINK_FD, &request, sizeof request);
+	while (request && !s->deaf) {
+		uint64_t deadline_ms, now;
+		size_t count = 1 + keeper_wants(&s->keeper, fds + 1, &deadline_ms);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n == 0 ? 0 : 1;
-		if (n != (ssize_t)sizeof request) {
-			log_error("a request of the wrong size");
-			return 1;
-		}
-		keeper_answer(k, &request, reply, &reason);
-		if (reason)
-			log_error("%s: %s", name_of(k, &request), reason);
-		bool sent = send_reply(reply);
-
-		explicit_bzero(reply, sizeof *reply);
-		if (!sent) {
-			log_error("the courier does not take its answers");
-			return 1;
-		}
+		fds[0] = (struct pollfd){ .fd = KEEPER_LINK_FD, .events = POLLIN };
+		now = clock_ms();
+		if (deadline_ms == UINT64_MAX)
+			(void)poll(fds, count, -1);
+		else
+			(void)poll(fds, count, deadline_ms > now ? (int)(deadline_ms - now) : 0);
+		keeper_step(&s->keeper);
+		if (fds[0].revents && !receive(s, request, &status))
+			break;
 	}
-	log_error("out of memory");
-	return 1;
+	if (s->deaf)
+		log_error("the courier does not take its answers");
+	keeper_end(&s->keeper);
+	return status;
 }
 
 int main(void)
 {
 	struct timeval send_timeout = { .tv_sec = SEND_SECONDS };
-	static struct keeper keeper;
+	static struct service service;
 	const char *what = NULL;
 	enum err e;
 
@@ -299,7 +320,9 @@ int main(void)
 		log_error("descriptor %d: %s", KEEPER_LINK_FD, strerror(errno));
 		return 1;
 	}
-	e = prepare(&keeper, &what);
+	service.keeper.answer = send_reply;
+	service.keeper.user = &service;
+	e = prepare(&service.keeper, &what);
 	if (e) {
 		if (e == ERR_LOCAL || e == ERR_CONFINE)
 			log_error("%s: %s", what, strerror(errno));
@@ -309,5 +332,5 @@ int main(void)
 	}
 	close(KEEPER_CONFIG_FD);
 	close(KEEPER_START_FD);
-	_exit(serve(&keeper));	/* confined: nothing is left for exit handlers to do, nor may they do much */
+	_exit(serve(&service));	/* confined: nothing is left for exit handlers to do, nor may they do much */
 }

@@ -1,17 +1,33 @@
-/* keeper_server.c - three operations, each as narrow as its purpose
+/* keeper_server.c - each operation as narrow as its purpose
  *
- * The courier is trusted with secrets one at a time, but might be captured by what it parses
- * least of all: so a leaf is only ever certified for the one key that was shown first, only a
- * checkpoint of this very sandbox is signed, and there is no operation that returns a key.
+ * Theory of operation: a request is checked for shape, then for what the credential may be used for,
+ * by our own configuration; then it is answered from the source's text. A value or a file is read at
+ * once. A command runs beside everything else: requests that need its output wait for it, one run for
+ * all that came while it ran. For SECRET it runs each time (the courier keeps what it gets); what signs
+ * keeps its output for as long as that says it is valid, or an hour.
+ * The courier is trusted with what its ops return, one at a time, but might be captured by what it
+ * parses least of all: so a leaf is only ever certified for the one key that was shown first, only a
+ * checkpoint of this very sandbox is signed, keys that sign are never returned, and what they sign has
+ * a form (keeper_sign.h).
  */
 #include "credential/keeper_server.h"
 
 #include "wire/head.h"
 
-#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
 
 #define ORIGIN STR("paddock/trail/")
 #define HASH_BYTES 32
+#define SIGN_MAX 512
+
+struct keeper_wait {
+	struct keeper_wait *next;
+	size_t text_bytes;
+	struct keeper_request request;	/* its text is cut to text_bytes */
+};
+
+/* ---- what needs no credential ---- */
 
 static bool next_line(struct str *rest, struct str *ret_line)
 {
@@ -32,112 +48,284 @@ static bool is_our_checkpoint(const struct keeper *k, struct str body)
 	auto_buf digest = BUF_EMPTY;
 
 	buf_init(&digest, HASH_BYTES + 3);
-	return next_line(&body, &origin) && next_line(&body, &size) && next_line(&body, &hash) && body.n == 0 &&
+	return body.n <= SIGN_MAX && next_line(&body, &origin) && next_line(&body, &size) &&
+	       next_line(&body, &hash) && body.n == 0 &&
 	       str_starts(origin, ORIGIN) && str_eq(str_from(origin, ORIGIN.n), str_of(k->config->sandbox)) &&
 	       str_decimal(size, INT64_MAX, &number) && (size.n == 1 || size.p[0] != '0') &&
 	       !base64_decode(&digest, hash) && digest.len == HASH_BYTES;
 }
 
-static enum err leaf(struct keeper *k, const struct keeper_request *r, struct keeper_reply *reply,
-		     const char **ret_reason)
+static enum err leaf(struct keeper *k, struct str text, struct buf *out, const char **ret_reason)
 {
-	struct str host = str_make(r->text, r->text_bytes);
-	auto_buf der = BUF_EMPTY;
+	struct str host = str_from(text, KEEPER_POINT_BYTES);
 	enum err e;
 
-	buf_init(&der, MINT_LEAF_MAX_BYTES);
-	if (k->pinned && memcmp(k->point, r->point, sizeof k->point) != 0) {
+	*ret_reason = "a certificate was asked for a host or a key that is not valid";
+	if (text.n <= KEEPER_POINT_BYTES || host.n > HEAD_HOST_MAX)
+		return ERR_INPUT;
+	if (k->pinned && memcmp(k->point, text.p, sizeof k->point) != 0) {
 		*ret_reason = "a certificate was asked for a second key";
 		return ERR_INPUT;
 	}
-	e = mint_leaf(k->mint, host, r->point, &der);
-	if (e) {
-		*ret_reason = "a certificate was asked for a host or a key that is not valid";
+	e = mint_leaf(k->mint, host, (const uint8_t *)text.p, out);
+	if (e)
 		return e;
-	}
-	memcpy(k->point, r->point, sizeof k->point);
+	memcpy(k->point, text.p, sizeof k->point);
 	k->pinned = true;
-	memcpy(reply->data, der.p, der.len);
-	reply->data_bytes = (uint32_t)der.len;
 	return ERR_OK;
 }
 
-static enum err sign(struct keeper *k, const struct keeper_request *r, struct keeper_reply *reply,
-		     const char **ret_reason)
+static enum err sign(struct keeper *k, struct str body, struct buf *out, const char **ret_reason)
 {
-	struct str body = str_make(r->text, r->text_bytes);
+	uint8_t signature[KEEPER_SIGNATURE_BYTES];
 	enum err e;
 
-	if (!is_our_checkpoint(k, body)) {
-		*ret_reason = "a signature was asked for something else than a checkpoint of this sandbox";
+	*ret_reason = "a signature was asked for something else than a checkpoint of this sandbox";
+	if (!is_our_checkpoint(k, body))
 		return ERR_INPUT;
-	}
-	e = keeper_key_sign(k->key, body, reply->data);
-	if (e)
-		*ret_reason = "OpenSSL could not sign";
-	else
-		reply->data_bytes = KEEPER_SIGNATURE_BYTES;
+	*ret_reason = "OpenSSL could not sign";
+	e = keeper_key_sign(k->key, body, signature);
+	if (!e)
+		buf_put(out, str_make(signature, sizeof signature));
 	return e;
 }
 
-static enum err secret(struct keeper *k, const struct keeper_request *r, struct keeper_reply *reply,
-		       const char **ret_reason)
-{
-	struct secret *s = NULL;
-	enum err e;
+/* ---- what a credential may be used for ---- */
 
-	if (r->credential >= k->config->source_count) {
-		*ret_reason = "a credential was asked for that is not in the policy";
-		return ERR_INPUT;
+static bool use_takes(enum keeper_use use, uint32_t op, uint8_t part)
+{
+	switch (use) {
+	case KEEPER_USE_SECRET:
+		return op == KEEPER_SECRET;
+	case KEEPER_USE_REFRESH:
+		return op == KEEPER_SECRET || op == KEEPER_REPLACE;
+	case KEEPER_USE_SIGV4:
+		return op == KEEPER_SIGV4;
+	case KEEPER_USE_JWT:
+		return op == KEEPER_ACCOUNT || op == KEEPER_JWT ||
+		       (op == KEEPER_SECRET && part != KEEPER_PART_SOURCE);
+	case KEEPER_USE_CLAUDE:
+	case KEEPER_USE_CODEX:
+		return op == KEEPER_LOGIN || op == KEEPER_REPLACE;
+	case KEEPER_USE_CERTIFICATE:
+		return op == KEEPER_CERTIFICATE;
+	case KEEPER_USES:
+		break;
 	}
-	e = keeper_source_read(&k->config->sources[r->credential], k->config->environment, &s, ret_reason);
+	return false;
+}
+
+/* ---- answers from a source's text ---- */
+
+static enum err secret(struct str known, struct str text, uint64_t stamp, struct buf *out, const char **ret_reason)
+{
+	struct str line;
+	enum err e = keeper_source_line(text, &line, ret_reason);
+
 	if (e)
 		return e;
-	memcpy(reply->data, secret_str(s).p, secret_str(s).n);
-	reply->data_bytes = (uint32_t)secret_str(s).n;
-	secret_free(s);
+	buf_put_u64le(out, stamp);
+	if (!str_eq(known, buf_str(out)))
+		buf_put(out, line);
 	return ERR_OK;
 }
 
-static bool all_zero(const void *p, size_t n)
+static enum err from_text(const struct keeper_request *r, size_t n, struct str text,
+			  uint64_t stamp, struct buf *out, const char **ret_reason)
 {
-	for (size_t i = 0; i < n; i++)
-		if (((const uint8_t *)p)[i])
-			return false;
-	return true;
+	struct str asked = str_make(r->text, n);
+
+	*ret_reason = "a malformed request";
+	if (r->op == KEEPER_SECRET)
+		return secret(asked, text, stamp, out, ret_reason);
+	return ERR_INPUT;
 }
 
-static enum err dispatch(struct keeper *k, const struct keeper_request *r, struct keeper_reply *reply,
-			 const char **ret_reason)
+static void answer(struct keeper *k, const struct keeper_request *r, enum err e, const struct buf *out,
+		   const char *reason)
 {
-	*ret_reason = "a malformed request";
-	if (r->text_bytes > sizeof r->text || !all_zero(r->text + r->text_bytes, sizeof r->text - r->text_bytes) ||
-	    !all_zero(r->pad, sizeof r->pad) || (r->op != KEEPER_LEAF && !all_zero(r->point, sizeof r->point)) ||
-	    (r->op != KEEPER_SECRET && r->credential) || (r->op == KEEPER_SECRET && r->text_bytes))
-		return ERR_INPUT;
-	switch (r->op) {
-	case KEEPER_LEAF:
-		return leaf(k, r, reply, ret_reason);
-	case KEEPER_SIGN:
-		return sign(k, r, reply, ret_reason);
-	case KEEPER_SECRET:
-		return secret(k, r, reply, ret_reason);
-	default:
-		return ERR_INPUT;
+	const char *name = r->op > KEEPER_SIGN && r->credential < k->config->credential_count
+				   ? k->config->credentials[r->credential].name : "request";
+
+	if (!e)
+		e = buf_err(out);
+	k->answer(k->user, e, r->sequence, e ? (struct str){ NULL, 0 } : buf_str(out), name,
+		  e ? reason : NULL);
+}
+
+static void answer_from_text(struct keeper *k, const struct keeper_request *r, size_t n, struct str text,
+			     uint64_t stamp)
+{
+	const char *reason = "the answer is too long";
+	auto_buf out = BUF_EMPTY;
+	enum err e;
+
+	buf_init_secret(&out, KEEPER_DATA_MAX);
+	e = from_text(r, n, text, stamp, &out, &reason);
+	answer(k, r, e, &out, reason);
+}
+
+/* ---- commands ---- */
+
+static enum err wait_for_run(struct keeper *k, const struct keeper_request *r, size_t n, const char **ret_reason)
+{
+	const struct keeper_credential *c = &k->config->credentials[r->credential];
+	struct keeper_desk *desk = &k->desks[r->credential];
+	struct keeper_wait *w;
+	enum err e;
+
+	*ret_reason = "too many requests wait";
+	if (k->waiting == KEEPER_CALLS_MAX)
+		return ERR_LIMIT;
+	w = calloc(1, offsetof(struct keeper_wait, request.text) + n);
+	if (!w)
+		return ERR_MEMORY;
+	w->text_bytes = n;
+	memcpy(&w->request, r, KEEPER_REQUEST_HEAD + n);
+	e = desk->run.pid ? ERR_OK : keeper_run_start(&c->source, k->config->environment, &desk->run, ret_reason);
+	if (e) {
+		free(w);
+		return e;
+	}
+	w->next = desk->waits;
+	desk->waits = w;
+	k->waiting++;
+	return ERR_OK;
+}
+
+static void run_over(struct keeper *k, struct keeper_desk *desk, enum err e, const char *reason)
+{
+	struct keeper_wait *w = desk->waits, *next;
+
+	desk->waits = NULL;
+	desk->runs++;
+	for (; w; w = next) {
+		next = w->next;
+		if (e)
+			answer(k, &w->request, e, NULL, reason);
+		else
+			answer_from_text(k, &w->request, w->text_bytes, buf_str(&desk->run.text), desk->runs);
+		k->waiting--;
+		explicit_bzero(&w->request, KEEPER_REQUEST_HEAD + w->text_bytes);
+		free(w);
+	}
+	keeper_run_end(&desk->run);
+}
+
+size_t keeper_wants(const struct keeper *k, struct pollfd *fds, uint64_t *ret_deadline_ms)
+{
+	size_t count = 0;
+
+	*ret_deadline_ms = UINT64_MAX;
+	for (size_t i = 0; i < k->config->credential_count; i++) {
+		const struct keeper_run *run = &k->desks[i].run;
+
+		if (!run->pid)
+			continue;
+		fds[count++] = keeper_run_wants(run);
+		if (run->deadline_ms < *ret_deadline_ms)
+			*ret_deadline_ms = run->deadline_ms;
+	}
+	return count;
+}
+
+void keeper_step(struct keeper *k)
+{
+	bool any = false, ended = false;
+
+	for (size_t i = 0; i < k->config->credential_count; i++) {
+		struct keeper_desk *desk = &k->desks[i];
+		const char *reason = NULL;
+		enum err e = desk->run.pid ? keeper_run_step(&desk->run, &reason) : ERR_MORE;
+
+		if (e != ERR_MORE) {
+			run_over(k, desk, e, reason);
+			ended = true;
+		}
+		any |= desk->run.pid != 0;
+	}
+	/* orphans, where the keeper is PID 1; without commands its filter knows no wait */
+	while (ended && !any && waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
+void keeper_end(struct keeper *k)
+{
+	for (size_t i = 0; i < k->config->credential_count; i++) {
+		struct keeper_desk *desk = &k->desks[i];
+
+		for (struct keeper_wait *w = desk->waits, *next; w; w = next) {
+			next = w->next;
+			free(w);
+		}
+		desk->waits = NULL;
+		keeper_run_end(&desk->run);
+		buf_free(&desk->kept);
 	}
 }
 
-void keeper_answer(struct keeper *k, const struct keeper_request *request, struct keeper_reply *reply,
-		   const char **ret_reason)
+/* ---- requests ---- */
+
+/* Answers, or waits for what will; ERR_* is the answer. */
+static enum err ask_credential(struct keeper *k, const struct keeper_request *r, size_t n, const char **ret_reason)
 {
+	const struct keeper_credential *c = &k->config->credentials[r->credential];
+	const struct keeper_source *s = r->part ? &c->parts[r->part] : &c->source;
+	auto_buf text = BUF_EMPTY;
+	uint64_t stamp;
 	enum err e;
 
-	reply->data_bytes = 0;
-	reply->sequence = request->sequence;
-	e = dispatch(k, request, reply, ret_reason);
-	reply->result = (uint32_t)e;
-	if (e)
-		reply->data_bytes = 0;
-	else
-		*ret_reason = NULL;
+	if (!use_takes(c->use, r->op, r->part)) {
+		*ret_reason = "it was asked for what it is not for";
+		return ERR_INPUT;
+	}
+	if (s->kind == KEEPER_COMMAND)
+		return wait_for_run(k, r, n, ret_reason);
+	buf_init_secret(&text, KEEPER_SOURCE_MAX);
+	e = keeper_source_read(s, &text, &stamp, ret_reason);
+	if (!e)
+		answer_from_text(k, r, n, buf_str(&text), stamp);
+	return e;
+}
+
+/* Has the request the members of its op, and no others? */
+static bool well_formed(const struct keeper *k, const struct keeper_request *r, size_t n)
+{
+	bool signs = r->op == KEEPER_SIGV4 || r->op == KEEPER_ACCOUNT || r->op == KEEPER_JWT;
+
+	if (r->op < KEEPER_LEAF || r->op >= KEEPER_OP_END || r->zero[0] || r->zero[1] ||
+	    r->part >= KEEPER_PARTS || (r->part && r->op != KEEPER_SECRET) || (r->flags & ~KEEPER_AGAIN) ||
+	    (r->flags && !signs && r->op != KEEPER_SECRET))
+		return false;
+	if (r->op <= KEEPER_SIGN)
+		return r->credential == 0;
+	if (r->credential >= k->config->credential_count)
+		return false;
+	if (r->op == KEEPER_SECRET)
+		return n == 0 || n == KEEPER_STAMP_BYTES;
+	return n == 0 || r->op == KEEPER_SIGV4 || r->op == KEEPER_JWT || r->op == KEEPER_REPLACE;
+}
+
+enum err keeper_take(struct keeper *k, const struct keeper_request *r, size_t n)
+{
+	const char *reason = "a malformed request";
+	auto_buf out = BUF_EMPTY;
+	enum err e;
+
+	if (n < KEEPER_REQUEST_HEAD || n > sizeof *r)
+		return ERR_INPUT;
+	n -= KEEPER_REQUEST_HEAD;
+	buf_init(&out, KEEPER_DATA_MAX);
+	e = well_formed(k, r, n) ? ERR_OK : ERR_INPUT;
+	if (!e && r->op > KEEPER_SIGN) {
+		e = ask_credential(k, r, n, &reason);
+		if (!e)
+			return ERR_OK;	/* was answered, or waits */
+	} else if (!e) {
+		struct str text = str_make(r->text, n);
+
+		e = r->op == KEEPER_LEAF ? leaf(k, text, &out, &reason) : sign(k, text, &out, &reason);
+	}
+	answer(k, r, e, &out, reason);
+	return ERR_OK;
 }

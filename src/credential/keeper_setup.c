@@ -31,42 +31,106 @@ static void put_string(struct buf *b, struct str s)
 	buf_put_z(b, "\"");
 }
 
-static void put_source(struct buf *b, const struct policy_credential *c,
-		       struct str (*getenv_secret)(void *ctx, struct str name), void *ctx)
-{
-	struct str value;
+/* how the keeper finds a variable's value */
+struct variables {
+	struct str (*get)(void *ctx, struct str name);
+	void *ctx;
+};
 
-	buf_put_z(b, "{\"name\":");
-	put_string(b, c->name);
+static void put_member(struct buf *b, const char *name, struct str value)
+{
+	buf_printf(b, ",\"%s\":", name);
+	put_string(b, value);
+}
+
+static void put_list(struct buf *b, const char *name, const struct str *list, uint32_t count)
+{
+	buf_printf(b, ",\"%s\":[", name);
+	for (uint32_t i = 0; i < count; i++) {
+		buf_put_z(b, i ? "," : "");
+		put_string(b, list[i]);
+	}
+	buf_put_z(b, "]");
+}
+
+static void put_value(struct buf *b, const char *name, struct str variable, const struct variables *v)
+{
+	buf_printf(b, ",\"%s\":\"", name);
+	buf_put_base64(b, v->get(v->ctx, variable));
+	buf_put_z(b, "\"");
+}
+
+static enum keeper_use use_of(const struct policy_credential *c)
+{
+	switch (c->strategy) {
+	case POLICY_STRATEGY_SIGV4:
+		return KEEPER_USE_SIGV4;
+	case POLICY_STRATEGY_CERTIFICATE:
+		return KEEPER_USE_CERTIFICATE;
+	case POLICY_STRATEGY_LOGIN:
+		return c->login == POLICY_LOGIN_CODEX ? KEEPER_USE_CODEX : KEEPER_USE_CLAUDE;
+	case POLICY_STRATEGY_TOKEN:
+		if (c->token->grant == POLICY_GRANT_JWT_BEARER || c->token->grant == POLICY_GRANT_GITHUB_APP)
+			return KEEPER_USE_JWT;
+		return c->token->grant == POLICY_GRANT_REFRESH_TOKEN ? KEEPER_USE_REFRESH : KEEPER_USE_SECRET;
+	case POLICY_STRATEGY_HEADER:
+	case POLICY_STRATEGY_PLACEHOLDER:
+		break;
+	}
+	return KEEPER_USE_SECRET;
+}
+
+static void put_source(struct buf *b, const struct policy_credential *c, const struct variables *v)
+{
 	switch (c->source) {
 	case POLICY_SOURCE_ENVIRONMENT:
-		buf_put_z(b, ",\"source\":\"environment\"");
-		value = getenv_secret(ctx, c->environment);
-		if (value.n) {
-			buf_put_z(b, ",\"value\":\"");
-			buf_put_base64(b, value);
-			buf_put_z(b, "\"");
-		}
+		put_member(b, "source", STR("environment"));
+		put_value(b, "value", c->environment, v);
 		break;
 	case POLICY_SOURCE_FILE:
-		buf_put_z(b, ",\"source\":\"file\",\"path\":");
-		put_string(b, c->file);
+		put_member(b, "source", STR("file"));
+		put_member(b, "path", c->file);
 		break;
 	case POLICY_SOURCE_SEALED:
-		buf_put_z(b, ",\"source\":\"sealed\",\"entry\":");
-		put_string(b, c->sealed);
+		put_member(b, "source", STR("sealed"));
+		put_member(b, "entry", c->sealed);
 		break;
 	case POLICY_SOURCE_COMMAND:
-		buf_put_z(b, ",\"source\":\"command\",\"argv\":[");
-		for (uint32_t i = 0; i < c->command_count; i++) {
-			buf_put_z(b, i ? "," : "");
-			put_string(b, c->command[i]);
-		}
-		buf_printf(b, "],\"timeout_ms\":%llu",
+		put_member(b, "source", STR("command"));
+		put_list(b, "argv", c->command, c->command_count);
+		buf_printf(b, ",\"timeout_ms\":%llu",
 			   (unsigned long long)(c->command_timeout_ms ? c->command_timeout_ms
 								      : KEEPER_COMMAND_TIMEOUT_MS));
 		break;
 	}
+}
+
+static void put_token(struct buf *b, const struct policy_token *t, const struct variables *v)
+{
+	if (t->client_secret_environment.n)
+		put_value(b, "client_secret", t->client_secret_environment, v);
+	if (t->actor_token_environment.n)
+		put_value(b, "actor_token", t->actor_token_environment, v);
+	if (t->grant == POLICY_GRANT_GITHUB_APP)
+		put_member(b, "issuer", t->app_id);
+	else if (t->grant == POLICY_GRANT_JWT_BEARER && t->issuer.n)
+		put_member(b, "issuer", t->issuer);
+}
+
+static void put_credential(struct buf *b, const struct policy_credential *c, const struct variables *v)
+{
+	buf_put_z(b, "{\"name\":");
+	put_string(b, c->name);
+	put_member(b, "use", str_of(keeper_use_name(use_of(c))));
+	put_source(b, c, v);
+	if (c->token)
+		put_token(b, c->token, v);
+	if (c->aws_profile.n)
+		put_member(b, "profile", c->aws_profile);
+	if (c->aws_service_count)
+		put_list(b, "services", c->aws_services, c->aws_service_count);
+	if (c->aws_region_count)
+		put_list(b, "regions", c->aws_regions, c->aws_region_count);
 	buf_put_z(b, "}");
 }
 
@@ -93,6 +157,7 @@ enum err keeper_config_make(const struct policy *policy, struct str sandbox,
 			    struct str (*getenv_secret)(void *ctx, struct str name), void *ctx,
 			    char *const *environment, int *ret_fd)
 {
+	const struct variables variables = { getenv_secret, ctx };
 	auto_buf b = BUF_EMPTY;
 
 	buf_init_secret(&b, KEEPER_CONFIG_MAX);
@@ -107,7 +172,7 @@ enum err keeper_config_make(const struct policy *policy, struct str sandbox,
 	buf_put_z(&b, "],\"credentials\":[");
 	for (uint32_t i = 0; i < policy_credential_count(policy); i++) {
 		buf_put_z(&b, i ? "," : "");
-		put_source(&b, policy_credential(policy, i), getenv_secret, ctx);
+		put_credential(&b, policy_credential(policy, i), &variables);
 	}
 	buf_put_z(&b, "]}");
 	return buf_err(&b) ? buf_err(&b) : to_memfd(buf_str(&b), ret_fd);

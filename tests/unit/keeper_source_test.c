@@ -2,7 +2,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "credential/keeper_key.h"
-#include "credential/keeper_source.h"
+#include "credential/keeper_run.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -153,22 +153,41 @@ static void a_damaged_key_is_refused(void **state)
 static char home[] = "HOME=/nowhere", path[] = "PATH=/usr/bin:/bin", user[] = "USER=me";
 static char *const environment[] = { home, path, user, NULL };
 
-static struct str source_value(const struct keeper_source *s, struct secret **ret, const char **ret_reason)
+/* The secret of @s as it is now, in @text; a command is waited for. */
+static struct str source_value(const struct keeper_source *s, struct buf *text, const char **ret_reason)
 {
-	enum err e = keeper_source_read(s, environment, ret, ret_reason);
+	struct keeper_run run = { .pid = 0 };
+	struct str secret = { NULL, 0 };
+	uint64_t stamp;
+	enum err e;
 
-	if (e) {
-		assert_int_equal(e, ERR_CREDENTIAL);
-		return (struct str){ 0 };
+	buf_init_secret(text, KEEPER_SOURCE_MAX);
+	if (s->kind != KEEPER_COMMAND) {
+		e = keeper_source_read(s, text, &stamp, ret_reason);
+	} else {
+		e = keeper_run_start(s, environment, &run, ret_reason);
+		while (!e && (e = keeper_run_step(&run, ret_reason)) == ERR_MORE) {
+			struct pollfd p = keeper_run_wants(&run);
+			uint64_t now = clock_ms();
+
+			poll(&p, 1, run.deadline_ms > now ? (int)(run.deadline_ms - now) : 0);
+			e = ERR_OK;
+		}
+		if (!e)
+			buf_put(text, buf_str(&run.text));
+		keeper_run_end(&run);
 	}
-	return secret_str(*ret);
+	if (!e)
+		e = keeper_source_line(buf_str(text), &secret, ret_reason);
+	assert_true(!e || e == ERR_CREDENTIAL);
+	return secret;
 }
 
 static void files_are_read_each_time(void **state)
 {
 	(void)state;
-	static char big[SECRET_MAX_BYTES + 10];
-	struct keeper_source s = { .kind = KEEPER_FILE, .name = "f", .path = in_directory("token") };
+	static char big[KEEPER_SOURCE_MAX + 1];
+	struct keeper_source s = { .kind = KEEPER_FILE, .path = in_directory("token") };
 	static const struct { struct str text; const char *reason; struct str value; } cases[] = {
 		{ STR_INIT("one\n"), NULL, STR_INIT("one") },
 		{ STR_INIT("two"), NULL, STR_INIT("two") },
@@ -177,13 +196,13 @@ static void files_are_read_each_time(void **state)
 		{ STR_INIT(""), "empty", { NULL, 0 } },
 		{ STR_INIT("\n"), "empty", { NULL, 0 } },
 		{ { big, SECRET_MAX_BYTES + 1 }, "too long", { NULL, 0 } },
-		{ { big, SECRET_MAX_BYTES + 3 }, "too long", { NULL, 0 } },
+		{ { big, sizeof big }, "too long", { NULL, 0 } },
 		{ { big, SECRET_MAX_BYTES }, NULL, { big, SECRET_MAX_BYTES } },
 	};
 
 	memset(big, 'b', sizeof big);
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		auto_secret secret = NULL;
+		auto_buf secret = BUF_EMPTY;
 		const char *reason = NULL;
 
 		s.path = write_file("token", cases[i].text, 0600);
@@ -191,7 +210,7 @@ static void files_are_read_each_time(void **state)
 		if (cases[i].reason)
 			assert_non_null(strstr(reason, cases[i].reason));
 	}
-	auto_secret secret = NULL;
+	auto_buf secret = BUF_EMPTY;
 	const char *reason = NULL;
 
 	s.path = directory_path;
@@ -209,8 +228,8 @@ static void command(const char *script, uint64_t timeout_ms, struct str wanted, 
 {
 	char name[] = "sh", option[] = "-c", *text = strdup(script);
 	char *argv[] = { name, option, text, NULL };
-	struct keeper_source s = { .kind = KEEPER_COMMAND, .name = "c", .argv = argv, .timeout_ms = timeout_ms };
-	auto_secret secret = NULL;
+	struct keeper_source s = { .kind = KEEPER_COMMAND, .argv = argv, .timeout_ms = timeout_ms };
+	auto_buf secret = BUF_EMPTY;
 	const char *reason = NULL;
 	struct str value = source_value(&s, &secret, &reason);
 
@@ -248,8 +267,8 @@ static void a_command_must_exist(void **state)
 	(void)state;
 	char name[] = "no-such-command-here";
 	char *argv[] = { name, NULL };
-	struct keeper_source s = { .kind = KEEPER_COMMAND, .name = "c", .argv = argv, .timeout_ms = 1000 };
-	auto_secret secret = NULL;
+	struct keeper_source s = { .kind = KEEPER_COMMAND, .argv = argv, .timeout_ms = 1000 };
+	auto_buf secret = BUF_EMPTY;
 	const char *reason = NULL;
 
 	assert_null(source_value(&s, &secret, &reason).p);

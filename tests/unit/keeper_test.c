@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -85,24 +86,45 @@ struct fixture {
 	struct keeper_key *key;
 	struct mint *mint;
 	struct secret *value;
-	struct keeper_reply reply;
+	unsigned answers;
+	enum err result;
+	struct buf data;
 	const char *reason;
 };
+
+static void note_answer(void *user, enum err result, uint32_t sequence, struct str data, const char *name,
+			const char *reason)
+{
+	struct fixture *f = user;
+
+	assert_int_equal(sequence, 77);
+	assert_non_null(name);
+	assert_true(!result == !reason);
+	assert_true(!result || data.n == 0);
+	f->answers++;
+	f->result = result;
+	f->reason = reason;
+	buf_clear(&f->data);
+	buf_put(&f->data, data);
+}
 
 static int make_fixture(void **state)
 {
 	static struct fixture f;
 	int fd;
 
-	f = (struct fixture){ .config = { .sandbox = "quiet-otter", .source_count = 2, .environment = NULL } };
+	f = (struct fixture){ .config = { .sandbox = "quiet-otter", .credential_count = 2, .environment = NULL } };
 	if (keeper_installation_key(directory, &fd) || keeper_key_read(fd, &f.key) ||
 	    mint_new(STR("quiet-otter"), clock_unix_ns() / 1000000000, 1, &f.mint) ||
 	    secret_new(SECRET.p, SECRET.n, &f.value))
 		return 1;
 	close(fd);
-	f.config.sources[0] = (struct keeper_source){ .kind = KEEPER_ENVIRONMENT, .name = "a", .value = f.value };
-	f.config.sources[1] = (struct keeper_source){ .kind = KEEPER_ENVIRONMENT, .name = "b" };
-	f.keeper = (struct keeper){ .config = &f.config, .key = f.key, .mint = f.mint };
+	buf_init(&f.data, KEEPER_DATA_MAX);
+	f.config.credentials[0] = (struct keeper_credential){ .name = "a", .source = { .value = f.value } };
+	f.config.credentials[1] = (struct keeper_credential){ .name = "b", .source = { .missing = "it was not set" } };
+	f.keeper = (struct keeper){
+		.config = &f.config, .key = f.key, .mint = f.mint, .answer = note_answer, .user = &f,
+	};
 	*state = &f;
 	return 0;
 }
@@ -111,34 +133,44 @@ static int free_fixture(void **state)
 {
 	struct fixture *f = *state;
 
+	keeper_end(&f->keeper);
 	keeper_key_free(f->key);
 	mint_free(f->mint);
 	secret_free(f->value);
+	buf_free(&f->data);
 	return 0;
 }
 
-static enum err answer(struct fixture *f, struct keeper_request r, const char *text)
+/* Hands over one request; what was answered at once is in the fixture. */
+static void take(struct fixture *f, struct keeper_request head, struct str text)
 {
-	size_t n = text ? strlen(text) : 0;
+	static struct keeper_request r;
 
-	if (n) {
-		memcpy(r.text, text, n);
-		r.text_bytes = (uint32_t)n;
-	}
+	r = head;
 	r.sequence = 77;
-	keeper_answer(&f->keeper, &r, &f->reply, &f->reason);
-	assert_int_equal(f->reply.sequence, 77);
-	assert_true(!f->reply.result == !f->reason);
-	assert_true(!f->reply.result || f->reply.data_bytes == 0);
-	return (enum err)f->reply.result;
+	assert_true(text.n <= sizeof r.text);
+	if (text.n)
+		memcpy(r.text, text.p, text.n);
+	assert_int_equal(keeper_take(&f->keeper, &r, KEEPER_REQUEST_HEAD + text.n), ERR_OK);
+}
+
+static enum err answer(struct fixture *f, struct keeper_request head, struct str text)
+{
+	unsigned before = f->answers;
+
+	take(f, head, text);
+	assert_int_equal(f->answers, before + 1);
+	return f->result;
 }
 
 static enum err answer_leaf(struct fixture *f, const char *host, const uint8_t *point)
 {
-	struct keeper_request r = { .op = KEEPER_LEAF };
+	auto_buf text = BUF_EMPTY;
 
-	memcpy(r.point, point, sizeof r.point);
-	return answer(f, r, host);
+	buf_init(&text, 512);
+	buf_put(&text, str_make(point, KEEPER_POINT_BYTES));
+	buf_put_z(&text, host);
+	return answer(f, (struct keeper_request){ .op = KEEPER_LEAF }, buf_str(&text));
 }
 
 static void only_the_first_key_is_certified(void **state)
@@ -149,7 +181,7 @@ static void only_the_first_key_is_certified(void **state)
 	assert_int_equal(answer_leaf(f, "api.example.com", bad), ERR_INPUT);
 	assert_int_equal(answer_leaf(f, "API.example.com", points[0]), ERR_INPUT);
 	assert_int_equal(answer_leaf(f, "api.example.com", points[0]), ERR_OK);
-	assert_true(f->reply.data_bytes > 200);
+	assert_true(f->data.len > 200);
 	assert_int_equal(answer_leaf(f, "other.example.com", points[0]), ERR_OK);
 	assert_int_equal(answer_leaf(f, "api.example.com", points[1]), ERR_INPUT);
 	assert_int_equal(answer_leaf(f, "", points[0]), ERR_INPUT);
@@ -168,85 +200,158 @@ static void only_this_sandboxs_checkpoints_are_signed(void **state)
 	};
 	struct keeper_request r = { .op = KEEPER_SIGN };
 
-	assert_int_equal(answer(f, r, "paddock/trail/quiet-otter\n12\n" HASH "\n"), ERR_OK);
-	assert_int_equal(f->reply.data_bytes, 64);
+	assert_int_equal(answer(f, r, STR("paddock/trail/quiet-otter\n12\n" HASH "\n")), ERR_OK);
+	assert_int_equal(f->data.len, 64);
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-		assert_int_equal(answer(f, r, bad[i]), ERR_INPUT);
-	assert_int_equal(answer(f, r, NULL), ERR_INPUT);
+		assert_int_equal(answer(f, r, str_of(bad[i])), ERR_INPUT);
+	assert_int_equal(answer(f, r, STR("")), ERR_INPUT);
+}
+
+static enum err answer_secret(struct fixture *f, uint32_t credential, struct str stamp)
+{
+	return answer(f, (struct keeper_request){ .op = KEEPER_SECRET, .credential = credential }, stamp);
+}
+
+static struct str answered_secret(const struct fixture *f)
+{
+	return str_from(buf_str(&f->data), KEEPER_STAMP_BYTES);
 }
 
 static void secrets_are_given_by_index(void **state)
 {
 	struct fixture *f = *state;
+	uint8_t stamp[KEEPER_STAMP_BYTES];
 
-	assert_int_equal(answer(f, (struct keeper_request){ .op = KEEPER_SECRET }, NULL), ERR_OK);
-	assert_true(str_eq(str_make(f->reply.data, f->reply.data_bytes), SECRET));
-	assert_int_equal(answer(f, (struct keeper_request){ .op = KEEPER_SECRET, .credential = 1 }, NULL),
-			 ERR_CREDENTIAL);
+	assert_int_equal(answer_secret(f, 0, STR("")), ERR_OK);
+	assert_true(str_eq(answered_secret(f), SECRET));
+	memcpy(stamp, f->data.p, sizeof stamp);
+	assert_int_equal(answer_secret(f, 0, str_make(stamp, sizeof stamp)), ERR_OK);
+	assert_int_equal(f->data.len, KEEPER_STAMP_BYTES);	/* the same */
+	stamp[0] ^= 1;
+	assert_int_equal(answer_secret(f, 0, str_make(stamp, sizeof stamp)), ERR_OK);
+	assert_true(str_eq(answered_secret(f), SECRET));
+	assert_int_equal(answer_secret(f, 1, STR("")), ERR_CREDENTIAL);
 	assert_non_null(strstr(f->reason, "not set"));
-	assert_int_equal(answer(f, (struct keeper_request){ .op = KEEPER_SECRET, .credential = 2 }, NULL),
-			 ERR_INPUT);
-	assert_int_equal(answer(f, (struct keeper_request){ .op = KEEPER_SECRET, .credential = UINT32_MAX }, NULL),
-			 ERR_INPUT);
+	assert_int_equal(answer_secret(f, 2, STR("")), ERR_INPUT);
+	assert_int_equal(answer_secret(f, UINT32_MAX, STR("")), ERR_INPUT);
 }
 
 static void malformed_requests_are_refused(void **state)
 {
 	struct fixture *f = *state;
+	static const struct keeper_request bad[] = {
+		{ .op = 0 }, { .op = KEEPER_OP_END }, { .op = UINT32_MAX },
+		{ .op = KEEPER_SECRET, .part = KEEPER_PARTS }, { .op = KEEPER_SECRET, .flags = 2 },
+		{ .op = KEEPER_SECRET, .zero = { 1 } }, { .op = KEEPER_SECRET, .zero = { 0, 1 } },
+		{ .op = KEEPER_LEAF, .credential = 1 }, { .op = KEEPER_SIGN, .flags = KEEPER_AGAIN },
+		{ .op = KEEPER_SIGN, .part = 1 }, { .op = KEEPER_SIGV4, .part = 1 },
+	};
 	struct keeper_request r = { .op = KEEPER_SECRET };
 
-	assert_int_equal(answer(f, (struct keeper_request){ .op = 0 }, NULL), ERR_INPUT);
-	assert_int_equal(answer(f, (struct keeper_request){ .op = 4 }, NULL), ERR_INPUT);
-	r.text_bytes = KEEPER_TEXT_MAX + 1;
-	assert_int_equal(answer(f, r, NULL), ERR_INPUT);
-	r.text_bytes = 0;
-	r.text[511] = 1;
-	assert_int_equal(answer(f, r, NULL), ERR_INPUT);
-	r.text[511] = 0;
-	r.pad[2] = 1;
-	assert_int_equal(answer(f, r, NULL), ERR_INPUT);
-	r.pad[2] = 0;
-	r.point[0] = 4;
-	assert_int_equal(answer(f, r, NULL), ERR_INPUT);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		assert_int_equal(answer(f, bad[i], STR("")), ERR_INPUT);
+		assert_string_equal(f->reason, "a malformed request");
+	}
+	assert_int_equal(answer(f, r, STR("1234567")), ERR_INPUT);
+	assert_int_equal(answer(f, r, STR("123456789")), ERR_INPUT);
+	assert_int_equal(keeper_take(&f->keeper, &r, KEEPER_REQUEST_HEAD - 1), ERR_INPUT);
+	assert_int_equal(keeper_take(&f->keeper, &r, sizeof r + 1), ERR_INPUT);
 }
 
-/* ---- the client ---- */
-
-static void an_answer_that_is_late_is_dropped(void **state)
+/* A captured courier gets of each credential what its strategy needs, and nothing else. */
+static void a_credential_is_used_for_what_it_is_for(void **state)
 {
-	struct keeper_request r;
-	struct keeper_reply late = { .result = ERR_OK, .data_bytes = 5 };
-	struct secret *secret = NULL;
-	int ends[2];
+	struct fixture *f = *state;
+	static const struct { enum keeper_use use; uint32_t ops; } cases[] = {
+		{ KEEPER_USE_SECRET, 1 << KEEPER_SECRET },
+		{ KEEPER_USE_REFRESH, 1 << KEEPER_SECRET | 1 << KEEPER_REPLACE },
+		{ KEEPER_USE_SIGV4, 1 << KEEPER_SIGV4 },
+		{ KEEPER_USE_JWT, 1 << KEEPER_ACCOUNT | 1 << KEEPER_JWT },
+		{ KEEPER_USE_CLAUDE, 1 << KEEPER_LOGIN | 1 << KEEPER_REPLACE },
+		{ KEEPER_USE_CODEX, 1 << KEEPER_LOGIN | 1 << KEEPER_REPLACE },
+		{ KEEPER_USE_CERTIFICATE, 1 << KEEPER_CERTIFICATE },
+	};
 
-	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-	assert_int_equal(keeper_secret(ends[0], 3, 20, &secret), ERR_TIMEOUT);
-	assert_int_equal(read(ends[1], &r, sizeof r), sizeof r);
-	assert_int_equal(r.op, KEEPER_SECRET);
-	assert_int_equal(r.credential, 3);
-	late.sequence = r.sequence;
-	memcpy(late.data, "right", 5);
-	assert_int_equal(write(ends[1], &late, KEEPER_REPLY_HEAD + 5), KEEPER_REPLY_HEAD + 5);
-	assert_int_equal(keeper_secret(ends[0], 4, 20, &secret), ERR_TIMEOUT);
-	assert_null(secret);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		f->config.credentials[0].use = cases[i].use;
+		for (uint32_t op = KEEPER_SECRET; op < KEEPER_OP_END; op++) {
+			enum err e = answer(f, (struct keeper_request){ .op = op }, STR(""));
+			bool refused = e && strcmp(f->reason, "it was asked for what it is not for") == 0;
 
-	/* the number of the next request is known, so that its answer can be there first */
-	late.sequence = r.sequence + 2;
-	assert_int_equal(write(ends[1], &late, KEEPER_REPLY_HEAD + 5), KEEPER_REPLY_HEAD + 5);
-	assert_int_equal(keeper_secret(ends[0], 5, 20, &secret), ERR_OK);
-	assert_true(str_eq(secret_str(secret), STR("right")));
-	secret_free(secret);
+			assert_int_equal(refused, !(cases[i].ops >> op & 1));
+			assert_true(!refused || e == ERR_INPUT);
+		}
+	}
+	/* a token's other secrets are given where the key is not */
+	f->config.credentials[0].use = KEEPER_USE_JWT;
+	f->config.credentials[0].parts[KEEPER_PART_CLIENT_SECRET].value = f->value;
+	assert_int_equal(answer(f, (struct keeper_request){ .op = KEEPER_SECRET, .part = KEEPER_PART_CLIENT_SECRET },
+				STR("")), ERR_OK);
+	assert_true(str_eq(answered_secret(f), SECRET));
+	assert_int_equal(answer(f, (struct keeper_request){ .op = KEEPER_SECRET, .part = KEEPER_PART_ACTOR_TOKEN },
+				STR("")), ERR_CREDENTIAL);
+}
 
-	/* a length that is not that of the packet */
-	late.sequence++;
-	late.data_bytes = 6;
-	assert_int_equal(write(ends[1], &late, KEEPER_REPLY_HEAD + 5), KEEPER_REPLY_HEAD + 5);
-	assert_int_equal(keeper_secret(ends[0], 5, 20, &secret), ERR_CLOSED);
-	close(ends[1]);
-	signal(SIGPIPE, SIG_IGN);
-	assert_int_equal(keeper_secret(ends[0], 5, 20, &secret), ERR_CLOSED);
-	close(ends[0]);
+/* ---- commands, beside everything else ---- */
+
+static void step_until(struct fixture *f, unsigned answers)
+{
+	while (f->answers < answers) {
+		struct pollfd fds[KEEPER_SOURCES_MAX];
+		uint64_t deadline_ms;
+		size_t count = keeper_wants(&f->keeper, fds, &deadline_ms);
+
+		assert_true(count > 0 && deadline_ms != UINT64_MAX);
+		poll(fds, count, 1000);
+		keeper_step(&f->keeper);
+	}
+}
+
+static void nothing_waits_for_a_command(void **state)
+{
+	struct fixture *f = *state;
+	char sh[] = "sh", c[] = "-c", script[] = "sleep 1; echo run-$$-token";
+	char *argv[] = { sh, c, script, NULL }, *none[] = { NULL };
+	const struct keeper_request slow = { .op = KEEPER_SECRET, .credential = 1 };
+	uint64_t started = clock_ms();
+	auto_buf first = BUF_EMPTY;
+
+	f->config.environment = none;
+	f->config.credentials[1].source = (struct keeper_source){
+		.kind = KEEPER_COMMAND, .argv = argv, .timeout_ms = 5000 };
+	take(f, slow, STR(""));
+	for (unsigned i = 0; i < 100; i++) {
+		assert_int_equal(answer_leaf(f, "api.example.com", points[0]), ERR_OK);
+		assert_int_equal(answer_secret(f, 0, STR("")), ERR_OK);
+	}
+	assert_true(clock_ms() - started < 900);
+	take(f, slow, STR(""));
+	assert_int_equal(f->answers, 200);
+	step_until(f, 202);	/* one run for both */
+	assert_int_equal(f->result, ERR_OK);
+	buf_init(&first, 256);
+	buf_put(&first, buf_str(&f->data));
+	take(f, slow, STR(""));
+	step_until(f, 203);
+	assert_false(str_eq(buf_str(&first), buf_str(&f->data)));
+	keeper_end(&f->keeper);
+	keeper_end(&f->keeper);
+}
+
+static void the_table_of_waits_is_bounded(void **state)
+{
+	struct fixture *f = *state;
+	char sleeps[] = "sleep", time[] = "100";
+	char *argv[] = { sleeps, time, NULL }, *none[] = { NULL };
+
+	f->config.environment = none;
+	f->config.credentials[1].source = (struct keeper_source){
+		.kind = KEEPER_COMMAND, .argv = argv, .timeout_ms = 60000 };
+	for (unsigned i = 0; i < KEEPER_CALLS_MAX; i++)
+		take(f, (struct keeper_request){ .op = KEEPER_SECRET, .credential = 1 }, STR(""));
+	assert_int_equal(f->answers, 0);
+	assert_int_equal(answer_secret(f, 1, STR("")), ERR_LIMIT);
+	assert_int_equal(answer_secret(f, 0, STR("")), ERR_OK);
 }
 
 /* ---- the process ---- */
@@ -316,15 +421,46 @@ static int process_end(struct process *p)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* one request, one answer */
+static enum err ask(const struct process *p, struct keeper_request head, struct str text, struct buf *ret_data)
+{
+	static struct keeper_request r;
+	static struct keeper_reply reply;
+	static uint32_t sequence;
+	ssize_t n;
+
+	r = head;
+	r.sequence = ++sequence;
+	if (text.n)
+		memcpy(r.text, text.p, text.n);
+	assert_int_equal(write(p->link, &r, KEEPER_REQUEST_HEAD + text.n), KEEPER_REQUEST_HEAD + text.n);
+	n = read(p->link, &reply, sizeof reply);
+	assert_true(n >= (ssize_t)KEEPER_REPLY_HEAD);
+	assert_int_equal(reply.sequence, sequence);
+	buf_clear(ret_data);
+	buf_put(ret_data, str_make(reply.data, (size_t)n - KEEPER_REPLY_HEAD));
+	return (enum err)reply.result;
+}
+
 static void expect_secret(const struct process *p, uint32_t index, enum err wanted, struct str value)
 {
-	struct secret *secret = NULL;
+	auto_buf data = BUF_EMPTY;
 
-	assert_int_equal(keeper_secret(p->link, index, 5000, &secret), wanted);
-	if (!wanted) {
-		assert_true(str_eq(secret_str(secret), value));
-		secret_free(secret);
-	}
+	buf_init(&data, KEEPER_DATA_MAX);
+	assert_int_equal(ask(p, (struct keeper_request){ .op = KEEPER_SECRET, .credential = index }, STR(""), &data),
+			 wanted);
+	assert_true(wanted || str_eq(str_from(buf_str(&data), KEEPER_STAMP_BYTES), value));
+}
+
+static void expect_leaf(const struct process *p, const char *host, const uint8_t *point, enum err wanted)
+{
+	auto_buf text = BUF_EMPTY, der = BUF_EMPTY;
+
+	buf_init(&text, 512);
+	buf_init(&der, KEEPER_DATA_MAX);
+	buf_put(&text, str_make(point, KEEPER_POINT_BYTES));
+	buf_put_z(&text, host);
+	assert_int_equal(ask(p, (struct keeper_request){ .op = KEEPER_LEAF }, buf_str(&text), &der), wanted);
 }
 
 static void expect_config_gone(const struct process *p)
@@ -353,21 +489,21 @@ static void it_serves_environment_confined(void **state)
 {
 	(void)state;
 	struct process p = { 0 };
-	uint8_t signature[64];
-	auto_buf der = BUF_EMPTY;
+	const struct keeper_request sign = { .op = KEEPER_SIGN };
+	auto_buf signature = BUF_EMPTY;
 
-	assert_int_equal(process_start(STR("{\"name\":\"a\",\"source\":\"environment\",\"value\":"
+	assert_int_equal(process_start(STR("{\"name\":\"a\",\"use\":\"secret\",\"source\":\"environment\",\"value\":"
 					   "\"Z2hwXzAxMjM0NTY3ODlhYmNkZWZBQkNERUY=\"},"
-					   "{\"name\":\"b\",\"source\":\"environment\"}"), &p), ERR_OK);
-	buf_init(&der, 4096);
+					   "{\"name\":\"b\",\"use\":\"secret\",\"source\":\"environment\"}"), &p), ERR_OK);
+	buf_init(&signature, 4096);
 	expect_private(&p);
 	assert_true(str_starts(buf_str(&p.start.ca_pem), STR("-----BEGIN CERTIFICATE-----\n")));
 	assert_true(str_starts(str_of(p.start.key_name), STR("paddock/")));
-	assert_int_equal(keeper_leaf(p.link, STR("api.example.com"), points[0], 5000, &der), ERR_OK);
-	assert_int_equal(keeper_leaf(p.link, STR("api.example.com"), points[1], 5000, &der), ERR_INPUT);
-	assert_int_equal(keeper_sign(p.link, STR("paddock/trail/quiet-otter\n1\n" HASH "\n"), 5000, signature),
-			 ERR_OK);
-	assert_int_equal(keeper_sign(p.link, STR("anything"), 5000, signature), ERR_INPUT);
+	expect_leaf(&p, "api.example.com", points[0], ERR_OK);
+	expect_leaf(&p, "api.example.com", points[1], ERR_INPUT);
+	assert_int_equal(ask(&p, sign, STR("paddock/trail/quiet-otter\n1\n" HASH "\n"), &signature), ERR_OK);
+	assert_int_equal(signature.len, KEEPER_SIGNATURE_BYTES);
+	assert_int_equal(ask(&p, sign, STR("anything"), &signature), ERR_INPUT);
 	expect_secret(&p, 0, ERR_OK, SECRET);
 	expect_secret(&p, 1, ERR_CREDENTIAL, STR(""));
 	expect_secret(&p, 2, ERR_INPUT, STR(""));
@@ -381,8 +517,8 @@ static void it_sees_a_file_that_was_replaced(void **state)
 	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 1024);
-	buf_printf(&b, "{\"name\":\"f\",\"source\":\"file\",\"path\":\"%s\"},"
-		       "{\"name\":\"g\",\"source\":\"file\",\"path\":\"/etc/hostname\"}",
+	buf_printf(&b, "{\"name\":\"f\",\"use\":\"secret\",\"source\":\"file\",\"path\":\"%s\"},"
+		       "{\"name\":\"g\",\"use\":\"secret\",\"source\":\"file\",\"path\":\"/etc/hostname\"}",
 		   write_file("refreshed", STR("first-token\n"), 0600));
 	assert_int_equal(process_start(buf_str(&b), &p), ERR_OK);
 	expect_private(&p);
@@ -400,9 +536,9 @@ static void it_runs_commands(void **state)
 	(void)state;
 	struct process p = { 0 };
 
-	assert_int_equal(process_start(STR("{\"name\":\"c\",\"source\":\"command\",\"argv\":"
+	assert_int_equal(process_start(STR("{\"name\":\"c\",\"use\":\"secret\",\"source\":\"command\",\"argv\":"
 					   "[\"sh\",\"-c\",\"echo token-$HOME\"],\"timeout_ms\":5000},"
-					   "{\"name\":\"d\",\"source\":\"command\",\"argv\":[\"false\"],"
+					   "{\"name\":\"d\",\"use\":\"secret\",\"source\":\"command\",\"argv\":[\"false\"],"
 					   "\"timeout_ms\":5000}"), &p), ERR_OK);
 	expect_private(&p);
 	expect_secret(&p, 0, ERR_OK, STR("token-/nowhere"));
@@ -415,14 +551,14 @@ static void it_refuses_a_bad_configuration(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {
-		"{\"name\":\"a\",\"source\":\"environment\",\"value\":\"!\"}",
-		"{\"name\":\"a\",\"source\":\"vault\"}",
-		"{\"name\":\"a\",\"source\":\"file\",\"path\":\"relative\"}",
-		"{\"name\":\"a\",\"source\":\"file\",\"path\":\"/x\",\"extra\":1}",
-		"{\"name\":\"a\",\"source\":\"command\",\"argv\":[],\"timeout_ms\":5}",
-		"{\"name\":\"a\",\"source\":\"command\",\"argv\":[1],\"timeout_ms\":5}",
-		"{\"name\":\"a\",\"source\":\"command\",\"argv\":[\"x\"],\"timeout_ms\":0}",
-		"{\"name\":\"a\",\"name\":\"b\",\"source\":\"environment\"}",
+		"{\"name\":\"a\",\"use\":\"secret\",\"source\":\"environment\",\"value\":\"!\"}",
+		"{\"name\":\"a\",\"use\":\"secret\",\"source\":\"vault\"}",
+		"{\"name\":\"a\",\"use\":\"secret\",\"source\":\"file\",\"path\":\"relative\"}",
+		"{\"name\":\"a\",\"use\":\"secret\",\"source\":\"file\",\"path\":\"/x\",\"extra\":1}",
+		"{\"name\":\"a\",\"use\":\"secret\",\"source\":\"command\",\"argv\":[],\"timeout_ms\":5}",
+		"{\"name\":\"a\",\"use\":\"secret\",\"source\":\"command\",\"argv\":[1],\"timeout_ms\":5}",
+		"{\"name\":\"a\",\"use\":\"secret\",\"source\":\"command\",\"argv\":[\"x\"],\"timeout_ms\":0}",
+		"{\"name\":\"a\",\"name\":\"b\",\"use\":\"secret\",\"source\":\"environment\"}",
 		"{", "7",
 	};
 
@@ -452,7 +588,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(only_this_sandboxs_checkpoints_are_signed, make_fixture, free_fixture),
 		cmocka_unit_test_setup_teardown(secrets_are_given_by_index, make_fixture, free_fixture),
 		cmocka_unit_test_setup_teardown(malformed_requests_are_refused, make_fixture, free_fixture),
-		cmocka_unit_test(an_answer_that_is_late_is_dropped),
+		cmocka_unit_test_setup_teardown(a_credential_is_used_for_what_it_is_for, make_fixture, free_fixture),
+		cmocka_unit_test_setup_teardown(nothing_waits_for_a_command, make_fixture, free_fixture),
+		cmocka_unit_test_setup_teardown(the_table_of_waits_is_bounded, make_fixture, free_fixture),
 	};
 
 	const struct CMUnitTest processes[] = {
