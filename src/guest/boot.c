@@ -1,7 +1,7 @@
 /* boot.c - what only the PID 1 of a virtual machine does
  *
  * Theory of operation: the initrd holds this program and, under /modules, the kernel modules
- * with a list that names them in order. After loading them nothing more may be loaded. PID 1
+ * with lists that name them in order. After loading them nothing more may be loaded. PID 1
  * then leaves the initrd for a small tmpfs of its own (pivot_root, which the keeper needs, is
  * not possible from the first root), where it has /proc, /dev, /cgroup and the agent's tree
  * at /world: the erofs image with its ids shifted to the agent's (an id-mapped mount), under
@@ -55,23 +55,23 @@ static bool first_mounts(void)
 	       !mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, "mode=755");
 }
 
-static bool load_module(struct str name)
+static bool load_module(int directory, struct str name)
 {
-	char path[256];
+	char file[129];
 	auto_fd fd = -1;
 
-	if (name.n == 0 || name.n > 128)
+	if (name.n == 0 || name.n >= sizeof file)
 		return false;
-	snprintf(path, sizeof path, MODULES "/%.*s", STR_FMT(name));
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(file, sizeof file, "%.*s", STR_FMT(name));
+	fd = openat(directory, file, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) && errno != EEXIST))
 		return false;
-	return !unlink(path);	/* its memory comes back */
+	return !unlinkat(directory, file, 0);	/* its memory comes back */
 }
 
-static bool modules(void)
+static bool load_list(int directory, const char *list)
 {
-	auto_fd fd = open(MODULES "/list", O_RDONLY | O_CLOEXEC);
+	auto_fd fd = openat(directory, list, O_RDONLY | O_CLOEXEC);
 	struct reader r;
 	struct str name;
 	char text[4096];
@@ -81,9 +81,27 @@ static bool modules(void)
 		return false;
 	r = reader_of(str_make(text, (size_t)n));
 	while (reader_until(&r, '\n', &name))
-		if (!load_module(name))
+		if (!load_module(directory, name))
 			return false;
 	return true;
+}
+
+/* The network's modules are of no use before the redirect is made: a child loads them on the second
+ * processor while the machine's own are loaded and the image is mounted. Return: its pid, or -1 */
+static pid_t load_network(int directory)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(load_list(directory, "list.network") ? 0 : 1);
+	return pid;
+}
+
+static bool network_loaded(pid_t pid)
+{
+	int status;
+
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 static void pause_briefly(void)
@@ -237,9 +255,14 @@ static bool harden(void)
 
 const char *boot_machine(int ret_ports[BOOT_PORTS])
 {
+	auto_fd directory = -1;
+	pid_t network;
+
 	if (!first_mounts())
 		return "first mounts";
-	if (!modules())
+	directory = open(MODULES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	network = directory < 0 || !load_list(directory, "list.shared") ? -1 : load_network(directory);
+	if (network < 0 || !load_list(directory, "list"))
 		return "kernel modules";
 	if (!own_root())
 		return "own root";
@@ -249,6 +272,8 @@ const char *boot_machine(int ret_ports[BOOT_PORTS])
 		return "image";
 	if (!cgroups())
 		return "cgroups";
+	if (!network_loaded(network))
+		return "network modules";
 	if (!harden())
 		return "kernel settings";
 	return NULL;

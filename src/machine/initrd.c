@@ -1,6 +1,6 @@
 /* initrd.c - see initrd.h
  *
- * Theory of operation: the modules are a table in the order of their dependencies; the cloud
+ * Theory of operation: the modules are tables in the order of their dependencies; the cloud
  * kernel has neither virtio nor nftables built in. What a later kernel builds in is skipped
  * when modules.builtin names it; anything else that is missing is an error, since a guest
  * without its redirect must not start.
@@ -12,7 +12,12 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-static const char *const modules[] = {
+static const char *const shared_modules[] = {	/* of use to both of the others, so loaded first */
+	"kernel/lib/libcrc32c.ko",
+	NULL
+};
+
+static const char *const machine_modules[] = {
 	"kernel/drivers/virtio/virtio_ring.ko",
 	"kernel/drivers/virtio/virtio.ko",
 	"kernel/drivers/virtio/virtio_mmio.ko",
@@ -20,10 +25,14 @@ static const char *const modules[] = {
 	"kernel/drivers/block/virtio_blk.ko",
 	"kernel/drivers/char/hw_random/virtio-rng.ko",
 	"kernel/drivers/virtio/virtio_balloon.ko",
-	"kernel/lib/libcrc32c.ko",
 	"kernel/fs/erofs/erofs.ko",
 	"kernel/fs/overlayfs/overlay.ko",
 	"kernel/fs/fuse/fuse.ko",
+	NULL
+};
+
+/* Loaded at the same time as those above, on the other processor: neither needs one of the other's. */
+static const char *const network_modules[] = {
 	"kernel/net/netfilter/nfnetlink.ko",
 	"kernel/net/netfilter/nf_tables.ko",
 	"kernel/net/ipv4/netfilter/nf_defrag_ipv4.ko",
@@ -39,6 +48,7 @@ static const char *const modules[] = {
 	"kernel/net/netfilter/nft_reject_inet.ko",
 	"kernel/net/ipv4/inet_diag.ko",
 	"kernel/net/ipv4/tcp_diag.ko",
+	NULL
 };
 
 #define FILE_MAX_BYTES (16u * 1024 * 1024)
@@ -118,28 +128,45 @@ static enum err add_module(const struct kernel *k, const char *module, struct bu
 	return ERR_OK;
 }
 
+/* The modules of one table that are not built in, and their list, by the name @list_name. */
+static enum err add_modules(const struct kernel *k, const char *const *modules, const char *list_name, struct buf *b,
+			    struct buf *ret_text)
+{
+	auto_buf list = BUF_EMPTY;
+
+	buf_init(&list, 8192);
+	for (; *modules; modules++) {
+		enum err e = add_module(k, *modules, b, &list);
+
+		if (e) {
+			buf_printf(ret_text, "the guest kernel's %s cannot be read", *modules);
+			return e;
+		}
+	}
+	initrd_entry(b, list_name, S_IFREG | 0644, 0, 0, buf_str(&list));
+	return buf_err(&list);
+}
+
 enum err initrd_build(const struct kernel *k, const char *init, struct buf *b, struct buf *ret_text)
 {
-	auto_buf program = BUF_EMPTY, list = BUF_EMPTY;
+	auto_buf program = BUF_EMPTY;
 	enum err e;
 
 	buf_init(&program, FILE_MAX_BYTES);
-	buf_init(&list, 8192);
 	e = kernel_read_file(init, &program);
 	if (e)
 		return e;
 	initrd_entry(b, "dev", S_IFDIR | 0755, 0, 0, (struct str){ 0 });
 	initrd_entry(b, "dev/console", S_IFCHR | 0600, 5, 1, (struct str){ 0 });
 	initrd_entry(b, "modules", S_IFDIR | 0755, 0, 0, (struct str){ 0 });
-	for (size_t i = 0; i < sizeof modules / sizeof modules[0]; i++) {
-		e = add_module(k, modules[i], b, &list);
-		if (e) {
-			buf_printf(ret_text, "the guest kernel's %s cannot be read", modules[i]);
-			return e;
-		}
-	}
-	initrd_entry(b, "modules/list", S_IFREG | 0644, 0, 0, buf_str(&list));
+	e = add_modules(k, shared_modules, "modules/list.shared", b, ret_text);
+	if (!e)
+		e = add_modules(k, machine_modules, "modules/list", b, ret_text);
+	if (!e)
+		e = add_modules(k, network_modules, "modules/list.network", b, ret_text);
+	if (e)
+		return e;
 	initrd_entry(b, "init", S_IFREG | 0755, 0, 0, buf_str(&program));
 	initrd_end(b);
-	return buf_err(&list) ? buf_err(&list) : buf_err(b);
+	return buf_err(b);
 }
