@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "courier/control.h"
 #include "courier/exchange.h"
+#include "courier/fetch.h"
 #include "courier/journal.h"
 #include "courier/questions.h"
 
@@ -154,6 +155,7 @@ static void ticked(uv_timer_t *timer)
 		exchange_tick(x, now);
 	}
 	carriers_tick(c->carriers, now);
+	fetch_tick(c, now);
 	for (int i = 0; i < COURIER_PEERS; i++)
 		question_dropped(&c->links[i]);
 	if (now >= c->checkpoint_at_ms) {
@@ -337,6 +339,7 @@ void courier_stop(struct courier *c, struct str result, int exit_code)
 		return;
 	c->stopping = true;
 	end_exchanges(c, ERR_CANCELLED);
+	fetch_end_all(c);
 	for (int i = 0; i < COURIER_PEERS; i++) {
 		question_dropped(&c->links[i]);
 		if (c->links[i].channel)

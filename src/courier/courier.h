@@ -4,7 +4,7 @@
  * byte of a peer's, after it. What goes on in one request is in exchange.c.
  *
  * Control socket (SOCK_SEQPACKET, JSON), from the supervisor:
- *   {"op":"reload","policy":"text"}
+ *   {"op":"reload","policy":"text"}   or without "policy", and the text in a file that comes with it (SCM_RIGHTS)
  *   {"op":"stop","result":"...","exit_code":0}     result and exit_code are optional
  * and to it, without waiting for it:
  *   {"op":"ready"}   {"op":"reloaded","policy_digest":"..."}   {"op":"reload-refused","text":"..."}
@@ -19,7 +19,7 @@
 #include "courier/vault.h"
 #include "os/channel.h"
 
-#define COURIER_CONTROL_MAX (4ul * 1024 * 1024)	/* one control message: a policy, JSON-escaped */
+#define COURIER_CONTROL_MAX (64ul * 1024)	/* one control message; a longer policy comes as a file */
 #define COURIER_REQUESTS_DEFAULT 1000000	/* limits.requests when the policy has none */
 #define COURIER_BYTES_DEFAULT (1ull << 40)	/* limits.bytes, both directions together */
 #define COURIER_STREAMS_MAX 512			/* exchanges and questions at once */
@@ -66,6 +66,9 @@ struct courier {
 	struct snapshot *snapshot;		/* in force */
 	struct leaves *leaves;
 	struct exchange *exchanges;		/* all that run */
+	struct fetch *fetches;			/* the courier's own requests that run */
+	uint32_t fetch_count;
+	uint64_t fetch_number;
 	uint64_t request_number, bytes;		/* counted against the limits */
 	uint64_t allowed, denied, limited;	/* for the stop record */
 	bool limit_recorded;
