@@ -6,6 +6,7 @@
  */
 #include "courier/control.h"
 
+#include "base/auto.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -32,22 +33,47 @@ void control_reloaded(struct courier *c, enum err result, const char *text)
 		tell(c, json_pack("{s:s, s:s}", "op", "reload-refused", "text", text[0] ? text : err_text(result)));
 }
 
-static bool obey(struct courier *c, json_t *message)
+/* Read once, into memory of our own: nobody can change what is being compiled. */
+static bool read_policy(int fd, struct buf *text)
 {
-	const char *op = NULL, *policy = NULL, *result = "";
+	char block[8192];
+	ssize_t n;
+
+	while ((n = read(fd, block, sizeof block)) > 0 || (n < 0 && errno == EINTR))
+		if (n > 0)
+			buf_put(text, str_make(block, (size_t)n));
+	return n == 0 && buf_err(text) == ERR_OK;
+}
+
+static bool reload(struct courier *c, json_t *message, int fd)
+{
+	const char *op, *policy = NULL;
 	size_t policy_bytes = 0;
+	auto_buf text = BUF_EMPTY;
+
+	buf_init(&text, POLICY_BYTES_MAX);
+	if (json_unpack_ex(message, NULL, JSON_STRICT, "{s:s, s?s%}", "op", &op, "policy", &policy, &policy_bytes) ||
+	    !policy == (fd < 0))
+		return false;
+	if (!policy && !read_policy(fd, &text)) {
+		control_reloaded(c, ERR_LIMIT, "the policy's text could not be read");
+		return true;
+	}
+	courier_reload(c, policy ? str_make(policy, policy_bytes) : buf_str(&text));
+	return true;
+}
+
+/* @fd: the file that came with the message, or -1. */
+static bool obey(struct courier *c, json_t *message, int fd)
+{
+	const char *op = NULL, *result = "";
 	int exit_code = -1;
 
 	if (json_unpack(message, "{s:s}", "op", &op))
 		return false;
-	if (strcmp(op, "reload") == 0) {
-		if (json_unpack_ex(message, NULL, JSON_STRICT, "{s:s, s:s%}", "op", &op, "policy", &policy,
-				   &policy_bytes))
-			return false;
-		courier_reload(c, str_make(policy, policy_bytes));
-		return true;
-	}
-	if (strcmp(op, "stop") != 0 ||
+	if (strcmp(op, "reload") == 0)
+		return reload(c, message, fd);
+	if (fd >= 0 || strcmp(op, "stop") != 0 ||
 	    json_unpack_ex(message, NULL, JSON_STRICT, "{s:s, s?s, s?i}", "op", &op, "result", &result,
 			   "exit_code", &exit_code))
 		return false;
@@ -55,24 +81,37 @@ static bool obey(struct courier *c, json_t *message)
 	return true;
 }
 
+static int file_of(struct msghdr *m)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(m);
+	int fd = -1;
+
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof fd))
+		memcpy(&fd, CMSG_DATA(c), sizeof fd);
+	return fd;
+}
+
 static void control_ready(uv_poll_t *poll, int status, int events)
 {
 	struct courier *c = poll->data;
 	struct iovec into = { c->control_message, COURIER_CONTROL_MAX };
-	struct msghdr header = { .msg_iov = &into, .msg_iovlen = 1 };
-	ssize_t n = status < 0 ? 0 : recvmsg(c->options.control, &header, MSG_DONTWAIT);
+	union { struct cmsghdr align; char bytes[CMSG_SPACE(sizeof(int))]; } space;
+	struct msghdr header = { .msg_iov = &into, .msg_iovlen = 1, .msg_control = space.bytes,
+				 .msg_controllen = sizeof space.bytes };
+	ssize_t n = status < 0 ? 0 : recvmsg(c->options.control, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
 	(void)events;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	auto_fd fd = n > 0 ? file_of(&header) : -1;
 	if (n <= 0) {
 		courier_stop(c, STR("the supervisor has gone"), -1);
 		return;
 	}
-	json_t *message = header.msg_flags & MSG_TRUNC
+	json_t *message = header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)
 				  ? NULL : json_loadb(c->control_message, (size_t)n, JSON_REJECT_DUPLICATES, NULL);
 
-	if (!message || !obey(c, message)) {
+	if (!message || !obey(c, message, fd)) {
 		log_error("the supervisor sent what is no control message");
 		courier_stop(c, STR("control socket misused"), -1);
 	}

@@ -24,6 +24,11 @@ static const char *type_of(enum err e)
 	}
 }
 
+static bool by_policy(const struct deny *d)
+{
+	return d->result == ERR_POLICY_DENIED || d->result == ERR_PROTOCOL_UNRECOGNISED;
+}
+
 static void put_message(const struct deny *d, struct buf *b)
 {
 	buf_put_z(b, "Paddock: ");
@@ -36,9 +41,9 @@ static void put_message(const struct deny *d, struct buf *b)
 	if (d->head)
 		buf_printf(b, ": %.*s %.*s%.*s", STR_FMT(d->head->method), STR_FMT(d->head->host),
 			   STR_FMT(str_head(d->head->path, 256)));
-	if (d->result == ERR_POLICY_DENIED && d->policy)
+	if (by_policy(d) && d->policy)
 		buf_printf(b, "; policy %.400s", policy_file(d->policy));
-	if (d->result == ERR_POLICY_DENIED && d->rule)
+	if (by_policy(d) && d->rule)
 		buf_printf(b, ", line %u", d->rule->line);
 }
 
@@ -56,7 +61,7 @@ static void set_change(json_t *o, const struct deny *d)
 	auto_buf text = BUF_EMPTY;
 
 	buf_init(&text, CHANGE_MAX);
-	if (d->result == ERR_POLICY_DENIED && d->policy && d->head &&
+	if (by_policy(d) && d->policy && d->head &&
 	    policy_denial_text(d->policy, d->head, &text) == ERR_OK && text.len)
 		set(o, "change", buf_str(&text));
 	else if (d->result == ERR_ADDRESS_REFUSED)

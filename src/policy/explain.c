@@ -33,7 +33,10 @@ void explain_put_url(struct buf *b, const struct head *h)
 {
 	bool six = str_find(h->host, ':') < h->host.n;
 
-	buf_put_z(b, h->scheme == HEAD_HTTPS ? "https://" : "http://");
+	if (h->websocket)
+		buf_put_z(b, h->scheme == HEAD_HTTPS ? "wss://" : "ws://");
+	else
+		buf_put_z(b, h->scheme == HEAD_HTTPS ? "https://" : "http://");
 	buf_put_z(b, six ? "[" : "");
 	buf_put(b, h->host);
 	buf_put_z(b, six ? "]" : "");

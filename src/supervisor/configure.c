@@ -30,8 +30,7 @@ static json_t *view(struct str s) { return json_stringn(s.p ? s.p : "", s.n); }
 
 static void put(json_t *o, const char *name, json_t *value) { json_object_set_new(o, name, value); }
 
-/* Bytes in a memfd that can no longer change, read from its beginning. */
-static enum err sealed(struct str bytes, int *ret_fd)
+enum err configure_sealed(struct str bytes, int *ret_fd)
 {
 	auto_fd fd = memfd_create("paddock", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
@@ -59,7 +58,7 @@ static enum err sealed_json(json_t *o, int *ret_fd)
 	json_decref(o);
 	if (!z)
 		return ERR_INPUT;	/* text that is not UTF-8 */
-	e = sealed(str_of(z), ret_fd);
+	e = configure_sealed(str_of(z), ret_fd);
 	free(z);
 	return e;
 }
@@ -506,5 +505,5 @@ enum err configure_terminal(const struct spec *spec, const struct rundir *run, c
 	buf_put(&both, buf_str(&guest));
 	buf_put_u32le(&both, (uint32_t)command.len);
 	buf_put(&both, buf_str(&command));
-	return buf_err(&both) ? buf_err(&both) : sealed(buf_str(&both), ret_fd);
+	return buf_err(&both) ? buf_err(&both) : configure_sealed(buf_str(&both), ret_fd);
 }

@@ -37,6 +37,8 @@ struct placeholders {
 must_use enum err placeholders_make(const struct policy *p, struct placeholders *ret);
 void placeholders_free(struct placeholders *p);
 
+/** configure_sealed() - @bytes in a memfd that can no longer change, to be read from its beginning; ERR_LOCAL */
+must_use enum err configure_sealed(struct str bytes, int *ret_fd);
 /** configure_*() - a sealed memfd with the configuration of that process; ERR_LOCAL, ERR_MEMORY,
  *  ERR_INPUT with one line in @why */
 must_use enum err configure_keeper(const struct spec *spec, const struct rundir *run, struct buf *why, int *ret_fd);

@@ -75,11 +75,10 @@ void state_stop_message(struct buf *b, const char *reason, int exit_code)
 		buf_put_z(b, "{\"op\":\"stop\"}");
 }
 
-enum err state_reload_message(struct buf *b, const struct spec *spec, char seen[65], struct buf *policy_text)
+enum err state_changed_policy(const struct spec *spec, char seen[65], struct buf *policy_text)
 {
 	struct policy_error error;
 	struct policy *p = NULL;
-	json_t *o;
 	enum err e = paths_read(spec->policy_path, POLICY_BYTES_MAX, policy_text);
 
 	if (e) {
@@ -93,16 +92,11 @@ enum err state_reload_message(struct buf *b, const struct spec *spec, char seen[
 			  (unsigned)error.column, error.text);
 		return e;
 	}
-	if (!strcmp(policy_digest(p), seen)) {	/* touched, not changed */
-		policy_free(p);
-		return ERR_OK;
-	}
+	if (!strcmp(policy_digest(p), seen))	/* touched, not changed */
+		buf_clear(policy_text);
 	memcpy(seen, policy_digest(p), 65);
 	policy_free(p);
-	o = json_object();
-	json_object_set_new(o, "op", json_string("reload"));
-	json_object_set_new(o, "policy", json_stringn(policy_text->p, policy_text->len));
-	return dump(o, b);
+	return ERR_OK;
 }
 
 void state_print_log(const struct rundir *run)

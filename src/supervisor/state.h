@@ -9,10 +9,9 @@
 must_use enum err state_write(const struct rundir *run, const struct spec *spec, const struct children *c);
 /** state_stop_message() - {"op":"stop","result":...,"exit_code":n} */
 void state_stop_message(struct buf *b, const char *reason, int exit_code);
-/** state_reload_message() - reads the policy file again into @text and makes
- *  {"op":"reload","policy":text}, or nothing if its digest is still @seen (64 hex digits and NUL,
- *  updated); an error (and a log line) if it cannot be read or is not valid: the policy in force
- *  stays */
-must_use enum err state_reload_message(struct buf *b, const struct spec *spec, char seen[65], struct buf *text);
+/** state_changed_policy() - reads the policy file again into @text, which is left empty if its digest is
+ *  still @seen (64 hex digits and NUL, updated); an error (and a log line) if it cannot be read or is not
+ *  valid: the policy in force stays */
+must_use enum err state_changed_policy(const struct spec *spec, char seen[65], struct buf *text);
 /** state_print_log() - the last lines of RUN/machine.log to standard error, escaped */
 void state_print_log(const struct rundir *run);

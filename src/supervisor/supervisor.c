@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/children.h"
+#include "supervisor/configure.h"
 #include "supervisor/control.h"
 #include "supervisor/progress.h"
 #include "supervisor/state.h"
@@ -370,17 +371,38 @@ static void on_stop_request(void *ctx)
 
 /* --- the policy file, changed by the user's hand --- */
 
+/* A policy is as long as it likes, and a message is not: the text goes along as a file. */
+static bool hand_policy(struct supervisor *s, struct str text)
+{
+	char op[] = "{\"op\":\"reload\"}";
+	struct iovec bytes = { op, sizeof op - 1 };
+	union { struct cmsghdr align; char bytes[CMSG_SPACE(sizeof(int))]; } space = { .bytes = { 0 } };
+	struct msghdr message = { .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = space.bytes,
+				  .msg_controllen = sizeof space.bytes };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+	auto_fd fd = -1;
+
+	if (configure_sealed(text, &fd) != ERR_OK)
+		return false;
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof fd);
+	memcpy(CMSG_DATA(c), &fd, sizeof fd);
+	return sendmsg(s->children.courier_control, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)bytes.iov_len;
+}
+
 static void reload(uv_timer_t *timer)
 {
 	struct supervisor *s = timer->data;
-	auto_buf text = BUF_EMPTY, message = BUF_EMPTY;
+	auto_buf text = BUF_EMPTY;
 
-	buf_init(&text, POLICY_BYTES_MAX + 4096);
-	buf_init(&message, 8u * 1024 * 1024);
-	if (s->phase != PHASE_RUN || state_reload_message(&message, s->spec, s->policy_seen, &text) || !message.len)
+	buf_init(&text, POLICY_BYTES_MAX + 8192);
+	if (s->phase != PHASE_RUN || state_changed_policy(s->spec, s->policy_seen, &text) || !text.len)
 		return;
-	if (!tell_courier(s, buf_str(&message)))
-		log_error("the changed policy is too large to hand over (%zu bytes): the one in force stays", message.len);
+	if (hand_policy(s, buf_str(&text)))
+		return;
+	log_error("the changed policy could not be handed over (%s): the one in force stays", strerror(errno));
+	s->policy_seen[0] = '\0';	/* the next touch of the file tries again */
 }
 
 static void on_policy_change(uv_fs_event_t *handle, const char *name, int events, int status)

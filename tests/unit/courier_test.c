@@ -369,6 +369,45 @@ static void a_reload_replaces_the_policy_or_leaves_it(void **state)
 	rig_stop(&rig);
 }
 
+static void control_tell_with(const char *text, struct str file)
+{
+	struct iovec bytes = { (char *)(uintptr_t)text, strlen(text) };
+	union { struct cmsghdr align; char bytes[CMSG_SPACE(sizeof(int))]; } space = { .bytes = { 0 } };
+	struct msghdr message = { .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = space.bytes,
+				  .msg_controllen = sizeof space.bytes };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+	int fd = memfd_create("policy", MFD_CLOEXEC);
+
+	assert_true(fd >= 0 && write(fd, file.p, file.n) == (ssize_t)file.n && lseek(fd, 0, SEEK_SET) == 0);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof fd);
+	memcpy(CMSG_DATA(c), &fd, sizeof fd);
+	assert_int_equal(sendmsg(rig.control, &message, MSG_NOSIGNAL), (ssize_t)bytes.iov_len);
+	close(fd);
+}
+
+static void a_policy_of_any_length_can_be_reloaded(void **state)
+{
+	(void)state;
+	auto_buf text = BUF_EMPTY;
+
+	buf_init(&text, 4u << 20);
+	buf_put_z(&text, "version: 1\nnetwork:\n");
+	for (int i = 0; i < 40000; i++)
+		buf_printf(&text, "  - {hosts: [h%d.test], methods: [GET], paths: [\"/a/**\"]}\n", i);
+	buf_put_z(&text, "  - {hosts: [other.test], methods: [GET]}\n");
+	assert_true(text.len > 2000000 && buf_err(&text) == ERR_OK);
+	control_tell_with("{\"op\":\"reload\"}", buf_str(&text));
+	control_says("\"reloaded\"");
+	assert_int_equal(ask_wait(&rig, &(struct ask){ .path = "/first" })->head.status, 403);
+	assert_int_equal(ask_wait(&rig, &(struct ask){ .host = "other.test" })->head.status, 200);
+	control_tell_with("{\"op\":\"reload\"}", STR("version: 2"));
+	control_says("reload-refused");
+	assert_int_equal(ask_wait(&rig, &(struct ask){ .host = "other.test" })->head.status, 200);
+	rig_stop(&rig);
+}
+
 /* Where a secret comes from is the keeper's business, who was told at the start. */
 static void a_reload_cannot_change_where_a_secret_comes_from(void **state)
 {
@@ -484,6 +523,7 @@ int main(void)
 		T(without_a_secret_nothing_leaves),
 		T(names_and_leaves_are_for_listed_hosts),
 		T(a_reload_replaces_the_policy_or_leaves_it),
+		T(a_policy_of_any_length_can_be_reloaded),
 		T(a_reload_cannot_change_where_a_secret_comes_from),
 		T(limits_hold_and_are_recorded_once),
 		T(observe_attaches_no_credential),
