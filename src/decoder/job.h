@@ -20,6 +20,8 @@ struct job;
 /** struct job_kind - @start, @input and @end may each be NULL: nothing to do there */
 struct job_kind {
 	const char *name;		/* for people; NULL: no such job */
+	/** in the server, once, before it is confined: what a library would load late, which no child can. May be NULL */
+	enum err (*prepare)(void);
 	size_t state_bytes;		/* of job_state(), zeroed before @start */
 	/** @parameters: JSON text or empty, <= DECODER_JOB_MAX; borrowed for the call */
 	enum err (*start)(struct job *j, struct str parameters);
@@ -51,6 +53,9 @@ must_use enum err job_mark(struct job *j, uint64_t input_bytes);
 must_use enum err job_fail(struct job *j, enum err e, const char *words);
 
 /* ---- for who runs them ---- */
+
+/** job_prepare() - of all kinds; also jansson's seed, for every kind that reads JSON */
+must_use enum err job_prepare(void);
 
 /** struct job_sink - takes whole messages of decoder.h; false: nobody listens any more */
 struct job_sink {

@@ -76,7 +76,7 @@ static enum err push_end(struct job *j)
 }
 
 const struct job_kind job_git_push = {
-	.name = "git push", .state_bytes = sizeof(struct git_state),
+	.name = "git push", .prepare = git_prepare, .state_bytes = sizeof(struct git_state),
 	.start = push_start, .input = push_input, .end = push_end, .free = git_free,
 };
 

@@ -69,5 +69,20 @@ must_use enum err confine_landlock(const struct confine_path *paths, size_t coun
 #define CONFINE_THREADS	0x0020u	/* clone of threads (libuv's pool) */
 #define CONFINE_SPAWN	0x0040u	/* keeper's credential commands, which inherit the filter: not an allowlist but a
 				   refusal (EPERM) of what no such command needs: mounts, modules, bpf, ptrace, ... */
+#define CONFINE_PAIR	0x0100u	/* socketpair(AF_UNIX), whose ends lead nowhere but to whom they are given: courier */
+#define CONFINE_FORK	0x0200u	/* fork() without a namespace or thread, wait4, close_range; its children may lower their
+				   limits and add a filter: the decoder's server */
+#define CONFINE_JOB	0x0400u	/* alone, without CONFINE_BASE: read, write, exit, and memory that cannot be executed */
 #define CONFINE_MACHINE	0x0080u	/* QEMU, beside its own -sandbox: the refusals of CONFINE_SPAWN, and any new socket */
 must_use enum err confine_seccomp(unsigned sets);
+
+/** struct confine_filter - a filter made ahead, for a child that is to load it in one system call */
+#define CONFINE_FILTER_BYTES 2048
+struct confine_filter {
+	uint64_t code[CONFINE_FILTER_BYTES / sizeof(uint64_t)];
+	unsigned short count;
+};
+/** confine_seccomp_make() - what confine_seccomp(@sets) would load */
+must_use enum err confine_seccomp_make(unsigned sets, struct confine_filter *ret);
+/** confine_seccomp_load() - loads it: ERR_CONFINE with errno. Asks for no_new_privs (confine_drop()) */
+must_use enum err confine_seccomp_load(const struct confine_filter *f);

@@ -7,13 +7,19 @@
  */
 #include "os/confine.h"
 
+#include "base/auto.h"
+
 #include <asm/termbits.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
@@ -34,6 +40,12 @@ static const int base_calls[] = {
 	SCMP_SYS(fcntl), SCMP_SYS(dup), SCMP_SYS(getrandom), SCMP_SYS(sched_yield),
 	SCMP_SYS(sched_getaffinity), SCMP_SYS(rseq), SCMP_SYS(set_robust_list), SCMP_SYS(restart_syscall),
 	SCMP_SYS(uname), SCMP_SYS(sysinfo), SCMP_SYS(getrlimit), SCMP_SYS(membarrier), SCMP_SYS(getrusage),
+};
+
+/* what a job of the decoder is left with: one descriptor, and memory (mmap: below) */
+static const int job_calls[] = {
+	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(brk), SCMP_SYS(munmap),
+	SCMP_SYS(mremap),
 };
 
 static const int socket_calls[] = {
@@ -89,6 +101,11 @@ static int add_all(scmp_filter_ctx f, uint32_t action, const int *calls, size_t 
 	return rc;
 }
 
+static int add_memory(scmp_filter_ctx f)
+{
+	return seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+}
+
 static int add_base(scmp_filter_ctx f)
 {
 	static const unsigned long ioctls[] = { FIONREAD, FIONBIO, TCGETS, TIOCGWINSZ };
@@ -97,8 +114,7 @@ static int add_base(scmp_filter_ctx f)
 	for (size_t i = 0; i < COUNT(ioctls) && !rc; i++)
 		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, ioctls[i], 0));
 	if (!rc)
-		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
-				      SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+		rc = add_memory(f);
 	if (!rc)
 		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
 				      SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
@@ -139,9 +155,36 @@ static int add_threads(scmp_filter_ctx f)
 				SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_NEWUSER, CLONE_THREAD));
 }
 
+static int add_fork(scmp_filter_ctx f)
+{
+	const scmp_datum_t made_of = CLONE_THREAD | CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_NEWUSER | CLONE_NEWNS |
+				     CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+	int rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, made_of, 0));
+
+	if (!rc)
+		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(wait4), 0);
+	if (!rc)
+		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(close_range), 0);
+	if (!rc)
+		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
+				      SCMP_A0(SCMP_CMP_EQ, PR_SET_PDEATHSIG, 0));
+	if (!rc)	/* one's own limits: without a capability they go down alone */
+		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A0(SCMP_CMP_EQ, 0, 0));
+	if (!rc)
+		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(seccomp), 2,
+				      SCMP_A0(SCMP_CMP_EQ, SECCOMP_SET_MODE_FILTER, 0), SCMP_A1(SCMP_CMP_EQ, 0, 0));
+	return rc;
+}
+
 static int add_sets(scmp_filter_ctx f, unsigned sets)
 {
-	int rc = add_base(f);
+	int rc;
+
+	if (sets == CONFINE_JOB) {
+		rc = add_all(f, SCMP_ACT_ALLOW, job_calls, COUNT(job_calls));
+		return rc ? rc : add_memory(f);
+	}
+	rc = add_base(f);
 
 	if (!rc && (sets & CONFINE_SOCKET))
 		rc = add_socket(f);
@@ -153,29 +196,75 @@ static int add_sets(scmp_filter_ctx f, unsigned sets)
 		rc = add_tty(f);
 	if (!rc && (sets & CONFINE_THREADS))
 		rc = add_threads(f);
+	if (!rc && (sets & CONFINE_PAIR))
+		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
+	if (!rc && (sets & CONFINE_FORK))
+		rc = add_fork(f);
 	return rc;
+}
+
+static scmp_filter_ctx make(unsigned sets, int *ret_rc)
+{
+	bool refuse = sets & (CONFINE_SPAWN | CONFINE_MACHINE);
+	scmp_filter_ctx f = seccomp_init(refuse ? SCMP_ACT_ALLOW : SCMP_ACT_KILL_PROCESS);
+	int rc = f ? 0 : -ENOMEM;
+
+	if (!rc && refuse)
+		rc = add_all(f, SCMP_ACT_ERRNO(EPERM), never_calls, COUNT(never_calls));
+	if (!rc && (sets & CONFINE_MACHINE))
+		rc = add_all(f, SCMP_ACT_ERRNO(EPERM), machine_calls, COUNT(machine_calls));
+	if (!rc && !refuse)
+		rc = add_sets(f, sets);
+	*ret_rc = rc;
+	return f;
+}
+
+static enum err made(scmp_filter_ctx f, int rc)
+{
+	if (f)
+		seccomp_release(f);
+	if (!rc)
+		return ERR_OK;
+	errno = rc < 0 ? -rc : rc;
+	return ERR_CONFINE;
 }
 
 enum err confine_seccomp(unsigned sets)
 {
-	bool refuse = sets & (CONFINE_SPAWN | CONFINE_MACHINE);
-	scmp_filter_ctx f = seccomp_init(refuse ? SCMP_ACT_ALLOW : SCMP_ACT_KILL_PROCESS);
-	int rc = 0;
+	int rc;
+	scmp_filter_ctx f = make(sets, &rc);
 
-	if (!f)
-		return ERR_CONFINE;
-	if (refuse)
-		rc = add_all(f, SCMP_ACT_ERRNO(EPERM), never_calls, COUNT(never_calls));
-	if (!rc && (sets & CONFINE_MACHINE))
-		rc = add_all(f, SCMP_ACT_ERRNO(EPERM), machine_calls, COUNT(machine_calls));
-	if (!refuse)
-		rc = add_sets(f, sets);
 	if (!rc)
 		rc = seccomp_load(f);
-	seccomp_release(f);
-	if (rc) {
-		errno = rc < 0 ? -rc : rc;
+	return made(f, rc);
+}
+
+/* ---- made ahead ---- */
+
+static enum err read_code(int fd, struct confine_filter *ret)
+{
+	ssize_t n = pread(fd, ret->code, sizeof ret->code, 0);
+
+	if (n <= 0 || (size_t)n == sizeof ret->code || (size_t)n % sizeof(struct sock_filter))
 		return ERR_CONFINE;
-	}
+	ret->count = (unsigned short)((size_t)n / sizeof(struct sock_filter));
 	return ERR_OK;
+}
+
+enum err confine_seccomp_make(unsigned sets, struct confine_filter *ret)
+{
+	auto_fd fd = memfd_create("filter", MFD_CLOEXEC);
+	int rc;
+	scmp_filter_ctx f = make(sets, &rc);
+
+	if (!rc)
+		rc = fd < 0 ? -errno : seccomp_export_bpf(f, fd);
+	return made(f, rc) ? ERR_CONFINE : read_code(fd, ret);
+}
+
+enum err confine_seccomp_load(const struct confine_filter *f)
+{
+	const struct sock_fprog program = { f->count, (struct sock_filter *)(uintptr_t)f->code };
+
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) ? ERR_CONFINE : ERR_OK;
 }

@@ -237,7 +237,8 @@ static void flushed_parts_come_at_once(void **state)
 static void marks_are_true(void **state)
 {
 	(void)state;
-	struct str parts[] = { str_make(lorem(70000), 70000), STR("secret-secret-secret"), str_make(lorem(9000), 9000) };
+	struct str parts[] = { str_make(lorem(70000), 70000), STR("secret-secret-secret"),
+			       str_make(lorem(300000) + 200000, 9000) };
 
 	for (size_t i = 0; i < ENCODINGS; i++) {
 		auto_buf body = BUF_EMPTY;
