@@ -19,6 +19,7 @@
 #include "courier/fetch.h"
 #include "courier/journal.h"
 #include "courier/questions.h"
+#include "courier/tunnel.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,6 +63,8 @@ static void opened(struct courier_link *link, const struct link_frame *f)
 	}
 	if (link->peer == COURIER_INSPECTOR && f->kind == LINK_KIND_EXCHANGE)
 		exchange_open(link->courier, l, f);
+	else if (link->peer == COURIER_INSPECTOR && f->kind == LINK_KIND_TUNNEL)
+		tunnel_open(link->courier, l, f);
 	else if (link->peer == COURIER_INSPECTOR && f->kind == LINK_KIND_NAME)
 		question_name(link, f);
 	else if (link->peer == COURIER_INSPECTOR && f->kind == LINK_KIND_LEAF)
@@ -97,7 +100,7 @@ static void frame(void *user, const struct link_frame *f)
 		if (of == link)
 			claims_frame(link, f);
 		else if (of)
-			exchange_frame(of, f);
+			((struct courier_stream *)of)->frame(of, f);
 		else if (f->type == LINK_HEAD || f->type == LINK_DATA)
 			link_consumed(l, f->stream, f->payload.n);	/* of a request that is answered */
 	}
@@ -114,6 +117,8 @@ static void writable(void *user)
 			next = x->next;
 			exchange_run(x);
 		}
+	if (link->peer == COURIER_INSPECTOR)
+		tunnel_run_all(link->courier);
 	channel_flush(link->channel);
 }
 
@@ -121,6 +126,7 @@ static void end_exchanges(struct courier *c, enum err why)
 {
 	while (c->exchanges)
 		exchange_end(c->exchanges, why, true);
+	tunnel_end_all(c, why);
 }
 
 static void link_over(struct courier_link *link)
@@ -154,6 +160,7 @@ static void ticked(uv_timer_t *timer)
 		next = x->next;
 		exchange_tick(x, now);
 	}
+	tunnel_tick(c, now);
 	carriers_tick(c->carriers, now);
 	fetch_tick(c, now);
 	for (int i = 0; i < COURIER_PEERS; i++)

@@ -32,13 +32,21 @@ struct courier_options {
 	struct config *config;			/* borrowed */
 	int links[COURIER_PEERS];		/* taken; -1: not there */
 	int keeper, directory, control;		/* borrowed; control -1: none */
+	int decoder;				/* borrowed; -1: none, and what needs one is refused */
 	/** the courier has ended: nothing more will be recorded. May be NULL. */
 	void (*stopped)(void *user);
 	void *user;
 };
 
 struct exchange;
+struct tunnel;
 struct courier;
+
+/** struct courier_stream - what stands behind a stream's user pointer on the inspector's link: the first member
+ *  of its owner */
+struct courier_stream {
+	void (*frame)(struct courier_stream *s, const struct link_frame *f);
+};
 
 struct answer;
 struct leaf_wait;
@@ -66,9 +74,11 @@ struct courier {
 	struct snapshot *snapshot;		/* in force */
 	struct leaves *leaves;
 	struct exchange *exchanges;		/* all that run */
+	struct tunnel *tunnels;
 	struct fetch *fetches;			/* the courier's own requests that run */
 	uint32_t fetch_count;
 	uint64_t fetch_number;
+	unsigned decodes;			/* jobs of the decoder that run: decode.h */
 	uint64_t request_number, bytes;		/* counted against the limits */
 	uint64_t allowed, denied, limited;	/* for the stop record */
 	bool limit_recorded;

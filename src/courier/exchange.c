@@ -462,6 +462,8 @@ void exchange_tick(struct exchange *x, uint64_t now_ms)
 
 /* ---- frames of the inspector's ---- */
 
+static void take_frame(struct courier_stream *s, const struct link_frame *f);
+
 void exchange_open(struct courier *c, struct link *link, const struct link_frame *f)
 {
 	struct exchange *x = calloc(1, sizeof *x);
@@ -470,7 +472,7 @@ void exchange_open(struct courier *c, struct link *link, const struct link_frame
 		link_reset(link, f->stream, ERR_MEMORY);
 		return;
 	}
-	*x = (struct exchange){ .courier = c, .link = link, .stream = f->stream, .reason = "" };
+	*x = (struct exchange){ .owner = { take_frame }, .courier = c, .link = link, .stream = f->stream, .reason = "" };
 	x->started_ms = clock_ms();
 	x->deadline_ms = x->started_ms + EXCHANGE_HEAD_MS;
 	x->beyond_limit = ++c->request_number > courier_limit_requests(c);
@@ -503,8 +505,10 @@ static enum err receive_head(struct exchange *x, struct str message)
 	return buf_err(&x->head_bytes);
 }
 
-void exchange_frame(struct exchange *x, const struct link_frame *f)
+/* HEAD, DATA, END, RESET, CREDIT on its stream. May free the exchange. */
+static void take_frame(struct courier_stream *s, const struct link_frame *f)
 {
+	struct exchange *x = (struct exchange *)s;
 	enum err e = ERR_OK;
 
 	if (f->type == LINK_RESET) {

@@ -79,6 +79,7 @@ struct relay_down {
 };
 
 struct exchange {
+	struct courier_stream owner;	/* first */
 	struct courier *courier;
 	struct exchange *next, **at;
 	struct link *link;
@@ -118,8 +119,6 @@ struct exchange {
 
 /** exchange_open() - an EXCHANGE stream begins; resets it if there is no room */
 void exchange_open(struct courier *c, struct link *link, const struct link_frame *f);
-/** exchange_frame() - HEAD, DATA, END, RESET, CREDIT on its stream. May free @x. */
-void exchange_frame(struct exchange *x, const struct link_frame *f);
 /** exchange_run() - runs the stages until one waits; frees @x when it is done */
 void exchange_run(struct exchange *x);
 /** exchange_end() - from outside: ends it with @why, recorded; @silent: the stream is gone. Frees @x. */

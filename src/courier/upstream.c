@@ -266,15 +266,25 @@ static bool quiet(const struct upstream_connection *c)
 	return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
+bool upstream_matches(const struct upstream_connection *c, const struct upstream_target *t)
+{
+	return c->scheme == t->scheme && c->port == t->port && c->pool == t->pool &&
+	       str_eq(str_make(c->host, c->host_bytes), t->host) &&
+	       (c->overridden || address_admit(&c->addresses[c->address_next - 1], t->rule) == ERR_OK);
+}
+
+void upstream_own(struct upstream_connection *c, void (*changed)(void *user), void *user)
+{
+	c->changed = changed;
+	c->user = user;
+}
+
 static struct upstream_connection *kept(struct upstream *u, const struct upstream_target *t)
 {
 	uint64_t now = clock_ms();
 
 	for (struct upstream_connection *c = u->all; c; c = c->next) {
-		if (c->state != IDLE || c->scheme != t->scheme || c->port != t->port ||
-		    c->pool != t->pool || !str_eq(str_make(c->host, c->host_bytes), t->host))
-			continue;
-		if (!c->overridden && address_admit(&c->addresses[c->address_next - 1], t->rule) != ERR_OK)
+		if (c->state != IDLE || !upstream_matches(c, t))
 			continue;
 		if (!t->repeatable && c->deadline_ms - now < UPSTREAM_IDLE_MS - UPSTREAM_IDLE_BODY_MS)
 			continue;
@@ -464,6 +474,12 @@ enum err upstream_write(struct upstream_connection *c, struct str bytes, size_t 
 	c->blocked = e == ERR_MORE;
 	interest(c);
 	return e;
+}
+
+void upstream_end(struct upstream_connection *c)
+{
+	if (c->state == READY && !c->tls)
+		shutdown(c->fd, SHUT_WR);
 }
 
 /* ---- events ---- */

@@ -30,6 +30,7 @@ struct upstream_target {
 	bool http1_only;			/* HTTP/2 is not offered; whoever does not say so must be able to
 						   speak it */
 	const struct policy_rule *rule;		/* names addresses; borrowed until READY or failed */
+	bool websocket;				/* for carrier_dial(): RFC 8441 where it can be had, else http1_only */
 	bool fresh;				/* no connection that was used before */
 	bool repeatable;			/* can be tried again if a kept connection turns out dead */
 };
@@ -54,6 +55,11 @@ void upstream_drop(struct upstream *u, uint64_t pool);
  * Return: ERR_OK and *ret (see upstream_status()); ERR_LIMIT, ERR_MEMORY, ERR_LOCAL */
 must_use enum err upstream_dial(struct upstream *u, const struct upstream_target *t,
 				void (*changed)(void *user), void *user, struct upstream_connection **ret);
+/** upstream_own() - from now on somebody else is told: who has the connection from whom had it dialled */
+void upstream_own(struct upstream_connection *c, void (*changed)(void *user), void *user);
+/** upstream_matches() - could @t have this connection, which is READY: same place, same pool, and an address that
+ *  its rule admits? */
+bool upstream_matches(const struct upstream_connection *c, const struct upstream_target *t);
 /** upstream_status() - ERR_OK: ready; ERR_MORE: not yet; ERR_RESOLVE, ERR_ADDRESS_REFUSED,
  *  ERR_DIAL, ERR_UPSTREAM_TLS, ERR_UPSTREAM_TIMEOUT, ERR_MEMORY, ERR_LIMIT: it will never be */
 must_use enum err upstream_status(const struct upstream_connection *c);
@@ -74,5 +80,7 @@ must_use enum err upstream_read(struct upstream_connection *c, char *p, size_t n
 /** upstream_write() - takes the front of @bytes. ERR_OK with *ret_n > 0; ERR_MORE: `changed` will
  *  tell; ERR_UPSTREAM_CLOSED, ERR_UPSTREAM_TLS, ERR_MEMORY */
 must_use enum err upstream_write(struct upstream_connection *c, struct str bytes, size_t *ret_n);
+/** upstream_end() - nothing more will be written: a plain connection says so to its peer, and is read on */
+void upstream_end(struct upstream_connection *c);
 /** upstream_release() - the owner is done; @keep: the exchange ended cleanly and another may follow */
 void upstream_release(struct upstream_connection *c, bool keep);

@@ -158,7 +158,7 @@ static bool kind_is_known(uint8_t kind)
 {
 	switch ((enum link_kind)kind) {
 	case LINK_KIND_TCP: case LINK_KIND_DNS: case LINK_KIND_EXCHANGE: case LINK_KIND_NAME:
-	case LINK_KIND_LEAF: case LINK_KIND_CLAIMS: case LINK_KIND_CONFIG: case LINK_KIND_EXEC:
+	case LINK_KIND_LEAF: case LINK_KIND_TUNNEL: case LINK_KIND_CLAIMS: case LINK_KIND_CONFIG: case LINK_KIND_EXEC:
 	case LINK_KIND_EVENTS: case LINK_KIND_FUSE:
 		return true;
 	}

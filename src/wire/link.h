@@ -60,6 +60,7 @@ enum link_kind {
 	LINK_KIND_EXCHANGE = 16,/* HEAD request, DATA.., END; back HEAD(s), DATA.., END */
 	LINK_KIND_NAME = 17,	/* may this name be spoken to? back HEAD: fields VERDICT.. */
 	LINK_KIND_LEAF = 18,	/* sign a leaf; back HEAD: fields CERTIFICATE */
+	LINK_KIND_TUNNEL = 19,	/* an unopened connection to host:port; DATA both ways */
 	/* anybody -> courier */
 	LINK_KIND_CLAIMS = 24,	/* HEAD: one claim each */
 	/* control: terminal -> guest */
