@@ -8,6 +8,7 @@
 
 #include "base/glob.h"
 #include "policy/protocol_git.h"
+#include "policy/registry.h"
 #include "wire/websocket.h"
 
 static enum err refuse_conditions(struct compile *c, const struct document_rule *in, enum policy_kind kind)
@@ -144,8 +145,10 @@ enum err compile_parts(struct compile *c, const struct document_rule *in, struct
 		out->rule.protocol = POLICY_PROTOCOL_GIT;
 		err = protocol_git_compile(c, in->git, out->rule.verdict, &out->rule.data);
 	}
-	if (in->registry)
-		return compile_fail(c, in->registry->at, "'registry' is not known here yet");
+	if (in->registry) {
+		out->rule.protocol = POLICY_PROTOCOL_REGISTRY;
+		err = registry_compile(c, in->registry, out->rule.verdict, &out->rule.data);
+	}
 	if (err == ERR_OK && in->websocket)
 		err = compile_websocket(c, in->websocket, out);
 	return err;

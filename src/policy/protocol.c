@@ -2,12 +2,14 @@
 #include "policy/protocol.h"
 
 #include "policy/protocol_git.h"
+#include "policy/registry.h"
 
 #define FACTS_BYTES_MAX 65536u
 
 static const struct protocol *const protocols[] = {
 	[POLICY_PROTOCOL_NONE] = NULL,
 	[POLICY_PROTOCOL_GIT] = &protocol_git,
+	[POLICY_PROTOCOL_REGISTRY] = &protocol_registry,
 };
 
 const struct protocol *protocol_of(const struct policy_rule *rule)

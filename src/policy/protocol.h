@@ -42,6 +42,8 @@ struct protocol {
 	bool (*covers)(const void *wide, const void *narrow);
 	/** over facts of head and body: ERR_OK, or ERR_POLICY_DENIED with words for the agent in @reason */
 	enum err (*judge)(const void *data, const struct protocol_facts *facts, struct buf *reason);
+	/** why match() says no, in words, to @out; false: nothing to say. May be NULL */
+	bool (*why)(const void *data, const struct head *head, struct buf *out);
 	/** what the rule asks for, in words, for explanations */
 	void (*describe)(const void *data, struct buf *out);
 };

@@ -1,0 +1,197 @@
+/* protocol_registry.c - rules about what may be installed from, or published to, a registry
+ *
+ * Theory of operation: the head says which package and version (registry_request()); names, versions and OSV records
+ * are judged there and then. What only the registry's own metadata says (when a version was published) the courier
+ * finds out, and judge() narrows by it: an age that is not known counts as too young. The metadata on its way to the
+ * guest is filtered by the same questions (courier/registry.c), so that package managers resolve to what may be
+ * installed; but that is convenience: what decides is the request for the file.
+ * A rule that denies has packages and access alone; what cannot be told apart it denies.
+ */
+#include "policy/registry.h"
+
+#include "base/glob.h"
+
+#define MS_PER_DAY 86400000ull
+
+static bool any_glob(const struct str *globs, uint32_t count, struct str text)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (glob_match(globs[i], text, GLOB_PATH))
+			return true;
+	return false;
+}
+
+static void say(struct buf *out, struct str subject, const char *words)
+{
+	if (!out)
+		return;
+	buf_put(out, str_head(subject, 200));
+	buf_put_z(out, words);
+}
+
+bool registry_refuses_package(const struct registry_rule *r, struct str package, struct buf *out)
+{
+	if (r->package_count && !any_glob(r->packages, r->package_count, package)) {
+		say(out, package, " is not among the packages that may be used");
+		return true;
+	}
+	if (!any_glob(r->deny, r->deny_count, package))
+		return false;
+	say(out, package, " is on the rule's deny list");
+	return true;
+}
+
+static bool refuses_range(const struct registry_rule *r, struct str package, struct str version, struct buf *out)
+{
+	for (uint32_t i = 0; i < r->range_count; i++) {
+		const struct registry_range *range = &r->ranges[i];
+
+		if (!glob_match(range->packages, package, GLOB_PATH) ||
+		    version_in_range(r->ecosystem->scheme, range->range, version))
+			continue;
+		say(out, version, " is outside of the versions that may be used, ");
+		say(out, range->range, "");
+		return true;
+	}
+	return false;
+}
+
+bool registry_refuses_version(const struct registry_rule *r, struct str package, struct str version, struct buf *out)
+{
+	struct str id;
+
+	if (refuses_range(r, package, version, out))
+		return true;
+	if (!r->advisories)
+		return false;
+	id = registry_advisory(r->advisories, package, version);
+	if (id.n == 0)
+		return false;
+	say(out, version, " is named by ");
+	say(out, id, "");
+	return true;
+}
+
+/* ---- the head ---- */
+
+static bool refused(const struct registry_rule *r, const struct registry_request *q, struct buf *out)
+{
+	struct str package = registry_package(q), version = registry_version(q);
+
+	if (q->action == REGISTRY_PUBLISH ? !r->publish : !r->install) {
+		say(out, package, q->action == REGISTRY_PUBLISH ? ": publishing is not allowed" :
+								  ": installing is not allowed");
+		return true;
+	}
+	if (package.n == 0) {
+		if (q->action != REGISTRY_PUBLISH || (!r->package_count && !r->deny_count))
+			return false;
+		say(out, STR("which package is published"), " is not in the request's head");
+		return true;
+	}
+	return registry_refuses_package(r, package, out) ||
+	       (version.n && registry_refuses_version(r, package, version, out));
+}
+
+static enum protocol_match match(const void *data, const struct head *head)
+{
+	const struct registry_rule *r = data;
+	struct registry_request q;
+
+	if (!registry_request(r, head, &q))
+		return PROTOCOL_UNRECOGNISED;
+	if (!r->denies)
+		return refused(r, &q, NULL) ? PROTOCOL_NO : PROTOCOL_YES;
+	if (q.action == REGISTRY_PUBLISH ? !r->publish : !r->install)
+		return PROTOCOL_NO;
+	if (q.package_bytes)
+		return registry_refuses_package(r, registry_package(&q), NULL) ? PROTOCOL_NO : PROTOCOL_YES;
+	return q.action == REGISTRY_PUBLISH || !r->package_count ? PROTOCOL_YES : PROTOCOL_NO;
+}
+
+static enum protocol_match facts(const void *data, const struct head *head, struct protocol_facts *ret)
+{
+	static const struct str actions[] = { STR_INIT("index"), STR_INIT("metadata"), STR_INIT("file"), STR_INIT("publish") };
+	const struct registry_rule *r = data;
+	struct registry_request q;
+	enum err e;
+
+	if (!registry_request(r, head, &q))
+		return PROTOCOL_UNRECOGNISED;
+	e = protocol_facts_add(ret, STR("registry.type"), str_of(r->ecosystem->name));
+	if (e == ERR_OK)
+		e = protocol_facts_add(ret, STR("registry.action"), actions[q.action]);
+	if (e == ERR_OK && q.package_bytes)
+		e = protocol_facts_add(ret, STR("registry.package"), registry_package(&q));
+	if (e == ERR_OK && q.version_bytes)
+		e = protocol_facts_add(ret, STR("registry.version"), registry_version(&q));
+	if (e == ERR_OK && q.file_bytes)
+		e = protocol_facts_add(ret, STR("registry.file"), registry_file(&q));
+	return e == ERR_OK ? PROTOCOL_YES : PROTOCOL_UNRECOGNISED;
+}
+
+static bool why(const void *data, const struct head *head, struct buf *out)
+{
+	const struct registry_rule *r = data;
+	struct registry_request q;
+
+	return !r->denies && registry_request(r, head, &q) && refused(r, &q, out);
+}
+
+/* ---- what the metadata says ---- */
+
+static enum err judge(const void *data, const struct protocol_facts *f, struct buf *reason)
+{
+	const struct registry_rule *r = data;
+	struct str age = protocol_fact_find(f, STR("registry.age"));
+	uint64_t seconds;
+
+	if (r->min_age_ms == 0 || age.n == 0)
+		return ERR_OK;
+	buf_put(reason, str_head(protocol_fact_find(f, STR("registry.package")), 200));
+	buf_put_z(reason, " ");
+	buf_put(reason, protocol_fact_find(f, STR("registry.version")));
+	if (!str_decimal(age, INT64_MAX, &seconds)) {
+		buf_put_z(reason, ": the registry does not say when it was published, and a minimum age is asked for");
+		return ERR_POLICY_DENIED;
+	}
+	if (seconds >= r->min_age_ms / 1000) {
+		buf_clear(reason);
+		return ERR_OK;
+	}
+	buf_printf(reason, " was published %llu days ago; %llu are asked for",
+		   (unsigned long long)(seconds / 86400), (unsigned long long)(r->min_age_ms / MS_PER_DAY));
+	return ERR_POLICY_DENIED;
+}
+
+static void describe_list(struct buf *out, const char *words, const struct str *items, uint32_t count)
+{
+	for (uint32_t i = 0; i < count && i < 8; i++) {
+		buf_put_z(out, i ? ", " : words);
+		buf_put(out, str_head(items[i], 100));
+	}
+	if (count > 8)
+		buf_put_z(out, ", ...");
+}
+
+static void describe(const void *data, struct buf *out)
+{
+	const struct registry_rule *r = data;
+
+	buf_put_z(out, r->install ? r->publish ? "install and publish" : "install" : "publish");
+	buf_printf(out, ", %s", r->ecosystem->name);
+	describe_list(out, "; packages ", r->packages, r->package_count);
+	describe_list(out, "; not ", r->deny, r->deny_count);
+	for (uint32_t i = 0; i < r->range_count && i < 8; i++) {
+		describe_list(out, "; ", &r->ranges[i].packages, 1);
+		describe_list(out, " ", &r->ranges[i].range, 1);
+	}
+	if (r->min_age_ms)
+		buf_printf(out, "; published %llu days ago or earlier", (unsigned long long)(r->min_age_ms / MS_PER_DAY));
+	if (r->advisories)
+		buf_put_z(out, "; no version that an advisory names");
+}
+
+const struct protocol protocol_registry = {
+	.name = "registry", .facts = facts, .match = match, .judge = judge, .describe = describe, .why = why,
+};

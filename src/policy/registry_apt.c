@@ -1,0 +1,94 @@
+/* registry_apt.c - the paths of a Debian archive
+ *
+ *   GET  [..]/dists/.., and Release, Packages and their like anywhere    the signed index: passed as it is
+ *   GET  [..]/<name>_<version>_<arch>.deb                                the package (also .udeb, .ddeb)
+ *   GET  [..]/<name>_<version>.dsc, .debian.tar.*, .orig.tar.*, .tar.*   sources
+ * The index is signed as a whole and cannot be filtered, and says nothing of ages: what is refused is refused at the
+ * file. An epoch is not part of a file's name: versions are compared without one.
+ */
+#include "policy/registry.h"
+
+static bool normalise(struct str raw, bool glob, char *out, size_t *ret_bytes)
+{
+	for (size_t i = 0; i < raw.n; i++) {
+		char c = raw.p[i];
+
+		if ((c < 'a' || c > 'z') && !ascii_digit(c) && c != '+' && c != '-' && c != '.' &&
+		    !(glob && (c == '*' || c == '?')))
+			return false;
+	}
+	return registry_set(raw, out, REGISTRY_NAME_MAX, ret_bytes);
+}
+
+static bool index_name(struct str s)
+{
+	static const struct str names[] = {
+		STR_INIT("Release"), STR_INIT("InRelease"), STR_INIT("Packages"), STR_INIT("Sources"), STR_INIT("Contents-"),
+		STR_INIT("Translation-"), STR_INIT("Index"), STR_INIT("Components-"),
+	};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (str_starts(s, names[i]))
+			return true;
+	return false;
+}
+
+static bool version(struct str s, struct registry_request *r)
+{
+	size_t colon = str_find(s, ':');
+
+	if (colon < s.n)
+		s = str_from(s, colon + 1);
+	return version_valid(VERSION_DEBIAN, s) && registry_set(s, r->version, sizeof r->version, &r->version_bytes);
+}
+
+static bool package_file(struct str file, struct registry_request *r)
+{
+	static const struct str binaries[] = { STR_INIT(".deb"), STR_INIT(".udeb"), STR_INIT(".ddeb") };
+	static const struct str sources[] = { STR_INIT(".dsc"), STR_INIT(".debian.tar."), STR_INIT(".orig.tar."),
+					      STR_INIT(".orig-"), STR_INIT(".diff."), STR_INIT(".tar.") };
+	struct str name = str_head(file, str_find(file, '_')), rest = str_from(file, name.n + 1);
+
+	if (!normalise(name, false, r->package, &r->package_bytes) || name.n == file.n)
+		return false;
+	for (size_t i = 0; i < sizeof binaries / sizeof *binaries; i++) {
+		struct str v = str_head(rest, str_find(rest, '_'));
+
+		if (str_ends(rest, binaries[i]))
+			return v.n < rest.n && version(v, r);
+	}
+	for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+		const char *at = memmem(rest.p, rest.n, sources[i].p, sources[i].n);
+
+		if (at)
+			return version(str_head(rest, (size_t)(at - rest.p)), r);
+	}
+	return false;
+}
+
+static bool request(struct str path, const struct head *head, struct registry_request *r)
+{
+	struct str file = path;
+	char bytes[REGISTRY_FILE_MAX];
+	size_t n;
+
+	if (!registry_reads(head) || head->has_query)
+		return false;
+	for (size_t i = path.n; i-- > 0 && file.n == path.n;)
+		if (path.p[i] == '/')
+			file = str_from(path, i + 1);
+	if (!registry_decode(file, false, bytes, sizeof bytes, &n))
+		return false;
+	if (package_file(str_make(bytes, n), r)) {
+		r->action = REGISTRY_FILE;
+		return registry_set(str_make(bytes, n), r->file, sizeof r->file, &r->file_bytes);
+	}
+	r->package_bytes = r->version_bytes = 0;
+	return str_starts(path, STR("dists/")) || memmem(path.p ? path.p : "", path.n, "/dists/", 7) ||
+	       index_name(str_make(bytes, n));
+}
+
+const struct registry_ecosystem registry_apt = {
+	.name = "apt", .osv = "Debian", .scheme = VERSION_DEBIAN, .ages = false, .request = request,
+	.normalise = normalise,
+};
