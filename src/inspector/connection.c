@@ -1,21 +1,31 @@
-/* connection.c - a connection of the guest's: opening, bytes in and out, phases, the end
+/* connection.c - a client's connection: bytes in and out, phases, the end
  *
- * Theory of operation: see connection.h for the phases. Bytes from the guest are kept as they come,
- * at most a window of them, as credit goes back only for what was taken. Plaintext for the guest is
- * kept in `out`; pump() turns it to ciphertext, a record at a time, and hands it to the link as far
- * as the guest's credit goes. So a guest that does not read stops the courier, and a courier that
- * does not read stops the guest's write() (I7).
+ * Theory of operation: see connection.h for the phases. Bytes from the client are kept as they come,
+ * at most a window of them, as credit goes back only for what was taken. Plaintext for the client is
+ * kept in `out`; pump() turns it to ciphertext, a record at a time, and hands it to the transport as far
+ * as that takes it. So a client that does not read stops the courier, and a courier that
+ * does not read stops the client's write() (I7).
  *
- * Trust: the address and every byte are the guest's, the process that asks is its claim. The name
- * is not: it is what this process gave the address for. Failure ends the connection with RESET, never
+ * Trust: every byte is the client's. Failure ends the connection with a reset, never
  * with an orderly end that a client could take for a whole answer.
  */
 #include "inspector/connection.h"
 
 #include "inspector/claims.h"
+#include "inspector/session.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
+
+static void sleep_again(struct connection *c)
+{
+	if (!c->woken_link)
+		return;
+	*c->woken_link = c->woken_next;
+	if (c->woken_next)
+		c->woken_next->woken_link = c->woken_link;
+	c->woken_next = NULL;
+	c->woken_link = NULL;
+}
 
 static void release(struct connection *c)
 {
@@ -25,26 +35,27 @@ static void release(struct connection *c)
 	if (c->next)
 		c->next->link = c->link;
 	i->connection_count--;
+	sleep_again(c);
 	wait_clear(&c->wait);
 	ask_cancel(c->ask);
-	exchange_close(c, ERR_CANCELLED);
+	http1_free(c);
+	session_free(c->session);
 	guest_tls_free(c->tls);
 	buf_free(&c->opened);
+	buf_free(&c->fields);
 	buf_free(&c->in);
 	buf_free(&c->text);
 	buf_free(&c->out);
-	link_set_user(net_link(i), c->number, NULL);
+	c->transport.ops->release(&c->transport);
 	free(c);
 }
 
-static void connection_end(struct connection *c)
+void connection_end(struct connection *c)
 {
-	struct inspector *i = c->inspector;
-
-	claims_put(i->claims, &(struct msg_claim){
+	claims_put(c->inspector->claims, &(struct msg_claim){
 		.kind = CLAIM_CONNECTION_END, .result = c->result, .connection = c->id,
 		.bytes_in = c->bytes_in, .bytes_out = c->bytes_out });
-	link_end(net_link(i), c->number);
+	c->transport.ops->end(&c->transport);
 	release(c);
 }
 
@@ -60,7 +71,7 @@ void connection_claim(struct connection *c, enum err why, const char *text)
 enum step connection_refuse(struct connection *c, enum err why, const char *text)
 {
 	connection_claim(c, why, text);
-	link_reset(net_link(c->inspector), c->number, why);
+	c->transport.ops->reset(&c->transport, why);
 	return STEP_OVER;
 }
 
@@ -69,7 +80,7 @@ enum step connection_refuse(struct connection *c, enum err why, const char *text
 static void take_in(struct connection *c, size_t n)
 {
 	buf_drop(&c->in, n);
-	link_consumed(net_link(c->inspector), c->number, n);
+	c->transport.ops->consumed(&c->transport, n);
 }
 
 /* Decrypts until there is no input or enough plaintext. */
@@ -116,17 +127,17 @@ void connection_take(struct connection *c, size_t n)
 		take_in(c, n);
 }
 
-/* Ciphertext to the guest; false when it takes no more now. */
+/* Ciphertext to the client; false when it takes no more now. */
 static bool pump_ciphertext(struct connection *c)
 {
 	static char record[GUEST_TLS_CHUNK];
-	struct link *l = net_link(c->inspector);
+	struct transport *t = &c->transport;
 
 	while (guest_tls_pending(c->tls)) {
-		size_t room = link_sendable(l, c->number);
+		size_t room = t->ops->sendable(t);
 		size_t n = guest_tls_output(c->tls, record, room < sizeof record ? room : sizeof record);
 
-		if (n == 0 || link_data(l, c->number, 0, str_make(record, n)))
+		if (n == 0 || t->ops->send(t, str_make(record, n)))
 			return false;
 		c->bytes_out += n;
 	}
@@ -146,13 +157,13 @@ static void pump_tls(struct connection *c)
 
 static void pump_plain(struct connection *c)
 {
-	struct link *l = net_link(c->inspector);
+	struct transport *t = &c->transport;
 	size_t n;
 
-	while (c->out.len && (n = link_sendable(l, c->number))) {
+	while (c->out.len && (n = t->ops->sendable(t))) {
 		struct str bytes = str_head(buf_str(&c->out), n);
 
-		if (link_data(l, c->number, 0, bytes))
+		if (t->ops->send(t, bytes))
 			return;
 		c->bytes_out += bytes.n;
 		buf_drop(&c->out, bytes.n);
@@ -177,13 +188,26 @@ static bool is_written(const struct connection *c)
 	return c->out.len == 0 && (!c->tls || guest_tls_pending(c->tls) == 0);
 }
 
+enum err connection_fields(struct connection *c, struct str *ret)
+{
+	struct msg_connect m = { .host = str_of(c->host), .port = c->asked.port, .scheme = (uint8_t)c->scheme,
+				 .connection = c->id, .process = c->asked.process };
+	enum err e = c->fields.len ? ERR_OK : put_connect(&c->fields, &m);
+
+	*ret = buf_str(&c->fields);
+	return e;
+}
+
 /* -- phases ----------------------------------------------------------------------------- */
 
 static void expired(struct wait *w);
 
 void connection_deadline(struct connection *c, uint64_t ms)
 {
-	wait_set(&c->inspector->waits, &c->wait, ms, expired);
+	if (ms)
+		wait_set(&c->inspector->waits, &c->wait, ms, expired);
+	else
+		wait_clear(&c->wait);
 }
 
 void connection_enter(struct connection *c, enum phase phase, uint64_t ms)
@@ -198,7 +222,7 @@ static enum step step_sniff(struct connection *c)
 	const struct inspector_limits *limits = &c->inspector->limits;
 
 	if (c->in.len == 0)
-		return c->guest_ended ? STEP_OVER : STEP_WAIT;
+		return c->ended ? STEP_OVER : STEP_WAIT;
 	if (c->in.p[0] == 0x16) {
 		if (guest_tls_new(c->inspector->tls, &c->tls))
 			return connection_refuse(c, ERR_MEMORY, "no memory for TLS");
@@ -222,7 +246,7 @@ static enum step step_finish(struct connection *c)
 		if (!pump_ciphertext(c))
 			return STEP_WAIT;
 	}
-	link_end(net_link(c->inspector), c->number);
+	c->transport.ops->end(&c->transport);
 	connection_enter(c, PHASE_linger, c->inspector->limits.linger_ms);
 	return STEP_AGAIN;
 }
@@ -230,7 +254,7 @@ static enum step step_finish(struct connection *c)
 static enum step step_linger(struct connection *c)
 {
 	take_in(c, c->in.len);
-	return c->guest_ended ? STEP_OVER : STEP_WAIT;
+	return c->ended ? STEP_OVER : STEP_WAIT;
 }
 
 static enum step (*const phase_step[PHASE_COUNT])(struct connection *c) = {
@@ -239,7 +263,8 @@ static enum step (*const phase_step[PHASE_COUNT])(struct connection *c) = {
 #undef PHASE_STEP
 };
 
-void connection_run(struct connection *c)
+/* As far as it goes; @c may be gone afterwards. */
+static void run(struct connection *c)
 {
 	for (;;) {
 		enum step s = c->gone ? STEP_OVER : phase_step[c->phase](c);
@@ -253,11 +278,34 @@ void connection_run(struct connection *c)
 	}
 }
 
-void connection_run_all(struct inspector *i)
+void connection_wake(struct connection *c)
 {
-	for (struct connection *c = i->connections, *next; c; c = next) {
-		next = c->next;
-		connection_run(c);
+	struct inspector *i = c->inspector;
+
+	if (c->woken_link)
+		return;
+	c->woken_next = i->woken;
+	c->woken_link = &i->woken;
+	if (i->woken)
+		i->woken->woken_link = &c->woken_next;
+	i->woken = c;
+}
+
+void connection_wake_all(struct inspector *i)
+{
+	for (struct connection *c = i->connections; c; c = c->next) {
+		session_room(c->session);
+		connection_wake(c);
+	}
+}
+
+void connection_run_woken(struct inspector *i)
+{
+	struct connection *c;
+
+	while ((c = i->woken)) {
+		sleep_again(c);
+		run(c);
 	}
 }
 
@@ -265,6 +313,10 @@ void connection_stop(struct inspector *i)
 {
 	for (struct connection *c = i->connections, *next; c; c = next) {
 		next = c->next;
+		session_say_goodbye(c->session);
+		if (c->tls)
+			guest_tls_close(c->tls);
+		(void)pump(c);
 		release(c);
 	}
 }
@@ -285,124 +337,57 @@ static enum step late(struct connection *c)
 			connection_enter(c, PHASE_finish, c->inspector->limits.linger_ms);
 			return STEP_AGAIN;
 		}
-		return http_refuse(c, ERR_TIMEOUT, 408, "the request head took too long");
-	case PHASE_open:
+		return http1_refuse(c, ERR_TIMEOUT, 408, "the request head took too long");
 	case PHASE_relay:
-		if (c->exchange.expect_continue)
-			return relay_continue(c);
+		if (c->http1.expect_continue)
+			return http1_continue(c);
 		return connection_refuse(c, ERR_TIMEOUT, "neither side moved");
+	case PHASE_session:
+		return session_late(c->session);
 	case PHASE_finish:
 	case PHASE_linger:
 	case PHASE_COUNT:
 		break;
 	}
-	link_reset(net_link(c->inspector), c->number, ERR_TIMEOUT);
+	c->transport.ops->reset(&c->transport, ERR_TIMEOUT);
 	return STEP_OVER;
 }
 
 static void expired(struct wait *w)
 {
 	struct connection *c = (struct connection *)((char *)w - offsetof(struct connection, wait));
-	struct inspector *i = c->inspector;
 
 	if (late(c) == STEP_OVER)
 		connection_end(c);
 	else
-		connection_run(c);
-	inspector_flush(i);
+		connection_wake(c);
 }
 
-/* -- opening ---------------------------------------------------------------------------- */
+/* -- what comes ------------------------------------------------------------------------- */
 
-static void frame(struct stream *s, const struct link_frame *f)
+void connection_input(struct connection *c, struct str bytes)
 {
-	struct connection *c = (struct connection *)s;
-
-	switch (f->type) {
-	case LINK_DATA:
-		c->bytes_in += f->payload.n;
-		buf_put(&c->in, f->payload);
-		if (buf_err(&c->in)) {
-			link_reset(net_link(c->inspector), c->number, ERR_MEMORY);
-			c->gone = true;
-		}
-		break;
-	case LINK_END:
-		c->guest_ended = true;
-		break;
-	case LINK_RESET:
+	c->bytes_in += bytes.n;
+	buf_put(&c->in, bytes);
+	if (buf_err(&c->in)) {
+		c->transport.ops->reset(&c->transport, ERR_MEMORY);
 		c->gone = true;
-		if (!c->result)
-			c->result = f->reason;
-		break;
-	case LINK_CREDIT:
-		break;
-	case LINK_HEAD:
-	case LINK_OPEN:
-	case LINK_HELLO:
-		link_reset(net_link(c->inspector), c->number, ERR_LINK_STATE);
-		c->gone = true;
-		break;
 	}
-	connection_run(c);
+	connection_wake(c);
 }
 
-/* Where it goes: the name that DNS gave, or the literal. ERR_ADDRESS_REFUSED for what is the guest's
- * own (its redirect port among it) or was never given to it. */
-static enum err find_host(struct connection *c)
+void connection_input_end(struct connection *c)
 {
-	static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
-	struct str a = c->asked.address;
-	char text[INET6_ADDRSTRLEN];
-
-	if (a.n == 16 && memcmp(a.p, mapped, sizeof mapped) == 0)
-		a = str_from(a, 12);
-	if ((a.n != 4 && a.n != 16) || c->asked.port == 0)
-		return ERR_LINK_MALFORMED;
-	if (names_is_synthetic(a)) {
-		struct str host = names_host(c->inspector->names, a);
-
-		if (host.n == 0)
-			return ERR_ADDRESS_REFUSED;
-		memcpy(c->host, host.p, host.n);
-		return ERR_OK;
-	}
-	c->literal = true;
-	if (!inet_ntop(a.n == 4 ? AF_INET : AF_INET6, a.p, text, sizeof text) ||
-	    host_canonical(str_of(text), c->host))
-		return ERR_LINK_MALFORMED;
-	if ((a.n == 4 && (a.p[0] == 127 || a.p[0] == 0)) || str_eq(str_of(c->host), STR("::1")) ||
-	    str_eq(str_of(c->host), STR("::")))
-		return ERR_ADDRESS_REFUSED;
-	return ERR_OK;
+	c->ended = true;
+	connection_wake(c);
 }
 
-static enum err keep_open(struct connection *c, struct str fields)
+void connection_lost(struct connection *c, enum err why)
 {
-	buf_init(&c->opened, LINK_OPEN_MAX);
-	buf_init(&c->in, INSPECTOR_GUEST_WINDOW);
-	buf_init(&c->text, CONNECTION_TEXT_MAX);
-	buf_init(&c->out, CONNECTION_OUT_MAX);
-	buf_put(&c->opened, fields);
-	return buf_err(&c->opened) ? buf_err(&c->opened) : msg_get_connect(buf_str(&c->opened), &c->asked);
-}
-
-static struct connection *connection_new(struct inspector *i, uint32_t number)
-{
-	struct connection *c = calloc(1, sizeof *c);
-
-	if (!c)
-		return NULL;
-	*c = (struct connection){ .stream = { frame }, .inspector = i, .number = number,
-				  .id = ++i->next_connection, .next = i->connections,
-				  .link = &i->connections };
-	if (c->next)
-		c->next->link = &c->next;
-	i->connections = c;
-	i->connection_count++;
-	exchange_open(&c->exchange);
-	link_set_user(net_link(i), number, c);
-	return c;
+	c->gone = true;
+	if (!c->result)
+		c->result = why;
+	connection_wake(c);
 }
 
 /* At the limit, the connection that has been idle between requests for longest makes room: its client
@@ -412,45 +397,53 @@ static void close_idlest(struct inspector *i)
 	struct connection *idlest = NULL;
 
 	for (struct connection *c = i->connections; c; c = c->next)
-		if (c->phase == PHASE_head && c->requests && !c->head_begun && c->in.len == 0 && is_written(c) &&
-		    (!idlest || c->wait.at_ms <= idlest->wait.at_ms))
+		if ((c->phase == PHASE_session ? session_idle(c->session) : http1_idle(c)) && c->in.len == 0 &&
+		    is_written(c) && (!idlest || c->wait.at_ms <= idlest->wait.at_ms))
 			idlest = c;
 	if (!idlest)
 		return;
+	session_say_goodbye(idlest->session);
+	(void)pump(idlest);
 	if (idlest->tls)
 		guest_tls_close(idlest->tls);
 	(void)pump(idlest);
 	connection_end(idlest);
 }
 
-void connection_open(struct inspector *i, uint32_t number, struct str fields)
+struct connection *connection_new(struct inspector *i)
 {
-	struct connection *c = NULL;
-	enum err e;
+	struct connection *c;
 
 	if (i->connection_count == i->limits.connections_max)
 		close_idlest(i);
-	if (i->connection_count < i->limits.connections_max)
-		c = connection_new(i, number);
+	c = i->connection_count < i->limits.connections_max ? calloc(1, sizeof *c) : NULL;
 	if (!c) {
 		if (!i->refused_connections)
 			claims_put(i->claims, &(struct msg_claim){ .kind = CLAIM_LIMIT, .result = ERR_LIMIT,
 					.text = STR("too many connections at once") });
 		i->refused_connections = true;
-		link_reset(net_link(i), number, ERR_LIMIT);
-		return;
+		return NULL;
 	}
 	i->refused_connections = false;
-	e = keep_open(c, fields);
-	if (!e)
-		e = find_host(c);
-	claims_put(i->claims, &(struct msg_claim){
+	*c = (struct connection){ .inspector = i, .id = ++i->next_connection, .next = i->connections,
+				  .link = &i->connections };
+	if (c->next)
+		c->next->link = &c->next;
+	i->connections = c;
+	i->connection_count++;
+	buf_init(&c->opened, LINK_OPEN_MAX);
+	buf_init(&c->fields, LINK_OPEN_MAX - 1);
+	buf_init(&c->in, INSPECTOR_GUEST_WINDOW);
+	buf_init(&c->text, CONNECTION_TEXT_MAX);
+	buf_init(&c->out, CONNECTION_OUT_MAX);
+	http1_init(c);
+	return c;
+}
+
+void connection_begin(struct connection *c)
+{
+	claims_put(c->inspector->claims, &(struct msg_claim){
 		.kind = CLAIM_CONNECTION, .address = c->asked.address, .port = c->asked.port,
 		.host = str_of(c->host), .connection = c->id, .process = c->asked.process });
-	if (e) {
-		(void)connection_refuse(c, e, "this address was not given for a name, or is the sandbox's own");
-		connection_end(c);
-		return;
-	}
-	connection_enter(c, PHASE_sniff, i->limits.sniff_ms);
+	connection_enter(c, PHASE_sniff, c->inspector->limits.sniff_ms);
 }

@@ -8,6 +8,8 @@
  */
 #include "inspector/connection.h"
 
+#include "inspector/session.h"
+
 /* Moves ciphertext in until OpenSSL is done, asks, fails, or wants more than there is. */
 static enum err shake(struct connection *c)
 {
@@ -21,7 +23,7 @@ static enum err shake(struct connection *c)
 		if (e)
 			return e;
 		buf_drop(&c->in, n);
-		link_consumed(net_link(c->inspector), c->number, n);
+		c->transport.ops->consumed(&c->transport, n);
 	}
 }
 
@@ -50,7 +52,7 @@ enum step step_hello(struct connection *c)
 	enum err e = shake(c);
 
 	if (e == ERR_MORE && !guest_tls_asks(c->tls))
-		return c->guest_ended ? connection_refuse(c, ERR_TLS, "the ClientHello was cut off") : STEP_WAIT;
+		return c->ended ? connection_refuse(c, ERR_TLS, "the ClientHello was cut off") : STEP_WAIT;
 	if (e != ERR_MORE)
 		return refuse(c, ERR_TLS, "malformed ClientHello");
 	if (!name_agrees(c))
@@ -77,7 +79,7 @@ static void answered(void *context, enum err e, const struct msg_status *status)
 		c->result = e;
 		guest_tls_refuse(c->tls, e);
 	}
-	connection_run(c);
+	connection_wake(c);
 }
 
 static enum err ask(struct connection *c)
@@ -115,10 +117,12 @@ enum step step_shake(struct connection *c)
 	enum err e = shake(c);
 
 	if (e == ERR_OK) {
+		if (str_eq(guest_tls_protocol(c->tls), STR("h2")))
+			return session_begin(c);
 		connection_enter(c, PHASE_head, c->inspector->limits.head_ms);
 		return STEP_AGAIN;
 	}
 	if (e != ERR_MORE)
-		return refuse(c, ERR_TLS, "the handshake failed (an untrusted certificate, or only h2 offered?)");
-	return c->guest_ended ? connection_refuse(c, ERR_TLS, "the handshake was cut off") : STEP_WAIT;
+		return refuse(c, ERR_TLS, "the handshake failed (an untrusted certificate, or neither h2 nor http/1.1 offered?)");
+	return c->ended ? connection_refuse(c, ERR_TLS, "the handshake was cut off") : STEP_WAIT;
 }

@@ -3,13 +3,15 @@
  * Theory of operation: the guest's link brings TCP connections and DNS queries; the courier's carries
  * exchanges, questions and claims. Every open stream has an owner behind its user pointer, whose first
  * member is a struct stream; a frame goes to that owner, and frames of streams without one are
- * dropped (their credit goes back). The guest is not read before the courier has said HELLO. The end
+ * dropped (their credit goes back). What an owner has to do for a connection waits for the end of the turn,
+ * when all that came has been handed out: so small pieces leave together, in one TLS record and one write. The guest is not read before the courier has said HELLO. The end
  * of either link ends the process (I8): a sandbox without its inspector has no way out.
  */
 #include "inspector/inspector.h"
 
 #include "inspector/claims.h"
 #include "inspector/connection.h"
+#include "inspector/guest_stream.h"
 #include "inspector/resolver.h"
 
 #include <stdlib.h>
@@ -17,6 +19,7 @@
 
 const struct inspector_limits inspector_limits_default = {
 	.connections_max = 256,		/* npm opens some 50; each may hold half a megabyte */
+	.exchanges_max = 1024,		/* each may hold a window of its answer */
 	.lookups_max = 256,		/* resolvers ask two at a time, per process */
 	.sniff_ms = 10 * 1000,		/* a client that speaks first does so at once */
 	.handshake_ms = 30 * 1000,	/* several round trips, under emulation */
@@ -76,20 +79,18 @@ static void net_frame(void *user, const struct link_frame *f)
 	struct inspector *i = user;
 
 	if (f->type == LINK_OPEN && f->kind == LINK_KIND_TCP)
-		connection_open(i, f->stream, f->payload);
+		guest_stream_open(i, f->stream, f->payload);
 	else if (f->type == LINK_OPEN && f->kind == LINK_KIND_DNS)
 		resolver_open(i, f->stream, f->payload);
 	else if (f->type == LINK_OPEN)
 		link_reset(net_link(i), f->stream, ERR_LINK_STATE);
 	else if (f->type != LINK_HELLO)
 		dispatch(net_link(i), f);
-	inspector_flush(i);
 }
 
 static void net_writable(void *user)
 {
-	connection_run_all(user);
-	inspector_flush(user);
+	connection_wake_all(user);
 }
 
 static void net_closed(void *user, enum err why)
@@ -128,7 +129,6 @@ static void courier_frame(void *user, const struct link_frame *f)
 		link_reset(courier_link(i), f->stream, ERR_LINK_STATE);
 	else if (f->type != LINK_HELLO)
 		dispatch(courier_link(i), f);
-	inspector_flush(i);
 }
 
 static void courier_writable(void *user)
@@ -136,8 +136,7 @@ static void courier_writable(void *user)
 	struct inspector *i = user;
 
 	claims_run(i->claims);
-	connection_run_all(i);
-	inspector_flush(i);
+	connection_wake_all(i);
 }
 
 static void courier_closed(void *user, enum err why)
@@ -146,6 +145,14 @@ static void courier_closed(void *user, enum err why)
 }
 
 static const struct channel_ops courier_ops = { courier_frame, courier_writable, courier_closed };
+
+static void turn(uv_prepare_t *prepare)
+{
+	struct inspector *i = prepare->data;
+
+	connection_run_woken(i);
+	inspector_flush(i);
+}
 
 enum err inspector_start(struct inspector *i, uv_loop_t *loop, int net_fd, int courier_fd,
 			 struct guest_tls_context *tls, const struct inspector_limits *limits,
@@ -159,7 +166,11 @@ enum err inspector_start(struct inspector *i, uv_loop_t *loop, int net_fd, int c
 	link_limits.streams_max = 2048;	/* exchanges and questions of 1024 streams, and claims */
 	link_limits.window_bytes = INSPECTOR_COURIER_WINDOW;
 	buf_init(&i->storage, HTTP1_STORAGE_MAX);
+	buf_init(&i->scratch, HEAD_MAX_BYTES);
 	waits_init(&i->waits, loop);
+	(void)uv_prepare_init(loop, &i->turn);
+	i->turn.data = i;
+	(void)uv_prepare_start(&i->turn, turn);
 	i->names = names_new();
 	i->claims = claims_new(i);
 	l = link_new(LINK_LOWER, &link_limits);
@@ -187,8 +198,10 @@ void inspector_stop(struct inspector *i)
 		close(i->net_fd);
 	i->net = i->courier = NULL;
 	i->net_fd = -1;
-	if (!uv_is_closing((uv_handle_t *)&i->waits.timer))
+	if (!uv_is_closing((uv_handle_t *)&i->waits.timer)) {
 		waits_close(&i->waits);
+		uv_close((uv_handle_t *)&i->turn, NULL);
+	}
 }
 
 void inspector_free(struct inspector *i)
@@ -196,6 +209,7 @@ void inspector_free(struct inspector *i)
 	claims_free(i->claims);
 	names_free(i->names);
 	buf_free(&i->storage);
+	buf_free(&i->scratch);
 	i->claims = NULL;
 	i->names = NULL;
 }

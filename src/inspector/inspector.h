@@ -12,14 +12,15 @@
 
 /** struct inspector_limits - each with its reason in inspector.c; tests set their own */
 struct inspector_limits {
-	uint32_t connections_max, lookups_max;
+	uint32_t connections_max, lookups_max, exchanges_max;
 	uint64_t sniff_ms, handshake_ms, head_ms, idle_ms, ask_ms, continue_ms, stall_ms, linger_ms;
 };
 extern const struct inspector_limits inspector_limits_default;
 
 /* Window that the guest gets for each stream: with connections_max, 32 MB at the very most. */
 #define INSPECTOR_GUEST_WINDOW (128u * 1024)
-#define INSPECTOR_COURIER_WINDOW LINK_WINDOW_BYTES
+/* Window that the courier gets for each: with exchanges_max, 128 MB at the very most. */
+#define INSPECTOR_COURIER_WINDOW (128u * 1024)
 
 /** struct stream - what stands behind a link stream's user pointer: the first member of its owner */
 struct stream {
@@ -37,12 +38,14 @@ struct inspector {
 	struct names *names;
 	struct claims *claims;
 	struct waits waits;
+	uv_prepare_t turn;		/* once per turn of the loop: what was woken runs, what was written goes */
 	struct inspector_limits limits;
-	struct connection *connections;
+	struct connection *connections, *woken;
 	struct lookup *lookups;
-	uint32_t connection_count, lookup_count;
+	uint32_t connection_count, lookup_count, exchange_count;
 	uint64_t next_connection;	/* numbers begin at 1 */
 	struct buf storage;		/* of the request head that is being parsed */
+	struct buf scratch;		/* of the head that is being encoded */
 	bool refused_connections, refused_lookups;	/* a limit was reached, and is not yet left */
 	void (*over)(void *context, enum err why);
 	void *context;
@@ -65,5 +68,5 @@ static inline struct link *courier_link(struct inspector *i) { return channel_li
 
 /** put_connect() - appends @m as fields of an OPEN, without who asks if that would not fit */
 must_use enum err put_connect(struct buf *b, const struct msg_connect *m);
-/** inspector_flush() - both channels; at the end of whatever did not begin with a frame */
+/** inspector_flush() - both channels; each turn of the loop does so by itself */
 void inspector_flush(struct inspector *i);

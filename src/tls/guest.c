@@ -92,25 +92,26 @@ static int client_hello(SSL *ssl, int *alert, void *context)
 	return SSL_CLIENT_HELLO_ERROR;
 }
 
-/* http/1.1 if it is offered; if only others are, no connection. A client that offers nothing speaks
+/* h2 if it is offered, else http/1.1; if only others are, no connection. A client that offers nothing speaks
  * HTTP/1.1, and this is not called for it. */
 static int select_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_bytes,
 			   const unsigned char *in, unsigned in_bytes, void *context)
 {
 	struct reader r = reader_of(str_make(in, in_bytes));
-	struct str protocol;
+	struct str protocol, best = { NULL, 0 };
 	uint8_t n;
 
 	(void)ssl;
 	(void)context;
 	while (reader_u8(&r, &n) && reader_take(&r, n, &protocol)) {
-		if (!str_eq(protocol, STR("http/1.1")))
-			continue;
-		*out = (const unsigned char *)protocol.p;
-		*out_bytes = n;
-		return SSL_TLSEXT_ERR_OK;
+		if (str_eq(protocol, STR("h2")) || (!best.n && str_eq(protocol, STR("http/1.1"))))
+			best = protocol;
 	}
-	return SSL_TLSEXT_ERR_ALERT_FATAL;
+	if (!best.n)
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	*out = (const unsigned char *)best.p;
+	*out_bytes = (unsigned char)best.n;
+	return SSL_TLSEXT_ERR_OK;
 }
 
 static bool configure(SSL_CTX *ctx)
@@ -299,6 +300,15 @@ bool guest_tls_asks(const struct guest_tls *t)
 struct str guest_tls_server_name(const struct guest_tls *t)
 {
 	return str_make(t->name, t->name_bytes);
+}
+
+struct str guest_tls_protocol(const struct guest_tls *t)
+{
+	const unsigned char *protocol = NULL;
+	unsigned n = 0;
+
+	SSL_get0_alpn_selected(t->ssl, &protocol, &n);
+	return str_make(protocol, n);
 }
 
 enum err guest_tls_accept(struct guest_tls *t, struct str host)

@@ -2,7 +2,7 @@
  *
  * No socket here: ciphertext goes in by guest_tls_input() and out by guest_tls_output(). The key is
  * made in this process and is worth nothing outside its sandbox (I1): the certificates for it are
- * signed elsewhere and given to guest_tls_put_leaf(). TLS 1.2 and 1.3; ALPN http/1.1 or none; no
+ * signed elsewhere and given to guest_tls_put_leaf(). TLS 1.2 and 1.3; ALPN h2, http/1.1 or none; no
  * tickets, no resumption, no renegotiation, no early data.
  */
 #pragma once
@@ -47,6 +47,8 @@ must_use enum err guest_tls_handshake(struct guest_tls *t);
 bool guest_tls_asks(const struct guest_tls *t);
 /** guest_tls_server_name() - while it asks: the SNI as sent; empty if there was none */
 struct str guest_tls_server_name(const struct guest_tls *t);
+/** guest_tls_protocol() - after the handshake: what ALPN chose, "h2" or "http/1.1"; empty if nothing was offered */
+struct str guest_tls_protocol(const struct guest_tls *t);
 /** guest_tls_accept() - go on as @host, which has a leaf. ERR_INPUT (it has none), ERR_MEMORY */
 must_use enum err guest_tls_accept(struct guest_tls *t, struct str host);
 /** guest_tls_refuse() - end with an alert: ERR_NAME_MISMATCH unrecognized_name, ERR_POLICY_DENIED and

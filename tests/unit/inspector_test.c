@@ -243,7 +243,7 @@ static void doubtful_requests_are_refused_with_words(void **state)
 		{ "GET / HTTP/1.1\r\nHost: other.example\r\n\r\n", "421 Misdirected", "permission_error", ERR_NAME_MISMATCH },
 		{ "GET / HTTP/1.1\r\nHost: api.example:81\r\n\r\n", "421 Misdirected", "NAME_MISMATCH", ERR_NAME_MISMATCH },
 		{ "GET / HTTP/1.1\r\n" HOST "Connection: upgrade\r\nUpgrade: websocket\r\n\r\n", "426 Upgrade Required",
-		  "upgrade: HTTP/1.1\r\n", ERR_UPGRADE_REFUSED },
+		  "upgrade: websocket\r\n", ERR_UPGRADE_REFUSED },
 		{ "GET /../x HTTP/1.1\r\n" HOST "\r\n", "400 Bad Request", "invalid_request_error", ERR_HEAD_MALFORMED },
 		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "400 Bad", "BODY_FRAMING",
 		  ERR_BODY_FRAMING },

@@ -1,0 +1,53 @@
+/* session_private.h - what session.c and session_stream.c share */
+#pragma once
+
+#include "inspector/session.h"
+#include "inspector/session_guard.h"
+#include "wire/http2.h"
+
+#include <nghttp2/nghttp2.h>
+
+#define SESSION_STREAMS_MAX 100u		/* what browsers and gRPC clients expect */
+#define SESSION_WINDOW (256 * 1024)		/* of the whole connection; a stream's is the usual 65,535 */
+
+/** struct session_stream - one request and its answer */
+struct session_stream {
+	struct exchange exchange;	/* first */
+	struct session *session;
+	struct session_stream *next, **link;
+	int32_t id;
+	struct wait wait;
+	struct buf upload;		/* DATA that the courier has not yet taken; at most the stream's window */
+	struct buf trailers;		/* of the request, encoded */
+	bool upload_done;		/* END_STREAM came */
+	bool submitted;			/* the answer's final head is nghttp2's */
+	bool deferred;			/* nghttp2 waits to be told that there is data */
+	bool is_head;
+	bool expect_continue;
+};
+
+struct session {
+	struct connection *connection;
+	nghttp2_session *nghttp2;
+	struct http2_fields fields;	/* the header block that is coming */
+	bool in_block, block_timed;
+	bool over;			/* nothing more is read */
+	bool retry;			/* streams may have waited for room on the courier's link */
+	const char *calm;		/* what there was too much of */
+	struct guard guard;
+	struct session_stream *streams;
+	uint32_t stream_count;
+};
+
+/* session_stream.c */
+
+/** session_stream_begin() - a whole request head is in s->fields */
+void session_stream_begin(struct session *s, int32_t id, bool end_stream);
+/** session_stream_data(), session_stream_trailers(), session_stream_done() - what follows it */
+void session_stream_data(struct session_stream *t, struct str bytes);
+void session_stream_trailers(struct session_stream *t);
+void session_stream_done(struct session_stream *t);
+/** session_stream_moved() - as far as it goes: up and down */
+void session_stream_moved(struct session_stream *t);
+/** session_stream_free() - the exchange is reset if it is not over */
+void session_stream_free(struct session_stream *t, enum err why);
