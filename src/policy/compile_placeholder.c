@@ -121,17 +121,17 @@ static enum err check_kind(struct compile *c, const struct document_file *in, en
 	bool own_login = (kind == POLICY_RENDER_CLAUDE) == (k->login == POLICY_LOGIN_CLAUDE);
 
 	if (!(r->strategies & (1u << k->strategy)))
-		return compile_fail(c, in->kind.at, "a %s file is for %s", r->name,
+		return compile_fail(c, in->kind.at, "kind '%s' is for %s", r->name,
 				    r->strategies == BIT(SIGV4)	  ? "strategy sigv4"
 				    : r->strategies == BIT(TOKEN) ? "strategy token"
 				    : r->strategies == BIT(LOGIN) ? "strategy login"
 								  : "strategies header, placeholder and token");
 	if (k->strategy == POLICY_STRATEGY_LOGIN && !own_login)
-		return compile_fail(c, in->kind.at, "a %s file is for 'login: %s'", r->name, r->name);
+		return compile_fail(c, in->kind.at, "kind '%s' is for 'login: %s'", r->name, r->name);
 	if (kind == POLICY_RENDER_SERVICE_ACCOUNT && k->token->grant != POLICY_GRANT_JWT_BEARER)
-		return compile_fail(c, in->kind.at, "a service_account file is for grant jwt_bearer");
+		return compile_fail(c, in->kind.at, "kind 'service_account' is for grant jwt_bearer");
 	if (in->user.at.line && !r->user)
-		return compile_fail(c, in->user.at, "a %s file has no place for 'user'", r->name);
+		return compile_fail(c, in->user.at, "kind '%s' has no place for 'user'", r->name);
 	return ERR_OK;
 }
 

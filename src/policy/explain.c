@@ -49,10 +49,11 @@ void explain_put_url(struct buf *b, const struct head *h)
 	}
 }
 
-/* The rule that differs on the fewest axes, of those that allow something. */
+/* The rule that differs on the fewest axes, of those that allow something; of two, the one whose protocol
+ * alone says no. */
 static void find_nearest(const struct policy *p, const struct head *head, struct explain *ret)
 {
-	unsigned best = MATCH_AXES;
+	unsigned best = 2 * MATCH_AXES;
 	struct index_walk walk;
 	uint32_t i;
 
@@ -69,7 +70,7 @@ static void find_nearest(const struct policy *p, const struct head *head, struct
 			continue;
 		for (unsigned axis = MATCH_METHOD; axis < MATCH_AXES; axis++) {
 			differs[axis] = !match_axis(r, head, (enum match_axis)axis);
-			count += differs[axis];
+			count += differs[axis] ? axis == MATCH_PROTOCOL ? 1 : 2 : 0;
 		}
 		if (count < best) {
 			best = count;
@@ -137,6 +138,20 @@ static void put_condition(struct buf *b, const struct compiled_rule *r, const st
 	}
 }
 
+static void put_protocol_change(struct buf *b, const struct policy_rule *r, const struct head *h)
+{
+	const struct protocol *protocol = protocol_of(r);
+	auto_buf why = BUF_EMPTY;
+
+	buf_init(&why, 1024);
+	buf_printf(b, "widen '%s', which has ", protocol->name);
+	protocol->describe(r->data, b);
+	if (protocol->why && protocol->why(r->data, h, &why)) {
+		buf_put_z(b, ": ");
+		put_cut(b, buf_str(&why));
+	}
+}
+
 /* What would have to change in @r for it to agree with @h on @axis. */
 void explain_put_change(struct buf *b, const struct compiled_rule *r, const struct head *h,
 			enum match_axis axis)
@@ -164,8 +179,7 @@ void explain_put_change(struct buf *b, const struct compiled_rule *r, const stru
 		put_condition(b, r, h, axis == MATCH_QUERY);
 		break;
 	case MATCH_PROTOCOL:
-		buf_printf(b, "widen '%s', which has ", protocol_of(&r->rule)->name);
-		protocol_of(&r->rule)->describe(r->rule.data, b);
+		put_protocol_change(b, &r->rule, h);
 		break;
 	case MATCH_HOST:
 	case MATCH_AXES:

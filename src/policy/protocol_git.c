@@ -173,6 +173,36 @@ static enum protocol_match match(const void *data, const struct head *head)
 	return yes ? PROTOCOL_YES : PROTOCOL_NO;
 }
 
+static bool all_covered(const struct str *wide, uint32_t wide_count, const struct str *narrow, uint32_t narrow_count)
+{
+	for (uint32_t i = 0; i < narrow_count; i++) {
+		uint32_t k = 0;
+
+		while (k < wide_count && !glob_covers(wide[k], narrow[i], GLOB_PATH))
+			k++;
+		if (k == wide_count)
+			return false;
+	}
+	return true;
+}
+
+/* Of what match() sees: the refs of the first rule that takes a push are the ones that count. A rule that denies
+ * folds case, which is wider than what one that allows compares; the other way round nothing is certain. */
+static bool covers(const void *wide_data, const void *narrow_data)
+{
+	const struct git_rule *wide = wide_data, *narrow = narrow_data;
+	const struct str *pushed = narrow->push_count ? narrow->push : narrow->repositories;
+	uint32_t pushed_count = narrow->push_count ? narrow->push_count : narrow->repository_count;
+
+	if (wide->denies != narrow->denies || (narrow->fetch && !wide->fetch) ||
+	    (narrow->push_access && !wide->push_access) || (narrow->lfs && !wide->lfs))
+		return false;
+	if (narrow->push_access && wide->push_count && !all_covered(wide->push, wide->push_count, pushed, pushed_count))
+		return false;
+	return all_covered(wide->repositories, wide->repository_count, narrow->repositories,
+			   narrow->repository_count);
+}
+
 static enum protocol_match facts(const void *data, const struct head *head, struct protocol_facts *ret)
 {
 	static const struct str names[] = { STR_INIT("fetch"), STR_INIT("push"), STR_INIT("lfs") };
@@ -279,7 +309,7 @@ static void describe(const void *data, struct buf *out)
 }
 
 const struct protocol protocol_git = {
-	.name = "git", .facts = facts, .match = match, .judge = judge, .describe = describe,
+	.name = "git", .facts = facts, .match = match, .covers = covers, .judge = judge, .describe = describe,
 };
 
 /* ---- compilation ---- */
