@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "courier/journal.h"
+#include "courier/tunnel.h"
 
 #include <stdlib.h>
 
@@ -121,6 +122,16 @@ void question_dropped(struct courier_link *link)
 
 /* ---- names ---- */
 
+static uint8_t tunnel_as(enum policy_kind kind)
+{
+	switch (kind) {
+	case POLICY_KIND_HTTP: return MSG_TUNNEL_OPENED;
+	case POLICY_KIND_PASSTHROUGH: return MSG_TUNNEL_TLS;
+	case POLICY_KIND_TCP: return MSG_TUNNEL_TCP;
+	}
+	return MSG_TUNNEL_OPENED;
+}
+
 void question_name(struct courier_link *link, const struct link_frame *f)
 {
 	struct courier *c = link->courier;
@@ -132,7 +143,13 @@ void question_name(struct courier_link *link, const struct link_frame *f)
 		return;
 	}
 	status.verdict = policy_host_named(snapshot_policy(c->snapshot), asked.host);
-	if (take_token(link) && journal_dns(c, &asked, status.verdict) != ERR_OK)
+	status.has_tunnel = true;
+	if (asked.port)
+		status.tunnel = tunnel_as(tunnel_kind(c, asked.host, asked.port));
+	else if (policy_host_tunnelled(snapshot_policy(c->snapshot), asked.host))
+		status.tunnel = MSG_TUNNEL_TCP;
+	/* how a connection passes is no question of a name: it has a record of its own */
+	if (!(asked.port && !asked.scheme) && take_token(link) && journal_dns(c, &asked, status.verdict) != ERR_OK)
 		status.verdict = false;
 	answer(link, f->stream, &status);
 }

@@ -329,6 +329,18 @@ bool policy_host_named(const struct policy *p, struct str host)
 	return false;
 }
 
+bool policy_host_tunnelled(const struct policy *p, struct str host)
+{
+	struct index_walk walk;
+	uint32_t i;
+
+	index_find(&p->index, host, &walk);
+	while (index_next(&walk, &i))
+		if (p->rules[i].rule.kind != POLICY_KIND_HTTP && p->rules[i].rule.verdict != POLICY_DENY)
+			return true;
+	return false;
+}
+
 bool policy_host_matches(struct str pattern, struct str host)
 {
 	if (pattern.n == 0 || pattern.p[0] != '*')

@@ -196,6 +196,8 @@ must_use enum err policy_match_tunnel(const struct policy *p, enum policy_kind k
 /** policy_host_named() - could any allowing rule match a request or a tunnel to @host (canonical)?
  *  What it says no to gets NXDOMAIN. */
 bool policy_host_named(const struct policy *p, struct str host);
+/** policy_host_tunnelled() - might any port of @host (canonical) pass unopened? */
+bool policy_host_tunnelled(const struct policy *p, struct str host);
 /** policy_host_matches() - a host pattern ("a.example", "*.example" which is one or more
  *  labels before the suffix, "*" which is any name, an IP literal) against a canonical host */
 bool policy_host_matches(struct str pattern, struct str host);

@@ -465,6 +465,8 @@ void msg_put_status(struct buf *b, const struct msg_status *m)
 		msg_put_u8(b, MSG_EXIT_CODE, m->exit_code);
 	if (m->has_exit_signal)
 		msg_put_u8(b, MSG_EXIT_SIGNAL, m->exit_signal);
+	if (m->has_tunnel)
+		msg_put_u8(b, MSG_TUNNEL, m->tunnel);
 }
 
 static bool get_status_field(const struct msg_field *f, void *message)
@@ -494,6 +496,8 @@ static bool get_status_field(const struct msg_field *f, void *message)
 		return m->has_started = msg_u32(f->value, &m->pid);
 	case MSG_EXIT_CODE:
 		return m->has_exit_code = msg_u8(f->value, &m->exit_code);
+	case MSG_TUNNEL:
+		return m->has_tunnel = msg_u8(f->value, &m->tunnel) && m->tunnel <= MSG_TUNNEL_TCP;
 	case MSG_EXIT_SIGNAL:
 		return m->has_exit_signal = msg_u8(f->value, &m->exit_signal);
 	default:

@@ -52,7 +52,8 @@
 	X(MSG_EXIT_SIGNAL,      60) /* u8 */ \
 	X(MSG_BYTES_IN,         64) /* u64 */ \
 	X(MSG_BYTES_OUT,        65) /* u64 */ \
-	X(MSG_PATH,             66) /* a file's path, bytes, <= 4096 */
+	X(MSG_PATH,             66) /* a file's path, bytes, <= 4096 */ \
+	X(MSG_TUNNEL,           70) /* u8 enum msg_tunnel: how a name, or a connection to it, passes */
 
 enum msg_tag {
 #define MSG_TAG_ENUM(name, number) name = (number),
@@ -158,15 +159,19 @@ struct msg_exec {
 void msg_put_exec(struct buf *b, const struct msg_exec *m);
 must_use enum err msg_get_exec(struct str payload, struct msg_exec *ret);
 
+/* NAME without a port: TUNNEL tells whether any port of the name might pass unopened (OPENED: none does);
+ * with a port: how this connection passes */
+enum msg_tunnel { MSG_TUNNEL_OPENED, MSG_TUNNEL_TLS, MSG_TUNNEL_TCP };
+
 /** struct msg_status - HEADs on EXEC, CONFIG, NAME and LEAF after the first: exactly the
  *  members that are marked are sent */
 struct msg_status {
 	bool has_result, has_verdict, has_input_end, has_signal, has_resize;
-	bool has_started, has_exit_code, has_exit_signal;
+	bool has_started, has_exit_code, has_exit_signal, has_tunnel;
 	enum err result;
 	uint32_t error_number;
 	struct str text, certificate, request_id;
-	uint8_t signal, exit_code, exit_signal;
+	uint8_t signal, exit_code, exit_signal, tunnel;
 	bool verdict;
 	uint16_t rows, columns;
 	uint32_t pid;
