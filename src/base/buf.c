@@ -173,6 +173,30 @@ static int base64_value(char c)
 	return hit ? (int)(hit - (BASE64_LETTERS "+/")) : -1;
 }
 
+/* 2 to 4 letters; what is left of the last one's bits must be zero */
+static bool put_quantum(struct buf *b, const char *letters, size_t n, bool url)
+{
+	uint8_t out[3];
+	uint32_t v = 0;
+
+	for (size_t k = 0; k < n; k++) {
+		char c = letters[k];
+		int d = url && (c == '-' || c == '_') ? (c == '-' ? 62 : 63)
+						      : url && (c == '+' || c == '/') ? -1 : base64_value(c);
+
+		if (d < 0)
+			return false;
+		v |= (uint32_t)d << (18 - 6 * k);
+	}
+	out[0] = (uint8_t)(v >> 16);
+	out[1] = (uint8_t)(v >> 8);
+	out[2] = (uint8_t)v;
+	if ((n == 3 && out[2]) || (n == 2 && (out[1] || out[2])))
+		return false;
+	buf_put(b, str_make(out, n - 1));
+	return true;
+}
+
 enum err base64_decode(struct buf *b, struct str text)
 {
 	if (text.n % 4)
@@ -181,23 +205,20 @@ enum err base64_decode(struct buf *b, struct str text)
 		const char *q = text.p + i;
 		bool last = i + 4 == text.n;
 		size_t pad = last && q[3] == '=' ? (q[2] == '=' ? 2 : 1) : 0;
-		uint32_t v = 0;
-		uint8_t out[3];
 
-		for (size_t k = 0; k < 4 - pad; k++) {
-			int d = base64_value(q[k]);
-
-			if (d < 0)
-				return ERR_INPUT;
-			v |= (uint32_t)d << (18 - 6 * k);
-		}
-		out[0] = (uint8_t)(v >> 16);
-		out[1] = (uint8_t)(v >> 8);
-		out[2] = (uint8_t)v;
-		if ((pad == 1 && out[2]) || (pad == 2 && (out[1] || out[2])))
+		if (!put_quantum(b, q, 4 - pad, false))
 			return ERR_INPUT;
-		buf_put(b, str_make(out, 3 - pad));
 	}
+	return buf_err(b);
+}
+
+enum err base64url_decode(struct buf *b, struct str text)
+{
+	if (text.n % 4 == 1)
+		return ERR_INPUT;
+	for (size_t i = 0; i < text.n; i += 4)
+		if (!put_quantum(b, text.p + i, text.n - i < 4 ? text.n - i : 4, true))
+			return ERR_INPUT;
 	return buf_err(b);
 }
 

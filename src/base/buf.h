@@ -63,3 +63,5 @@ const char *buf_z(struct buf *b);
 /** base64_decode() - RFC 4648 s4, strict: padding required, no other bytes, no
  *  bits left over. Appends to @b. ERR_INPUT if malformed, else buf_err(b). */
 must_use enum err base64_decode(struct buf *b, struct str text);
+/** base64url_decode() - RFC 4648 s5, strict: without padding; as base64_decode() */
+must_use enum err base64url_decode(struct buf *b, struct str text);

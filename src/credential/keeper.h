@@ -11,7 +11,7 @@
  *            4      4     credential: its index in the policy of the run's start; else 0
  *            8      4     sequence: the asker's number, returned with the answer
  *            12     1     part (enum keeper_part): SECRET; else 0
- *            13     1     flags (KEEPER_AGAIN): SECRET, SIGV4, ACCOUNT, JWT; else 0
+ *            13     1     flags (KEEPER_AGAIN): SECRET, SIGV4, ACCOUNT, JWT, CERTIFICATE; else 0
  *            14     2     0
  *            16     ...   text, 0..KEEPER_TEXT_MAX bytes: to the packet's end
  *   reply    0      4     enum err

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <limits.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,11 +132,14 @@ static enum err read_value(const char *base64, const char *missing, struct keepe
 
 static enum err file_source(struct keeper_config *c, const struct members *m, struct keeper_source *s)
 {
+	char real[PATH_MAX];
+
 	if (m->path[0] != '/')
 		return ERR_INPUT;
 	s->kind = KEEPER_FILE;
 	s->path = copy(c, m->path);
-	return s->path ? ERR_OK : ERR_MEMORY;
+	s->real = realpath(m->path, real) ? copy(c, real) : s->path;
+	return s->path && s->real ? ERR_OK : ERR_MEMORY;
 }
 
 static enum err command_source(struct keeper_config *c, const struct members *m, struct keeper_source *s)

@@ -10,7 +10,8 @@
  *   environment only  empty network, empty root, no file, no process: base system calls
  *   and files         as above, but the directories of these files (and of what they are links
  *                     to) are there, read-only: whole directories, since a token is refreshed
- *                     by rename
+ *                     by rename; to be written too where this program replaces the file (logins,
+ *                     refresh tokens)
  *   and commands      such a command is the user's own program (gh, gcloud, a script) and needs
  *                     the user's files and network: there is no namespace, root or Landlock of
  *                     our own then, only the loss of capabilities, no_new_privs (so that sudo
@@ -48,9 +49,10 @@
 struct directories {
 	size_t count;
 	char *paths[DIRECTORIES_MAX];
+	bool writable[DIRECTORIES_MAX];
 };
 
-static bool add_directory_of(struct directories *d, const char *file)
+static bool add_directory_of(struct directories *d, const char *file, bool writable)
 {
 	const char *slash = strrchr(file, '/');
 	size_t n = slash ? (size_t)(slash - file) : 0;
@@ -61,6 +63,7 @@ static bool add_directory_of(struct directories *d, const char *file)
 	path = n ? strndup(file, n) : strdup("/");
 	for (size_t i = 0; path && i < d->count; i++)
 		if (strcmp(d->paths[i], path) == 0) {
+			d->writable[i] |= writable;
 			free(path);
 			return true;
 		}
@@ -68,6 +71,7 @@ static bool add_directory_of(struct directories *d, const char *file)
 		free(path);
 		return false;
 	}
+	d->writable[d->count] = writable;
 	d->paths[d->count++] = path;
 	return true;
 }
@@ -77,7 +81,8 @@ static bool collect_directories(const struct keeper_config *c, struct directorie
 {
 	for (size_t i = 0; i < c->credential_count; i++) {
 		const struct keeper_source *s = &c->credentials[i].source;
-		char real[PATH_MAX];
+		enum keeper_use use = c->credentials[i].use;
+		bool replaced = use == KEEPER_USE_REFRESH || use == KEEPER_USE_CLAUDE || use == KEEPER_USE_CODEX;
 		struct stat st;
 
 		if (s->kind != KEEPER_FILE)
@@ -88,7 +93,7 @@ static bool collect_directories(const struct keeper_config *c, struct directorie
 		else if (st.st_mode & 0004)
 			log_note("credential %s: its file can be read by every user of this host",
 				 c->credentials[i].name);
-		if (!add_directory_of(d, s->path) || (realpath(s->path, real) && !add_directory_of(d, real)))
+		if (!add_directory_of(d, s->path, false) || !add_directory_of(d, s->real, replaced))
 			return false;
 	}
 	return true;
@@ -103,13 +108,15 @@ static enum err confine_to(const struct directories *d)
 	enum err e;
 
 	for (size_t i = 0; i < d->count; i++)
-		binds[i] = (struct confine_bind){ .source = d->paths[i], .target = d->paths[i], .optional = true };
+		binds[i] = (struct confine_bind){ .source = d->paths[i], .target = d->paths[i],
+						 .writable = d->writable[i], .optional = true };
 	e = confine_namespaces(CONFINE_NET_EMPTY);
 	if (!e)
 		e = confine_root(binds, d->count, false);
 	for (size_t i = 0; i < d->count; i++)
 		if (stat(d->paths[i], &st) == 0)
-			paths[there++] = (struct confine_path){ .path = d->paths[i], .fd = -1 };
+			paths[there++] = (struct confine_path){ .path = d->paths[i], .fd = -1,
+							       .write = d->writable[i] };
 	if (!e)
 		e = confine_limits(DESCRIPTORS_MAX, 0);
 	if (!e)

@@ -3,15 +3,18 @@
  * Theory of operation: a request is checked for shape, then for what the credential may be used for,
  * by our own configuration; then it is answered from the source's text. A value or a file is read at
  * once. A command runs beside everything else: requests that need its output wait for it, one run for
- * all that came while it ran. For SECRET it runs each time (the courier keeps what it gets); what signs
- * keeps its output for as long as that says it is valid, or an hour.
+ * all that came while it ran. For SECRET it runs each time (the courier keeps what it gets); for the
+ * others its output is kept as long as it says that it is valid, or an hour. A replacement whose file is
+ * locked is tried again until its time is over.
  * The courier is trusted with what its ops return, one at a time, but might be captured by what it
  * parses least of all: so a leaf is only ever certified for the one key that was shown first, only a
  * checkpoint of this very sandbox is signed, keys that sign are never returned, and what they sign has
- * a form (keeper_sign.h).
+ * a form (keeper_ops.h).
  */
 #include "credential/keeper_server.h"
 
+#include "base/clock.h"
+#include "credential/keeper_ops.h"
 #include "wire/head.h"
 
 #include <stdlib.h>
@@ -20,10 +23,14 @@
 #define ORIGIN STR("paddock/trail/")
 #define HASH_BYTES 32
 #define SIGN_MAX 512
+#define AGAIN_MS 5000		/* a command whose output is kept is not run again before, whoever asks */
+#define LOCK_MS 5000
+#define RETRY_MS 50
 
 struct keeper_wait {
 	struct keeper_wait *next;
 	size_t text_bytes;
+	uint64_t deadline_ms;		/* REPLACE */
 	struct keeper_request request;	/* its text is cut to text_bytes */
 };
 
@@ -130,15 +137,27 @@ static enum err secret(struct str known, struct str text, uint64_t stamp, struct
 	return ERR_OK;
 }
 
-static enum err from_text(const struct keeper_request *r, size_t n, struct str text,
-			  uint64_t stamp, struct buf *out, const char **ret_reason)
+static enum err from_text(const struct keeper_credential *c, const struct keeper_request *r, size_t n,
+			  struct str text, uint64_t stamp, struct buf *out, const char **ret_reason)
 {
 	struct str asked = str_make(r->text, n);
 
-	*ret_reason = "a malformed request";
-	if (r->op == KEEPER_SECRET)
+	switch (r->op) {
+	case KEEPER_SECRET:
 		return secret(asked, text, stamp, out, ret_reason);
-	return ERR_INPUT;
+	case KEEPER_SIGV4:
+		return keeper_op_sigv4(c, text, asked, out, ret_reason);
+	case KEEPER_ACCOUNT:
+		return keeper_op_account(c, text, out, ret_reason);
+	case KEEPER_JWT:
+		return keeper_op_jwt(c, text, asked, out, ret_reason);
+	case KEEPER_LOGIN:
+		return keeper_op_login(c, text, out, ret_reason);
+	case KEEPER_CERTIFICATE:
+		return keeper_op_certificate(text, out, ret_reason);
+	default:
+		return ERR_INPUT;
+	}
 }
 
 static void answer(struct keeper *k, const struct keeper_request *r, enum err e, const struct buf *out,
@@ -161,11 +180,56 @@ static void answer_from_text(struct keeper *k, const struct keeper_request *r, s
 	enum err e;
 
 	buf_init_secret(&out, KEEPER_DATA_MAX);
-	e = from_text(r, n, text, stamp, &out, &reason);
+	e = from_text(&k->config->credentials[r->credential], r, n, text, stamp, &out, &reason);
 	answer(k, r, e, &out, reason);
 }
 
 /* ---- commands ---- */
+
+static enum err wait_new(struct keeper *k, const struct keeper_request *r, size_t n, struct keeper_wait **ret)
+{
+	struct keeper_wait *w;
+
+	if (k->waiting == KEEPER_CALLS_MAX)
+		return ERR_LIMIT;
+	w = calloc(1, offsetof(struct keeper_wait, request.text) + n);
+	if (!w)
+		return ERR_MEMORY;
+	w->text_bytes = n;
+	memcpy(&w->request, r, KEEPER_REQUEST_HEAD + n);
+	k->waiting++;
+	*ret = w;
+	return ERR_OK;
+}
+
+static void wait_free(struct keeper *k, struct keeper_wait *w)
+{
+	k->waiting--;
+	explicit_bzero(&w->request, KEEPER_REQUEST_HEAD + w->text_bytes);
+	free(w);
+}
+
+/* May the output of an earlier run serve? */
+static bool serves(const struct keeper_desk *desk, const struct keeper_request *r)
+{
+	bool again = (r->flags & KEEPER_AGAIN) && clock_ms() - desk->started_ms >= AGAIN_MS;
+
+	return r->op != KEEPER_SECRET && !again && clock_unix_ns() / 1000000000 < desk->kept_until_s;
+}
+
+static void keep(const struct keeper_credential *c, struct keeper_desk *desk)
+{
+	uint64_t now_s = clock_unix_ns() / 1000000000;
+
+	desk->kept_until_s = 0;
+	if (c->use == KEEPER_USE_SECRET || c->use == KEEPER_USE_REFRESH)
+		return;
+	buf_free(&desk->kept);
+	buf_init_secret(&desk->kept, KEEPER_SOURCE_MAX);
+	buf_put(&desk->kept, buf_str(&desk->run.text));
+	if (!buf_err(&desk->kept))
+		desk->kept_until_s = keeper_text_expires_s(c, buf_str(&desk->kept), now_s);
+}
 
 static enum err wait_for_run(struct keeper *k, const struct keeper_request *r, size_t n, const char **ret_reason)
 {
@@ -174,22 +238,24 @@ static enum err wait_for_run(struct keeper *k, const struct keeper_request *r, s
 	struct keeper_wait *w;
 	enum err e;
 
+	if (serves(desk, r)) {
+		answer_from_text(k, r, n, buf_str(&desk->kept), desk->runs);
+		return ERR_OK;
+	}
 	*ret_reason = "too many requests wait";
-	if (k->waiting == KEEPER_CALLS_MAX)
-		return ERR_LIMIT;
-	w = calloc(1, offsetof(struct keeper_wait, request.text) + n);
-	if (!w)
-		return ERR_MEMORY;
-	w->text_bytes = n;
-	memcpy(&w->request, r, KEEPER_REQUEST_HEAD + n);
-	e = desk->run.pid ? ERR_OK : keeper_run_start(&c->source, k->config->environment, &desk->run, ret_reason);
+	e = wait_new(k, r, n, &w);
+	if (e)
+		return e;
+	if (!desk->run.pid) {
+		desk->started_ms = clock_ms();
+		e = keeper_run_start(&c->source, k->config->environment, &desk->run, ret_reason);
+	}
 	if (e) {
-		free(w);
+		wait_free(k, w);
 		return e;
 	}
 	w->next = desk->waits;
 	desk->waits = w;
-	k->waiting++;
 	return ERR_OK;
 }
 
@@ -199,24 +265,81 @@ static void run_over(struct keeper *k, struct keeper_desk *desk, enum err e, con
 
 	desk->waits = NULL;
 	desk->runs++;
+	if (!e)
+		keep(&k->config->credentials[desk - k->desks], desk);
 	for (; w; w = next) {
 		next = w->next;
 		if (e)
 			answer(k, &w->request, e, NULL, reason);
 		else
 			answer_from_text(k, &w->request, w->text_bytes, buf_str(&desk->run.text), desk->runs);
-		k->waiting--;
-		explicit_bzero(&w->request, KEEPER_REQUEST_HEAD + w->text_bytes);
-		free(w);
+		wait_free(k, w);
 	}
 	keeper_run_end(&desk->run);
 }
+
+/* ---- replacements ---- */
+
+/* ERR_MORE: the file is locked */
+static enum err try_replace(struct keeper *k, const struct keeper_request *r, size_t n)
+{
+	const char *reason = "the answer is too long";
+	auto_buf out = BUF_EMPTY;
+	enum err e;
+
+	buf_init_secret(&out, KEEPER_DATA_MAX);
+	e = keeper_op_replace(&k->config->credentials[r->credential], str_make(r->text, n), &out, &reason);
+	if (e != ERR_MORE)
+		answer(k, r, e, &out, reason);
+	return e;
+}
+
+static enum err replace(struct keeper *k, const struct keeper_request *r, size_t n, const char **ret_reason)
+{
+	struct keeper_wait *w;
+	enum err e;
+
+	if (try_replace(k, r, n) != ERR_MORE)
+		return ERR_OK;
+	*ret_reason = "too many requests wait";
+	e = wait_new(k, r, n, &w);
+	if (e)
+		return e;
+	w->deadline_ms = clock_ms() + LOCK_MS;
+	w->next = k->locked;
+	k->locked = w;
+	k->retry_ms = clock_ms() + RETRY_MS;
+	return ERR_OK;
+}
+
+static void retry(struct keeper *k, uint64_t now_ms)
+{
+	if (now_ms < k->retry_ms)
+		return;
+	k->retry_ms = now_ms + RETRY_MS;
+	for (struct keeper_wait *w, **at = &k->locked; (w = *at);) {
+		enum err e = try_replace(k, &w->request, w->text_bytes);
+
+		if (e == ERR_MORE && now_ms >= w->deadline_ms) {
+			answer(k, &w->request, ERR_TIMEOUT, NULL, "its file stayed locked");
+			e = ERR_TIMEOUT;
+		}
+		if (e == ERR_MORE) {
+			at = &w->next;
+			continue;
+		}
+		*at = w->next;
+		wait_free(k, w);
+	}
+}
+
+/* ---- time ---- */
 
 size_t keeper_wants(const struct keeper *k, struct pollfd *fds, uint64_t *ret_deadline_ms)
 {
 	size_t count = 0;
 
-	*ret_deadline_ms = UINT64_MAX;
+	*ret_deadline_ms = k->locked ? k->retry_ms : UINT64_MAX;
 	for (size_t i = 0; i < k->config->credential_count; i++) {
 		const struct keeper_run *run = &k->desks[i].run;
 
@@ -244,23 +367,28 @@ void keeper_step(struct keeper *k)
 		}
 		any |= desk->run.pid != 0;
 	}
+	if (k->locked)
+		retry(k, clock_ms());
 	/* orphans, where the keeper is PID 1; without commands its filter knows no wait */
 	while (ended && !any && waitpid(-1, NULL, WNOHANG) > 0)
 		;
 }
 
+static void drop_all(struct keeper *k, struct keeper_wait **list)
+{
+	for (struct keeper_wait *w; (w = *list);) {
+		*list = w->next;
+		wait_free(k, w);
+	}
+}
+
 void keeper_end(struct keeper *k)
 {
+	drop_all(k, &k->locked);
 	for (size_t i = 0; i < k->config->credential_count; i++) {
-		struct keeper_desk *desk = &k->desks[i];
-
-		for (struct keeper_wait *w = desk->waits, *next; w; w = next) {
-			next = w->next;
-			free(w);
-		}
-		desk->waits = NULL;
-		keeper_run_end(&desk->run);
-		buf_free(&desk->kept);
+		drop_all(k, &k->desks[i].waits);
+		keeper_run_end(&k->desks[i].run);
+		buf_free(&k->desks[i].kept);
 	}
 }
 
@@ -279,6 +407,8 @@ static enum err ask_credential(struct keeper *k, const struct keeper_request *r,
 		*ret_reason = "it was asked for what it is not for";
 		return ERR_INPUT;
 	}
+	if (r->op == KEEPER_REPLACE)
+		return replace(k, r, n, ret_reason);
 	if (s->kind == KEEPER_COMMAND)
 		return wait_for_run(k, r, n, ret_reason);
 	buf_init_secret(&text, KEEPER_SOURCE_MAX);
@@ -291,11 +421,12 @@ static enum err ask_credential(struct keeper *k, const struct keeper_request *r,
 /* Has the request the members of its op, and no others? */
 static bool well_formed(const struct keeper *k, const struct keeper_request *r, size_t n)
 {
-	bool signs = r->op == KEEPER_SIGV4 || r->op == KEEPER_ACCOUNT || r->op == KEEPER_JWT;
+	bool keeps = r->op == KEEPER_SIGV4 || r->op == KEEPER_ACCOUNT || r->op == KEEPER_JWT ||
+		     r->op == KEEPER_CERTIFICATE;
 
 	if (r->op < KEEPER_LEAF || r->op >= KEEPER_OP_END || r->zero[0] || r->zero[1] ||
 	    r->part >= KEEPER_PARTS || (r->part && r->op != KEEPER_SECRET) || (r->flags & ~KEEPER_AGAIN) ||
-	    (r->flags && !signs && r->op != KEEPER_SECRET))
+	    (r->flags && !keeps && r->op != KEEPER_SECRET))
 		return false;
 	if (r->op <= KEEPER_SIGN)
 		return r->credential == 0;

@@ -17,7 +17,7 @@ struct keeper_desk {
 	struct keeper_wait *waits;	/* requests that its output answers */
 	struct buf kept;		/* output of an earlier run, for ops that sign */
 	uint64_t kept_until_s;		/* since 1970; 0: none is kept */
-	uint64_t runs;
+	uint64_t started_ms, runs;
 };
 
 struct keeper {
@@ -32,6 +32,8 @@ struct keeper {
 	bool pinned;				/* the first key certified is the only one */
 	uint8_t point[KEEPER_POINT_BYTES];
 	unsigned waiting;			/* requests unanswered */
+	struct keeper_wait *locked;		/* replacements that wait for a file's lock */
+	uint64_t retry_ms;			/* when they try again */
 	struct keeper_desk desks[KEEPER_SOURCES_MAX];
 };
 

@@ -20,7 +20,7 @@ struct keeper_source {
 	enum keeper_source_kind kind;
 	struct secret *value;		/* value: NULL if there is none; then: */
 	const char *missing;		/* why; static text */
-	const char *path;		/* file */
+	const char *path, *real;	/* file; real: without symbolic links, as they were at the start */
 	char **argv;			/* command: NULL at its end */
 	uint64_t timeout_ms;
 };

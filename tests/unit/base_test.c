@@ -61,6 +61,25 @@ static void base64_is_strict(void **state)
 	}
 }
 
+static void base64url_is_strict(void **state)
+{
+	(void)state;
+	static const char *const bad[] = { "Z", "Zh", "Zm9", "Zg==", "Zm9vZ", "Zm 9", "-+", "/w", "_x", "Zm9v\n" };
+	auto_buf b = BUF_EMPTY, again = BUF_EMPTY;
+
+	buf_init(&b, 100);
+	buf_init(&again, 100);
+	assert_int_equal(base64url_decode(&b, STR("Zm9vZg")), ERR_OK);
+	assert_int_equal(base64url_decode(&b, STR("-_8")), ERR_OK);
+	assert_true(str_eq(buf_str(&b), STR("foof\xfb\xff")));
+	buf_put_base64url(&again, str_from(buf_str(&b), 4));
+	assert_true(str_eq(buf_str(&again), STR("-_8")));
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		buf_clear(&b);
+		assert_int_equal(base64url_decode(&b, str_of(bad[i])), ERR_INPUT);
+	}
+}
+
 static void decimal_takes_digits_only(void **state)
 {
 	(void)state;
@@ -164,7 +183,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(buf_keeps_its_limit), cmocka_unit_test(buf_encodes),
-		cmocka_unit_test(base64_is_strict), cmocka_unit_test(decimal_takes_digits_only),
+		cmocka_unit_test(base64_is_strict),
+		cmocka_unit_test(base64url_is_strict), cmocka_unit_test(decimal_takes_digits_only),
 		cmocka_unit_test(utf8_is_strict), cmocka_unit_test(reader_never_passes_the_end),
 		cmocka_unit_test(arena_keeps_its_cap), cmocka_unit_test(secret_compares_and_bounds),
 		cmocka_unit_test(time_is_rfc3339), cmocka_unit_test(log_escapes_a_peer),

@@ -22,6 +22,7 @@
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #undef ERR_STATE
 
 #define SECRET STR("ghp_0123456789abcdefABCDEF")
@@ -426,7 +427,7 @@ static enum err ask(const struct process *p, struct keeper_request head, struct 
 {
 	static struct keeper_request r;
 	static struct keeper_reply reply;
-	static uint32_t sequence;
+	static uint32_t sequence = 1000;
 	ssize_t n;
 
 	r = head;
@@ -531,6 +532,97 @@ static void it_sees_a_file_that_was_replaced(void **state)
 	assert_int_equal(process_end(&p), 0);
 }
 
+/* What signs and what writes, behind the same walls. */
+static void it_signs_and_replaces_confined(void **state)
+{
+	(void)state;
+	static const char login[] = "{\"tokens\":{\"access_token\":\"a\",\"refresh_token\":\"r\"}}";
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	BIO *bio = BIO_new(BIO_s_mem());
+	struct process p = { 0 };
+	auto_buf b = BUF_EMPTY, out = BUF_EMPTY, asked = BUF_EMPTY;
+	char *pem;
+	struct str fields[8];
+
+	buf_init(&b, 65536);
+	buf_init(&out, KEEPER_DATA_MAX);
+	buf_init(&asked, 1024);
+	PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL);
+	long n = BIO_get_mem_data(bio, &pem);
+
+	buf_printf(&b, "{\"name\":\"f\",\"use\":\"codex\",\"source\":\"file\",\"path\":\"%s\"},",
+		   write_file("auth.json", str_of(login), 0600));
+	buf_put_z(&b, "{\"name\":\"s\",\"use\":\"sigv4\",\"source\":\"environment\",\"value\":\"QUtJRDpzZWNyZXQ=\"},");
+	buf_put_z(&b, "{\"name\":\"j\",\"use\":\"jwt\",\"source\":\"environment\",\"issuer\":\"me\",\"value\":\"");
+	buf_put_base64(&b, str_make(pem, (size_t)n));
+	buf_put_z(&b, "\"}");
+	assert_int_equal(process_start(buf_str(&b), &p), ERR_OK);
+	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_SIGV4, .credential = 1 }, STR(
+		"AWS4-HMAC-SHA256\n20150830T123600Z\n20150830/us-east-1/iam/aws4_request\n"
+		"f536975d06c0309214f805bb90ccff089219ecd68b2577efef23edd43b7e1a59"), &out), ERR_OK);
+	assert_true(keeper_fields(buf_str(&out), fields, 3));
+	assert_int_equal(fields[2].n, 64);
+	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_ACCOUNT, .credential = 2 }, STR(""), &out), ERR_OK);
+	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_JWT, .credential = 2 }, STR("a.b"), &out), ERR_INPUT);
+	buf_put_base64url(&asked, STR("{\"alg\":\"ES256\"}"));
+	buf_put_z(&asked, ".");
+	buf_clear(&b);
+	buf_printf(&b, "{\"iss\":\"me\",\"iat\":%lu,\"exp\":%lu}", (unsigned long)(clock_unix_ns() / 1000000000),
+		   (unsigned long)(clock_unix_ns() / 1000000000 + 600));
+	buf_put_base64url(&asked, buf_str(&b));
+	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_JWT, .credential = 2 }, buf_str(&asked), &out),
+			 ERR_OK);
+	assert_int_equal(out.len, 86);
+	/* a captured courier asks for the keys themselves */
+	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_SECRET, .credential = 1 }, STR(""), &out), ERR_INPUT);
+	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_SECRET, .credential = 2 }, STR(""), &out), ERR_INPUT);
+	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_CERTIFICATE, .credential = 2 }, STR(""), &out),
+			 ERR_INPUT);
+
+	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_LOGIN }, STR(""), &out), ERR_OK);
+	buf_clear(&asked);
+	keeper_put_field(&asked, str_of("454349e422f05297191ead13e21d3db520e5abef52055e4964b82fb213f593a1"));
+	keeper_put_field(&asked, STR("a2"));
+	keeper_put_field(&asked, STR("r2"));
+	keeper_put_field(&asked, STR(""));
+	keeper_put_field(&asked, STR(""));
+	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_REPLACE }, buf_str(&asked), &out), ERR_OK);
+	assert_true(str_starts(buf_str(&out), STR("replaced\0a2\0r2\0")));
+	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_REPLACE }, buf_str(&asked), &out), ERR_OK);
+	assert_true(str_starts(buf_str(&out), STR("other\0a2\0r2\0")));
+	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_REPLACE }, STR("r\0"), &out), ERR_INPUT);
+	assert_int_equal(process_end(&p), 0);
+	assert_int_equal(unlinkat(directory, "auth.json", 0), 0);
+	EVP_PKEY_free(key);
+	BIO_free(bio);
+}
+
+/* The whole of it, with a command of some seconds: leafs, secrets and checkpoints go on. */
+static void it_answers_while_a_command_runs(void **state)
+{
+	(void)state;
+	struct process p = { 0 };
+	struct keeper_request slow = { .op = KEEPER_SECRET, .credential = 1, .sequence = 7 };
+	struct keeper_reply reply;
+	uint64_t started;
+
+	assert_int_equal(process_start(STR("{\"name\":\"a\",\"use\":\"secret\",\"source\":\"environment\",\"value\":"
+					   "\"Z2hwXzAxMjM0NTY3ODlhYmNkZWZBQkNERUY=\"},"
+					   "{\"name\":\"c\",\"use\":\"secret\",\"source\":\"command\",\"argv\":"
+					   "[\"sh\",\"-c\",\"sleep 3; echo token\"],\"timeout_ms\":9000}"), &p), ERR_OK);
+	started = clock_ms();
+	assert_int_equal(write(p.link, &slow, KEEPER_REQUEST_HEAD), KEEPER_REQUEST_HEAD);
+	for (unsigned i = 0; i < 200; i++) {
+		expect_leaf(&p, "api.example.com", points[0], ERR_OK);
+		expect_secret(&p, 0, ERR_OK, SECRET);
+	}
+	assert_true(clock_ms() - started < 2500);
+	assert_true(read(p.link, &reply, sizeof reply) > (ssize_t)KEEPER_REPLY_HEAD);
+	assert_int_equal(reply.sequence, 7);
+	assert_true(clock_ms() - started >= 3000);
+	assert_int_equal(process_end(&p), 0);
+}
+
 static void it_runs_commands(void **state)
 {
 	(void)state;
@@ -596,7 +688,9 @@ int main(void)
 	const struct CMUnitTest processes[] = {
 		cmocka_unit_test(it_serves_environment_confined),
 		cmocka_unit_test(it_sees_a_file_that_was_replaced),
+		cmocka_unit_test(it_signs_and_replaces_confined),
 		cmocka_unit_test(it_runs_commands),
+		cmocka_unit_test(it_answers_while_a_command_runs),
 		cmocka_unit_test(it_refuses_a_bad_configuration),
 		cmocka_unit_test(it_ends_at_a_request_of_the_wrong_size),
 	};
