@@ -2,7 +2,7 @@
  *
  * Descriptors: 2 log; 3 link of the inspector; 4 keeper (SOCK_SEQPACKET); 5, 6, 7 claims links of
  * supervisor, terminal, files; 8 the trail's directory; 9 configuration (config.h); 10 control
- * socket of the supervisor. 5, 6, 7 and 10 may be absent.
+ * socket of the supervisor; 11 paddock-decoder (SOCK_SEQPACKET). 5, 6, 7, 10 and 11 may be absent.
  *
  * Order, each step before the first byte of any peer:
  *   1. not dumpable, no core: secrets will live here
@@ -25,18 +25,19 @@
 #include <sys/stat.h>
 
 enum {
-	FD_INSPECTOR = 3, FD_KEEPER, FD_SUPERVISOR, FD_TERMINAL, FD_FILES, FD_TRAIL, FD_CONFIG, FD_CONTROL
+	FD_INSPECTOR = 3, FD_KEEPER, FD_SUPERVISOR, FD_TERMINAL, FD_FILES, FD_TRAIL, FD_CONFIG, FD_CONTROL, FD_DECODER,
+	FD_COUNT
 };
 
 #define DESCRIPTORS_MAX 2048	/* an upstream for each stream, kept ones, the resolver's, ours */
 #define HOSTS_FILE "/etc/hosts"
 
 /* Which descriptors were given: asked first of all, as one that was not would soon be one of ours. */
-static int given[FD_CONTROL + 1];
+static int given[FD_COUNT];
 
 static void look_at_descriptors(void)
 {
-	for (int fd = 0; fd <= FD_CONTROL; fd++)
+	for (int fd = 0; fd < FD_COUNT; fd++)
 		given[fd] = fcntl(fd, F_GETFD) >= 0 ? fd : -1;
 }
 
@@ -61,7 +62,7 @@ static enum err confine(void)
 	if (e == ERR_OK)
 		e = confine_landlock(paths, count, true, NULL);
 	if (e == ERR_OK)
-		e = confine_seccomp(CONFINE_BASE | CONFINE_SOCKET | CONFINE_FILES);
+		e = confine_seccomp(CONFINE_BASE | CONFINE_SOCKET | CONFINE_FILES | CONFINE_PAIR);
 	return e;
 }
 
@@ -76,6 +77,7 @@ static enum err prepare(uv_loop_t *loop, struct config **ret_config, struct cour
 		.loop = loop,
 		.links = { FD_INSPECTOR, given[FD_SUPERVISOR], given[FD_TERMINAL], given[FD_FILES] },
 		.keeper = FD_KEEPER, .directory = FD_TRAIL, .control = given[FD_CONTROL],
+		.decoder = given[FD_DECODER],
 		.stopped = stopped, .user = loop,
 	};
 	const char *problem = "";

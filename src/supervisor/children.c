@@ -51,6 +51,7 @@ struct wiring {
 	int net[2], control[2], files[2];	/* [0] the machine's end */
 	int link[2];				/* inspector, courier */
 	int keeper[2];				/* keeper, courier */
+	int decoder[2];				/* decoder, courier */
 	int terminal_claims[2], files_claims[2];/* the sender's end, courier */
 	int courier_control[2], terminal_control[2]; /* ours, theirs */
 	int trail, key, log;
@@ -67,8 +68,8 @@ static void close_pair(int pair[2])
 
 static void wiring_init(struct wiring *w)
 {
-	int *const pairs[] = { w->net, w->control, w->files, w->link, w->keeper, w->terminal_claims,
-			       w->files_claims, w->courier_control, w->terminal_control };
+	int *const pairs[] = { w->net, w->control, w->files, w->link, w->keeper, w->decoder,
+			       w->terminal_claims, w->files_claims, w->courier_control, w->terminal_control };
 
 	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
 		pairs[i][0] = pairs[i][1] = -1;
@@ -85,6 +86,7 @@ static void wiring_close(struct wiring *w)
 	close_pair(w->files);
 	close_pair(w->link);
 	close_pair(w->keeper);
+	close_pair(w->decoder);
 	close_pair(w->terminal_claims);
 	close_pair(w->files_claims);
 	close_pair(w->courier_control);
@@ -105,7 +107,8 @@ static bool make_pairs(struct wiring *w)
 	if (socketpair(AF_UNIX, stream, 0, w->net) || socketpair(AF_UNIX, stream, 0, w->control) ||
 	    socketpair(AF_UNIX, stream, 0, w->files) || socketpair(AF_UNIX, stream, 0, w->link) ||
 	    socketpair(AF_UNIX, stream, 0, w->terminal_claims) || socketpair(AF_UNIX, stream, 0, w->files_claims) ||
-	    socketpair(AF_UNIX, packet, 0, w->keeper) || socketpair(AF_UNIX, packet, 0, w->courier_control) ||
+	    socketpair(AF_UNIX, packet, 0, w->keeper) || socketpair(AF_UNIX, packet, 0, w->decoder) ||
+	    socketpair(AF_UNIX, packet, 0, w->courier_control) ||
 	    socketpair(AF_UNIX, packet, 0, w->terminal_control))
 		return false;
 	(void)setsockopt(w->courier_control[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
@@ -224,8 +227,9 @@ static enum err start_courier(struct children *c, struct wiring *w, const struct
 		return e;
 	return start(c, CHILD_COURIER, (struct spawn){
 		.fds = { { w->link[1], 3 }, { w->keeper[1], 4 }, { w->terminal_claims[1], 6 },
-			 { w->files_claims[1], 7 }, { w->trail, 8 }, { config, 9 }, { w->courier_control[1], 10 } },
-		.fd_count = 7, .new_session = true }, why);
+			 { w->files_claims[1], 7 }, { w->trail, 8 }, { config, 9 }, { w->courier_control[1], 10 },
+			 { w->decoder[1], 11 } },
+		.fd_count = 8, .new_session = true }, why);
 }
 
 static enum err start_files(struct children *c, struct wiring *w, const struct spec *spec, struct buf *why)
@@ -303,6 +307,9 @@ static enum err start_all(struct children *c, struct wiring *w, const struct spe
 		e = placeholders_make(spec->policy, &w->placeholders);
 	if (!e)
 		e = start_keeper(c, w, spec, run, why);
+	if (!e)
+		e = start(c, CHILD_DECODER, (struct spawn){
+			.fds = { { w->decoder[0], 3 } }, .fd_count = 1, .new_session = true, .pid_namespace = true }, why);
 	if (!e)
 		e = start_courier(c, w, spec, run, why);
 	if (!e)

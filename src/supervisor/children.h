@@ -1,6 +1,6 @@
 /* children.h - the processes of one sandbox and the descriptors between them
  *
- *   machine --net--> inspector --link--> courier --seqpacket--> keeper
+ *   machine --net--> inspector --link--> courier --seqpacket--> keeper, decoder
  *   machine --control--> terminal --claims--> courier
  *   machine --files--> files --claims--> courier
  *   supervisor --seqpacket--> courier, terminal
@@ -16,6 +16,7 @@
 /* in the order in which they start */
 #define CHILD_TABLE(X) \
 	X(KEEPER, "paddock-keeper") \
+	X(DECODER, "paddock-decoder") \
 	X(COURIER, "paddock-courier") \
 	X(INSPECTOR, "paddock-inspector") \
 	X(FILES, "paddock-files") \

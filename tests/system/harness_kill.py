@@ -9,8 +9,8 @@ from paddock import MACHINE, api_policy, check, finish, kill, sandbox, wait_for,
 POLICY = api_policy()
 LOOP = "i=0; while :; do i=$((i+1)); curl -sS -m 5 -o /dev/null https://api.example.test/public?n=$i; done"
 SLOW = "curl -sS -m 60 -o /dev/null 'https://api.example.test/slow?ms=20000'"
-PROCESSES = ["paddock", "paddock-keeper", "paddock-courier", "paddock-inspector", "paddock-files", "paddock-terminal",
-             "machine"]
+PROCESSES = ["paddock", "paddock-keeper", "paddock-decoder", "paddock-courier", "paddock-inspector", "paddock-files",
+             "paddock-terminal", "machine"]
 
 
 def pid_of(s, name):
