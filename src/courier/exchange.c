@@ -10,7 +10,7 @@
  *   decide      policy, over the very head that will be sent; placeholders that must not go there
  *   intent      on record, or nothing leaves: no DNS query, no connection (I3)
  *   examine     rules that must see the request's body before anything of it leaves
- *   credential  the secret, from the keeper
+ *   credential  made ready, whatever its strategy takes: binding.c
  *   dial        resolve, judge the addresses, connect, verify; or a kept connection
  *   send        the head that was decided on, with the credential in its place
  *   reply       bodies both ways (relay_up.c, relay_down.c)
@@ -22,6 +22,7 @@
 #include "courier/exchange.h"
 
 #include "base/clock.h"
+#include "courier/binding.h"
 #include "courier/deny.h"
 #include "courier/journal.h"
 #include "courier/relay.h"
@@ -90,28 +91,28 @@ static enum step stage_admit(struct exchange *x)
 
 /* ---- decide ---- */
 
-/* Does any part of the head carry a placeholder that is not for its host? */
-static bool carries_foreign(struct exchange *x, const struct scrub_set *foreign)
+bool exchange_carries(struct exchange *x, const struct scrub_set *placeholders, const struct head *h)
 {
-	const struct head *h = &x->head;
 	uint32_t hit;
-	bool found = scrub_search(foreign, h->host, &hit) || scrub_search(foreign, h->path, &hit) ||
-		     scrub_search(foreign, h->query, &hit) || scrub_search(foreign, h->method, &hit);
+	bool found = scrub_search(placeholders, h->host, &hit) || scrub_search(placeholders, h->path, &hit) ||
+		     scrub_search(placeholders, h->query, &hit) || scrub_search(placeholders, h->method, &hit);
 
 	for (uint32_t i = 0; !found && i < h->field_count; i++)
-		found = scrub_search(foreign, h->fields[i].name, &hit) ||
-			scrub_search(foreign, h->fields[i].value, &hit);
+		found = scrub_search(placeholders, h->fields[i].name, &hit) ||
+			scrub_search(placeholders, h->fields[i].value, &hit);
 	if (found)
 		x->foreign = snapshot_placeholder_name(x->snapshot, hit);
 	return found;
 }
 
+/* observe never attaches one: it does not come here */
 static enum step decide_credential(struct exchange *x)
 {
 	const struct policy *p = snapshot_policy(x->snapshot);
 
-	if (x->rule->credential < 0 || x->rule->verdict != POLICY_ALLOW)
-		return STEP_NEXT;	/* observe never attaches one */
+	x->local = binding_is_local(x);
+	if (x->local || x->rule->credential < 0)
+		return STEP_NEXT;
 	if ((uint32_t)x->rule->credential >= policy_credential_count(p))
 		return exchange_fail(x, ERR_CREDENTIAL, "");
 	x->credential = policy_credential(p, (uint32_t)x->rule->credential);
@@ -120,30 +121,45 @@ static enum step decide_credential(struct exchange *x)
 	return STEP_NEXT;
 }
 
-static enum step stage_decide(struct exchange *x)
+/* Placeholders where they must not stand: in the head now, in the body as it comes. What is not to be sent with
+ * a credential (a denial, an observation) is judged by its host alone, like a body. */
+static enum step decide_placeholders(struct exchange *x, bool sent)
 {
 	const struct scrub_set *foreign;
-
-	x->snapshot = snapshot_acquire(x->courier->snapshot);
-	enum err verdict = policy_match(snapshot_policy(x->snapshot), &x->head, &x->rule);
-	enum err e = snapshot_foreign(x->snapshot, x->head.host, &foreign);
+	enum snapshot_place place = sent ? SNAPSHOT_HEAD : SNAPSHOT_BODY;
+	enum err e = snapshot_foreign(x->snapshot, x->head.host, x->credential, place, &foreign);
 
 	if (e != ERR_OK)
 		return exchange_fail(x, e, "");
-	if (foreign && carries_foreign(x, foreign))
+	if (!x->local && foreign && exchange_carries(x, foreign, &x->head))
 		return exchange_fail(x, ERR_PLACEHOLDER_BLOCKED, "");
+	e = binding_foreign(x, &foreign);
+	if (e != ERR_OK)
+		return exchange_fail(x, e, "");
+	if (!foreign || x->local)
+		return STEP_NEXT;
+	x->up.scrub = scrub_new(foreign);
+	return x->up.scrub ? STEP_NEXT : exchange_fail(x, ERR_MEMORY, "");
+}
+
+static enum step stage_decide(struct exchange *x)
+{
+	x->snapshot = snapshot_acquire(x->courier->snapshot);
+	enum err verdict = policy_match(snapshot_policy(x->snapshot), &x->head, &x->rule);
+	bool allowed = verdict == ERR_OK && x->rule->verdict == POLICY_ALLOW;
+	enum step s = allowed ? decide_credential(x) : STEP_NEXT;
+
+	if (s == STEP_NEXT)
+		s = decide_placeholders(x, allowed);
+	if (s != STEP_NEXT)
+		return s;
 	if (verdict != ERR_OK)
-		return exchange_fail(x, verdict, "no rule matches");
+		return exchange_fail(x, verdict, x->rule ? "by a rule" : "no rule matches");
 	if (x->rule->verdict == POLICY_DENY)
 		return exchange_fail(x, ERR_POLICY_DENIED, "by a rule");
 	if (x->head.framing == HEAD_BODY_LENGTH && x->head.length > x->rule->request_body_max)
 		return exchange_fail(x, ERR_BODY_TOO_LARGE, "");
-	if (foreign) {
-		x->up.scrub = scrub_new(foreign);
-		if (!x->up.scrub)
-			return exchange_fail(x, ERR_MEMORY, "");
-	}
-	return decide_credential(x);
+	return binding_examine(x);
 }
 
 /* ---- intent, examine, credential ---- */
@@ -165,28 +181,22 @@ static enum step stage_examine(struct exchange *x)
 	return STEP_NEXT;
 }
 
-static void credential_changed(void *user) { exchange_run(user); }
-
 static enum step stage_credential(struct exchange *x)
 {
-	const struct vault_secret *secret;
 	const char *reason = "";
 
 	if (!x->credential)
 		return STEP_NEXT;
-	enum err e = vault_ask(x->courier->vault, x->credential, KEEPER_PART_SOURCE, &x->secret_wait,
-			       credential_changed, x, &secret, &reason);
+	if (!x->binding && binding_start(x, &x->binding) != ERR_OK)
+		return exchange_fail(x, ERR_MEMORY, "");
+	enum err e = binding_run(x->binding, &reason);
 
-	if (e == ERR_MORE) {	/* the keeper's own deadlines are shorter */
-		x->deadline_ms = clock_ms() + 2 * KEEPER_CLIENT_SOURCE_MS;
-		return STEP_WAIT;
-	}
-	if (e != ERR_OK)
+	if (e == ERR_OK)
+		return STEP_NEXT;
+	if (e != ERR_MORE)
 		return exchange_fail(x, e, reason);
-	vault_secret_release(x->held);
-	x->held = secret;
-	x->secret = secret_str(secret->secret);
-	return STEP_NEXT;
+	x->deadline_ms = clock_ms() + EXCHANGE_CREDENTIAL_MS;
+	return STEP_WAIT;
 }
 
 /* ---- dial ---- */
@@ -204,18 +214,15 @@ static void carrier_changed(void *user)
 	exchange_run(user);
 }
 
-/* Connections are shared among exchanges with the same number alone: by credential. */
-static uint64_t pool_number(const struct exchange *x)
-{
-	return x->credential ? (uint64_t)(vault_number(x->courier->vault, x->credential) + 1) : 0;
-}
-
 static enum step stage_dial(struct exchange *x)
 {
+	if (x->local)
+		return STEP_NEXT;
 	if (!x->carrier) {
 		const struct upstream_target target = {
 			.scheme = x->head.scheme, .host = x->head.host, .port = x->head.port,
-			.pool = pool_number(x), .rule = x->rule,
+			.pool = x->binding ? binding_pool(x->binding) : 0,
+			.certificate = x->binding ? binding_certificate(x->binding) : STR(""), .rule = x->rule,
 			.fresh = x->retried, .repeatable = repeatable(x),
 		};
 		enum err e = carrier_dial(x->courier->carriers, &target, carrier_changed, x, &x->carrier);
@@ -239,31 +246,57 @@ static enum step stage_dial(struct exchange *x)
 
 /* With a credential, the answer has to be searchable: no encoding, and no parts of a body whose
  * rest was asked for elsewhere. */
+enum err exchange_plain_head(const struct exchange *x, struct head *ret)
+{
+	*ret = x->head;
+	if (x->up.replaced) {
+		ret->framing = HEAD_BODY_LENGTH;
+		ret->length = queue_bytes(&x->up.body);
+		ret->trailers = false;
+	}
+	if (!x->credential)
+		return ERR_OK;
+	head_remove(ret, STR("accept-encoding"));
+	head_remove(ret, STR("range"));
+	head_remove(ret, STR("if-range"));
+	return head_add(ret, STR("accept-encoding"), STR("identity"));
+}
+
 static enum err head_to_send(struct exchange *x, struct buf *secret_values, struct head *ret)
 {
-	struct head plain = x->head;
-	bool substituted;
+	struct head plain;
+	enum err e = exchange_plain_head(x, &plain);
 
-	if (x->up.replaced) {
-		plain.framing = HEAD_BODY_LENGTH;
-		plain.length = queue_bytes(&x->up.body);
-		plain.trailers = false;
-	}
-	if (!x->credential) {
+	if (e != ERR_OK || !x->binding) {
 		*ret = plain;
-		return ERR_OK;
-	}
-	head_remove(&plain, STR("accept-encoding"));
-	head_remove(&plain, STR("range"));
-	head_remove(&plain, STR("if-range"));
-	enum err e = head_add(&plain, STR("accept-encoding"), STR("identity"));
-
-	x->credential_attached = true;
-	if (e != ERR_OK)
 		return e;
-	return attach_apply(x->credential, x->secret,
-			    config_placeholder(x->courier->options.config, x->credential->name), &plain,
-			    secret_values, ret, &substituted);
+	}
+	x->credential_attached = true;
+	return binding_apply(x->binding, &plain, secret_values, ret);
+}
+
+/* What is answered here and relayed to nobody; it goes the way of an upstream's answer. */
+static enum step answer_locally(struct exchange *x)
+{
+	struct head h = { .kind = HEAD_RESPONSE, .framing = HEAD_BODY_LENGTH, .final = true };
+	auto_buf body = BUF_EMPTY;
+
+	buf_init(&body, REFUSAL_MAX);
+	enum err e = binding_local_answer(x->binding, &h.status, &body);
+
+	h.length = body.len;
+	h.fields[h.field_count++] = (struct head_field){ STR("content-type"), STR("application/json") };
+	h.fields[h.field_count++] = (struct head_field){ STR("cache-control"), STR("no-store") };
+	if (e == ERR_OK)
+		e = head_encode(&h, &x->down.head);
+	if (e == ERR_OK)
+		e = queue_put(&x->down.clear, buf_str(&body));
+	if (e != ERR_OK)
+		return exchange_fail(x, e, e == ERR_CREDENTIAL ? "it has no placeholder to answer with" : "");
+	x->down.status = h.status;
+	x->down.head_parsed = x->down.whole = x->down.filtered = true;
+	x->up.done = true;
+	return STEP_NEXT;
 }
 
 static enum step stage_send(struct exchange *x)
@@ -271,6 +304,8 @@ static enum step stage_send(struct exchange *x)
 	auto_buf secret_values = BUF_EMPTY;
 	struct head sent;
 
+	if (x->local)
+		return answer_locally(x);
 	buf_init_secret(&secret_values, ATTACH_BYTES_MAX);
 	if (x->credential && x->head.scheme == HEAD_HTTP && address_is_public(&x->address))
 		return exchange_fail(x, ERR_CREDENTIAL, "no credential crosses a public network in clear text");
@@ -402,8 +437,7 @@ static void destroy(struct exchange *x)
 	relay_free(x);
 	if (x->carrier)
 		carrier_release(x->carrier, false);
-	vault_wait_end(&x->secret_wait);
-	vault_secret_release(x->held);
+	binding_free(x->binding);
 	snapshot_release(x->snapshot);
 	buf_free(&x->open_bytes);
 	buf_free(&x->head_bytes);

@@ -13,6 +13,7 @@
 #define EXCHANGE_HEAD_MS 30000			/* the inspector's HEAD after its OPEN */
 #define EXCHANGE_ANSWER_MS (10 * 60 * 1000)	/* an answer's head: LLMs think */
 #define EXCHANGE_IDLE_MS (5 * 60 * 1000)	/* no byte of a body, in either direction */
+#define EXCHANGE_CREDENTIAL_MS (2 * KEEPER_CLIENT_SOURCE_MS)	/* the keeper's own deadlines are shorter */
 #define EXCHANGE_INFORMATIONAL_MAX 16		/* 1xx heads before the answer */
 #define EXCHANGE_REQUEST_ID_BYTES 96
 
@@ -78,6 +79,8 @@ struct relay_down {
 	uint64_t bytes;			/* of body, that passed */
 };
 
+struct binding;
+
 struct exchange {
 	struct courier_stream owner;	/* first */
 	struct courier *courier;
@@ -99,9 +102,8 @@ struct exchange {
 	const struct policy_credential *credential;
 	bool credential_attached;	/* the rule's credential went with the request */
 	struct str foreign;		/* credential whose placeholder was blocked */
-	struct vault_wait secret_wait;
-	const struct vault_secret *held;	/* what `secret` is of */
-	struct str secret;
+	struct binding *binding;	/* NULL: none, or not yet */
+	bool local;			/* answered here, and relayed to nobody */
 	struct carrier *carrier;
 	bool retried;			/* the second and last attempt, on a connection of its own */
 	bool dialled;			/* bytes may have left */
@@ -132,3 +134,7 @@ enum step exchange_fail(struct exchange *x, enum err why, const char *reason);
 void exchange_progress(struct exchange *x);
 /** exchange_count() - @n bytes of a body, against the sandbox's limit; ERR_LIMIT */
 must_use enum err exchange_count(struct exchange *x, size_t n);
+/** exchange_carries() - does any part of @h hold one of @placeholders? x->foreign then names whose. */
+bool exchange_carries(struct exchange *x, const struct scrub_set *placeholders, const struct head *h);
+/** exchange_plain_head() - the head as it is sent, but for the credential; ERR_HEAD_TOO_LARGE */
+must_use enum err exchange_plain_head(const struct exchange *x, struct head *ret);

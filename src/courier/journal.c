@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "courier/binding.h"
 
 #include <stdio.h>
 
@@ -251,6 +252,10 @@ static void put_traffic(struct record *r, const struct exchange *x)
 		record_integer(r, "status", x->down.status);
 	if (x->has_address)
 		record_text(r, "address", str_of(address_text(&x->address, address)), sizeof address);
+	if (x->credential_attached && binding_generation(x->binding))
+		record_integer(r, "credential_generation", binding_generation(x->binding));
+	if (x->local)
+		record_bool(r, "answered_here", true);
 	if (x->result != ERR_OK && x->down.head_sent)
 		record_bool(r, "cut_off", true);
 	if (!x->up.complete)

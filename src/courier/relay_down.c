@@ -11,6 +11,7 @@
 #include "courier/relay.h"
 
 #include "courier/answer.h"
+#include "courier/binding.h"
 
 /* A secret that was fetched while this answer runs is searched for from here on; what is held
  * back under the old set may be the beginning of one of its needles, so it is looked at again. */
@@ -175,6 +176,8 @@ static enum step take_head(struct exchange *x, struct head *h, bool body)
 		return exchange_fail(x, e == ERR_MEMORY ? e : ERR_UPSTREAM_MALFORMED, "");
 	down->status = h->status;
 	down->head_parsed = true;
+	if (h->status == 401 && x->credential_attached)
+		binding_refused(x->binding);
 	exchange_progress(x);
 	return STEP_NEXT;
 }

@@ -1,14 +1,16 @@
 /* snapshot.c - the policy in force
  *
- * Theory of operation: which placeholders are foreign depends on the host, but only by which
- * credentials list it: there are few such combinations, each gets a set of needles once.
- * A placeholder whose credential the policy no longer has is foreign everywhere.
+ * Theory of operation: which placeholders are foreign depends on the host, the bound credential and the place,
+ * but there are few combinations that differ: each gets a set of needles once. Which hosts may receive a
+ * secret, which parts of a request its placeholder is replaced in, and which hosts may see the placeholder are
+ * three lists that say nothing of each other. A placeholder whose credential the policy no longer has is
+ * foreign everywhere.
  */
 #include "courier/snapshot.h"
 
 #include <stdlib.h>
 
-#define COMBINATIONS_MAX 256	/* as many as a policy could mean; more is a refusal */
+#define COMBINATIONS_MAX 1024	/* more than a policy means; beyond is a refusal */
 
 struct combination {
 	uint8_t foreign[CONFIG_PLACEHOLDERS_MAX / 8];
@@ -19,6 +21,7 @@ struct snapshot {
 	unsigned references;
 	struct policy *policy;
 	const struct config *config;
+	const struct policy_credential *owners[CONFIG_PLACEHOLDERS_MAX];	/* of config->placeholders */
 	struct combination combinations[COMBINATIONS_MAX];
 	uint32_t combination_count;
 };
@@ -33,12 +36,48 @@ static const struct policy_credential *credential_named(const struct policy *p, 
 	return NULL;
 }
 
-static bool may_have(const struct policy_credential *c, struct str host)
+/* A login has placeholders of its tokens: NAME, NAME.refresh, NAME.id. */
+static const struct policy_credential *owner_of(const struct policy *p, struct str name)
 {
-	for (uint32_t i = 0; c && i < c->host_count; i++)
-		if (policy_host_matches(c->hosts[i], host))
+	static const struct str tails[] = { STR_INIT(".refresh"), STR_INIT(".id") };
+	const struct policy_credential *c = credential_named(p, name);
+
+	for (size_t i = 0; !c && i < sizeof tails / sizeof *tails; i++)
+		if (str_ends(name, tails[i]))
+			c = credential_named(p, str_head(name, name.n - tails[i].n));
+	return c;
+}
+
+static bool in_hosts(const struct str *hosts, uint32_t count, struct str host)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (policy_host_matches(hosts[i], host))
 			return true;
 	return false;
+}
+
+static bool is_foreign(const struct policy_credential *owner, struct str host, const struct policy_credential *bound,
+		       enum snapshot_place place)
+{
+	if (!owner)
+		return true;
+	if (in_hosts(owner->placeholder_hosts, owner->placeholder_host_count, host))
+		return false;
+	switch (place) {
+	case SNAPSHOT_HEAD:
+		return owner != bound;
+	case SNAPSHOT_SENT:
+		return owner == bound;
+	case SNAPSHOT_REPLACED:
+		if (owner == bound)
+			return false;
+		break;
+	case SNAPSHOT_BODY:
+		if (owner == bound && (owner->parts & POLICY_IN_BODY))
+			return true;	/* to be replaced, in a body of a kind where it is not */
+		break;
+	}
+	return owner->placeholder_host_count || !in_hosts(owner->hosts, owner->host_count, host);
 }
 
 static enum err combination_build(struct snapshot *s, struct combination *c)
@@ -63,12 +102,13 @@ static enum err combination_build(struct snapshot *s, struct combination *c)
 	return e;
 }
 
-enum err snapshot_foreign(struct snapshot *s, struct str host, const struct scrub_set **ret)
+enum err snapshot_foreign(struct snapshot *s, struct str host, const struct policy_credential *bound,
+			  enum snapshot_place place, const struct scrub_set **ret)
 {
 	struct combination c = { .set = NULL };
 
 	for (uint32_t i = 0; i < s->config->placeholder_count; i++)
-		if (!may_have(credential_named(s->policy, s->config->placeholders[i].credential), host))
+		if (is_foreign(s->owners[i], host, bound, place))
 			c.foreign[i / 8] = (uint8_t)(c.foreign[i / 8] | 1u << (i % 8));
 	for (uint32_t i = 0; i < s->combination_count; i++)
 		if (!memcmp(s->combinations[i].foreign, c.foreign, sizeof c.foreign)) {
@@ -96,8 +136,10 @@ enum err snapshot_new(struct policy *policy, const struct config *config, struct
 	s->references = 1;
 	s->policy = policy;
 	s->config = config;
-	/* An empty host is nobody's: every placeholder is tried, so that a bad one fails here. */
-	enum err e = snapshot_foreign(s, STR(""), &unused);
+	for (uint32_t i = 0; i < config->placeholder_count; i++)
+		s->owners[i] = owner_of(policy, config->placeholders[i].credential);
+	/* Nothing is bound: every placeholder is tried, so that a bad one fails here. */
+	enum err e = snapshot_foreign(s, STR(""), NULL, SNAPSHOT_HEAD, &unused);
 
 	if (e != ERR_OK) {
 		s->policy = NULL;

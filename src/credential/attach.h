@@ -83,3 +83,5 @@ enum attach_own {
 #define ATTACH_OWN_MAX HEAD_MAX_BYTES
 enum attach_own attach_own(const struct policy_credential *c, struct str placeholder, const struct head *h,
 			   struct buf *ret_own);
+/** attach_judge() - what a text that stands where a credential would is */
+enum attach_own attach_judge(struct str s);

@@ -50,7 +50,7 @@ bool own_basic(struct str value, struct buf *storage, struct str *ret_user, stru
 }
 
 /* 16 bytes or more that are not all alike, or 8 of both letters and digits */
-static enum attach_own judge(struct str s)
+enum attach_own attach_judge(struct str s)
 {
 	bool seen[256] = { false }, letters = false, digits = false;
 	unsigned different = 0;
@@ -69,7 +69,7 @@ static enum attach_own judge(struct str s)
 /* Keeps the graver of what was found and @s. */
 static void note(struct str s, enum attach_own *found, struct buf *own)
 {
-	enum attach_own is = judge(s);
+	enum attach_own is = attach_judge(s);
 
 	if (is <= *found)
 		return;
