@@ -1,7 +1,9 @@
-/* carrier_format.h - what a wire format has to do to be a carrier; for carrier*.c alone */
+/* carrier_format.h - what is behind a carrier; for carrier*.c and http2_session.c alone */
 #pragma once
 
 #include "courier/carrier.h"
+
+#define CARRIER_HTTP1_KNOWN 64		/* places remembered to have chosen HTTP/1.1 */
 
 struct http2_session;
 
@@ -19,7 +21,7 @@ struct carrier_ops {
 };
 
 struct carrier {
-	const struct carrier_ops *ops;		/* NULL until the connection is there */
+	const struct carrier_ops *ops;		/* NULL until there is a connection, or a stream of one */
 	void *format;				/* the format's own */
 	struct carriers *pool;
 	void (*changed)(void *user);
@@ -27,10 +29,26 @@ struct carrier {
 	const char *reason;
 	struct address address;
 
-	/* while it is dialled: its own connection, or it waits for another's */
-	struct upstream_connection *connection;
+	/* until ops is set */
+	struct carrier *next, **at;		/* list of those that have no ops yet */
+	struct upstream_target target;		/* borrows as that of carrier_dial() does */
+	struct upstream_connection *connection;	/* its own, being dialled; */
+	struct carrier *lead;			/* or it waits for what becomes of this one's */
 	enum err failed;
+};
+
+struct carriers {
+	uv_loop_t *loop;
+	struct upstream *upstream;
+	struct carrier *dialling;
+	struct http2_session *sessions;		/* all */
+	struct http2_session *due;		/* that have something to do before the loop waits again */
+	uv_idle_t *later;			/* runs while there are any */
+	uint64_t http1_known[CARRIER_HTTP1_KNOWN];
+	char input[32768];			/* one read of a session */
 };
 
 /** carrier_http1_new() - over a READY connection, which is the carrier's from now on. ERR_MEMORY */
 must_use enum err carrier_http1_new(struct carrier *c, struct upstream_connection *connection);
+/** carrier_http2_new() - a stream of @s, which http2_session_find() gave. ERR_MEMORY */
+must_use enum err carrier_http2_new(struct carrier *c, struct http2_session *s);
