@@ -13,6 +13,7 @@
 
 #include "inspector/claims.h"
 #include "inspector/session.h"
+#include "wire/proxy_head.h"
 
 #include <stdlib.h>
 
@@ -40,13 +41,16 @@ static void release(struct connection *c)
 	ask_cancel(c->ask);
 	http1_free(c);
 	session_free(c->session);
+	tunnel_free(c->tunnel);
+	buf_free(&c->token);
 	guest_tls_free(c->tls);
 	buf_free(&c->opened);
 	buf_free(&c->fields);
 	buf_free(&c->in);
 	buf_free(&c->text);
 	buf_free(&c->out);
-	c->transport.ops->release(&c->transport);
+	if (c->transport.ops)
+		c->transport.ops->release(&c->transport);
 	free(c);
 }
 
@@ -191,7 +195,7 @@ static bool is_written(const struct connection *c)
 enum err connection_fields(struct connection *c, struct str *ret)
 {
 	struct msg_connect m = { .host = str_of(c->host), .port = c->asked.port, .scheme = (uint8_t)c->scheme,
-				 .connection = c->id, .process = c->asked.process };
+				 .connection = c->id, .process = c->asked.process, .token = connection_token(c) };
 	enum err e = c->fields.len ? ERR_OK : put_connect(&c->fields, &m);
 
 	*ret = buf_str(&c->fields);
@@ -325,6 +329,13 @@ void connection_stop(struct inspector *i)
 static enum step late(struct connection *c)
 {
 	switch (c->phase) {
+	case PHASE_proxy:
+		if (c->in.len)
+			return http1_refuse(c, ERR_TIMEOUT, 408, "the request head took too long");
+		connection_enter(c, PHASE_finish, c->inspector->limits.linger_ms);
+		return STEP_AGAIN;
+	case PHASE_route:
+		return connection_refuse(c, ERR_TIMEOUT, "the courier did not answer");
 	case PHASE_sniff:
 		return connection_refuse(c, ERR_PROTOCOL_UNKNOWN, "the client sent nothing: a protocol in which the "
 								  "server speaks first?");
@@ -344,6 +355,7 @@ static enum step late(struct connection *c)
 		return connection_refuse(c, ERR_TIMEOUT, "neither side moved");
 	case PHASE_session:
 		return session_late(c->session);
+	case PHASE_tunnel:
 	case PHASE_finish:
 	case PHASE_linger:
 	case PHASE_COUNT:
@@ -436,6 +448,7 @@ struct connection *connection_new(struct inspector *i)
 	buf_init(&c->in, INSPECTOR_GUEST_WINDOW);
 	buf_init(&c->text, CONNECTION_TEXT_MAX);
 	buf_init(&c->out, CONNECTION_OUT_MAX);
+	buf_init(&c->token, PROXY_TOKEN_MAX);
 	http1_init(c);
 	return c;
 }
@@ -445,5 +458,16 @@ void connection_begin(struct connection *c)
 	claims_put(c->inspector->claims, &(struct msg_claim){
 		.kind = CLAIM_CONNECTION, .address = c->asked.address, .port = c->asked.port,
 		.host = str_of(c->host), .connection = c->id, .process = c->asked.process });
-	connection_enter(c, PHASE_sniff, c->inspector->limits.sniff_ms);
+	if (c->literal || names_tunnelled(c->inspector->names, str_of(c->host)))
+		connection_enter(c, PHASE_route, c->inspector->limits.ask_ms);
+	else
+		connection_enter(c, PHASE_sniff, c->inspector->limits.sniff_ms);
+	connection_wake(c);
 }
+
+void connection_begin_proxy(struct connection *c)
+{
+	connection_enter(c, PHASE_proxy, c->inspector->limits.head_ms);
+}
+
+void connection_drop(struct connection *c) { release(c); }

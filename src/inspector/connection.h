@@ -1,5 +1,8 @@
 /* connection.h - one TCP connection of a client's, from its first byte to its last
  *
+ *   proxy    of an explicit proxy: where to, and who asks                                    (proxy.c)
+ *   route    the courier says how it passes, where that is in question                       (tunnel.c)
+ *   tunnel   unopened: bytes both ways                                                       (tunnel.c)
  *   sniff    TLS or HTTP, by the first byte; anything else is refused
  *   hello    the ClientHello, its server name against the name that DNS gave
  *   leaf     the courier signs a certificate for that name, if there is none at hand
@@ -18,9 +21,10 @@
 #include "inspector/ask.h"
 #include "inspector/exchange.h"
 #include "inspector/transport.h"
+#include "inspector/tunnel.h"
 #include "wire/http1_body.h"
 
-#define PHASES(X) X(sniff) X(hello) X(leaf) X(shake) X(head) X(relay) X(session) X(finish) X(linger)
+#define PHASES(X) X(proxy) X(route) X(tunnel) X(sniff) X(hello) X(leaf) X(shake) X(head) X(relay) X(session) X(finish) X(linger)
 
 enum phase {
 #define PHASE_ENUM(name) PHASE_##name,
@@ -51,6 +55,8 @@ struct http1 {
 	struct http1_body upload;
 };
 
+enum proxy { PROXY_NONE, PROXY_CONNECT, PROXY_ABSOLUTE };
+
 struct connection {
 	struct transport transport;	/* first */
 	struct inspector *inspector;
@@ -68,6 +74,10 @@ struct connection {
 	struct guest_tls *tls;		/* NULL: plain */
 	struct ask *ask;
 	bool allowed;			/* the courier said that this literal may be spoken to */
+	enum proxy proxy;		/* NONE: it came by itself */
+	struct buf token;		/* of the proxy's client */
+	bool routed, named;		/* the courier said how it passes; a rule names its host */
+	enum msg_tunnel passes;
 	bool ended;			/* the client sends no more */
 	bool gone;			/* its transport is over */
 	bool notified;			/* close_notify was read */
@@ -79,6 +89,7 @@ struct connection {
 	uint64_t bytes_in, bytes_out;
 	struct http1 http1;
 	struct session *session;	/* HTTP/2, else NULL */
+	struct tunnel *tunnel;		/* that passes unopened, else NULL */
 };
 
 /* connection.c */
@@ -87,6 +98,9 @@ struct connection {
  *  had to go first, and there was none). The caller says connection_begin() when host and port are known. */
 struct connection *connection_new(struct inspector *i);
 void connection_begin(struct connection *c);
+/** connection_begin_proxy() - instead: its first head says where to; connection_drop(): it never began */
+void connection_begin_proxy(struct connection *c);
+void connection_drop(struct connection *c);
 /** connection_input() - @bytes came; connection_input_end(): no more will; connection_lost(): the transport is
  *  over. Each wakes. */
 void connection_input(struct connection *c, struct str bytes);
@@ -121,8 +135,16 @@ must_use enum err connection_fields(struct connection *c, struct str *ret);
 /** connection_has_left() - a TLS client that closes has gone, and waits for nothing */
 static inline bool connection_has_left(const struct connection *c) { return c->ended || c->notified; }
 
-/* handshake.c, http1.c, http1_relay.c, session.c: the steps, and what they have in common */
+/* handshake.c, http1.c, http1_relay.c, session.c, tunnel.c, proxy.c: the steps, and what they have in common */
 
+enum step step_proxy(struct connection *c);
+enum step step_route(struct connection *c);
+enum step step_tunnel(struct connection *c);
+/** connection_pass() - as the courier said: unopened, or to be opened; proxy_routed() - the same for a proxy's client,
+ *  which gets an answer; connection_token() - what it says who it is */
+enum step connection_pass(struct connection *c);
+enum step proxy_routed(struct connection *c);
+struct str connection_token(const struct connection *c);
 enum step step_hello(struct connection *c);
 enum step step_leaf(struct connection *c);
 enum step step_shake(struct connection *c);

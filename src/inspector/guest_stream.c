@@ -114,7 +114,7 @@ void guest_stream_open(struct inspector *i, uint32_t number, struct str fields)
 		link_reset(net_link(i), number, ERR_LIMIT);
 		return;
 	}
-	c->transport = (struct transport){ { frame }, &ops, i, number };
+	c->transport = (struct transport){ { frame }, &ops, i, number, NULL };
 	link_set_user(net_link(i), number, c);
 	e = keep_open(c, fields);
 	if (!e)

@@ -49,6 +49,8 @@ static void put_error(struct connection *c, enum err why, uint16_t status, const
 		   STR_FMT(http1_reason(status)), body.len);
 	if (status == 426)	/* RFC 9110 s15.5.22 wants to hear what would be spoken */
 		buf_put_z(out, "upgrade: websocket\r\nsec-websocket-version: 13\r\nconnection: upgrade, close\r\n\r\n");
+	else if (status == 407)
+		buf_put_z(out, "proxy-authenticate: Basic realm=\"Paddock\"\r\nconnection: close\r\n\r\n");
 	else
 		buf_put_z(out, "connection: close\r\n\r\n");
 	if (with_body)
@@ -98,7 +100,7 @@ enum step http1_next(struct connection *c)
 	if (close)
 		connection_enter(c, PHASE_finish, c->inspector->limits.stall_ms);
 	else
-		connection_enter(c, PHASE_head, c->inspector->limits.idle_ms);
+		connection_enter(c, c->proxy == PROXY_ABSOLUTE ? PHASE_proxy : PHASE_head, c->inspector->limits.idle_ms);
 	return STEP_AGAIN;
 }
 

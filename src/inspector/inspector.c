@@ -13,8 +13,10 @@
 #include "inspector/connection.h"
 #include "inspector/guest_stream.h"
 #include "inspector/resolver.h"
+#include "inspector/socket.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 const struct inspector_limits inspector_limits_default = {
@@ -100,12 +102,29 @@ static void net_closed(void *user, enum err why)
 
 static const struct channel_ops net_ops = { net_frame, net_writable, net_closed };
 
+/* A machine's port is a stream; `paddock gate` hands over connections as messages. */
+static bool is_front(int fd)
+{
+	int type = 0;
+	socklen_t n = sizeof type;
+
+	return !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) && type == SOCK_SEQPACKET;
+}
+
+void inspector_front_over(struct inspector *i) { stop(i, ERR_OK); }
+
 /* The courier is there: now the guest may be read. */
 static enum err begin(struct inspector *i)
 {
 	struct link_limits limits = LINK_LIMITS_DEFAULT;
 	struct link *l;
 
+	if (is_front(i->net_fd)) {
+		enum err e = front_start(i, i->net_fd, &i->front);
+
+		i->net_fd = e ? i->net_fd : -1;
+		return e;
+	}
 	limits.window_bytes = INSPECTOR_GUEST_WINDOW;
 	l = link_new(LINK_UPPER, &limits);
 	if (!l)
@@ -191,6 +210,11 @@ void inspector_stop(struct inspector *i)
 		connection_stop(i);
 		resolver_stop(i);
 		channel_close(i->net);
+	}
+	if (i->front) {
+		connection_stop(i);
+		front_stop(i->front);
+		i->front = NULL;
 	}
 	if (i->courier)
 		channel_close(i->courier);

@@ -29,11 +29,13 @@ struct stream {
 
 struct connection;
 struct claims;
+struct front;
 
 struct inspector {
 	uv_loop_t *loop;
 	int net_fd;			/* until the courier has said HELLO */
 	struct channel *net, *courier;	/* NULL: not there (yet, or any more) */
+	struct front *front;		/* instead of net, for clients that come by TCP */
 	struct guest_tls_context *tls;	/* borrowed */
 	struct names *names;
 	struct claims *claims;
@@ -58,6 +60,8 @@ struct inspector {
 must_use enum err inspector_start(struct inspector *i, uv_loop_t *loop, int net_fd, int courier_fd,
 				  struct guest_tls_context *tls, const struct inspector_limits *limits,
 				  void (*over)(void *context, enum err why), void *context);
+/** inspector_front_over() - the supervisor of `paddock gate` has gone */
+void inspector_front_over(struct inspector *i);
 /** inspector_stop() - ends everything; idempotent; run the loop until it is empty, then free
  *  with inspector_free() */
 void inspector_stop(struct inspector *i);

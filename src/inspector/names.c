@@ -21,6 +21,7 @@ struct names {
 	uint64_t seed;
 	uint32_t count;
 	struct str hosts[NAMES_MAX];
+	bool tunnelled[NAMES_MAX];
 	uint32_t slots[SLOTS];	/* index into hosts, plus one; 0: empty */
 };
 
@@ -82,6 +83,21 @@ enum err names_give(struct names *n, struct str host, uint32_t *ret_number)
 	n->slots[slot] = n->count + 1;
 	*ret_number = n->count++;
 	return ERR_OK;
+}
+
+void names_set_tunnelled(struct names *n, struct str host, bool tunnelled)
+{
+	uint32_t number;
+
+	if (names_give(n, host, &number) == ERR_OK)
+		n->tunnelled[number] = tunnelled;
+}
+
+bool names_tunnelled(struct names *n, struct str host)
+{
+	uint32_t number;
+
+	return names_give(n, host, &number) == ERR_OK && n->tunnelled[number];
 }
 
 void names_ipv4(uint32_t number, uint8_t ret[NAMES_IPV4_BYTES])

@@ -8,6 +8,7 @@
 #include "inspector/inspector.h"
 
 struct transport;
+struct socket;
 
 struct transport_ops {
 	/** bytes that send() will take now */
@@ -30,4 +31,5 @@ struct transport {
 	const struct transport_ops *ops;
 	struct inspector *inspector;
 	uint32_t number;		/* of the guest's stream */
+	struct socket *socket;		/* or of a client that came by TCP */
 };

@@ -172,6 +172,7 @@ void msg_put_connect(struct buf *b, const struct msg_connect *m)
 		msg_put_u64(b, MSG_CONNECTION, m->connection);
 	put_process(b, &m->process);
 	put_present(b, MSG_PUBLIC_KEY, m->public_key);
+	put_present(b, MSG_TOKEN, m->token);
 }
 
 static bool get_connect_field(const struct msg_field *f, void *message)
@@ -192,6 +193,8 @@ static bool get_connect_field(const struct msg_field *f, void *message)
 		return msg_u16(f->value, &m->query_type);
 	case MSG_CONNECTION:
 		return msg_u64(f->value, &m->connection);
+	case MSG_TOKEN:
+		return get_view(f->value, 1, 512, &m->token);
 	case MSG_PUBLIC_KEY:
 		return get_view(f->value, PUBLIC_KEY_BYTES, PUBLIC_KEY_BYTES, &m->public_key);
 	default:

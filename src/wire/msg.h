@@ -53,6 +53,7 @@
 	X(MSG_BYTES_IN,         64) /* u64 */ \
 	X(MSG_BYTES_OUT,        65) /* u64 */ \
 	X(MSG_PATH,             66) /* a file's path, bytes, <= 4096 */ \
+	X(MSG_TOKEN,            69) /* <= 512 bytes: a proxy client's */ \
 	X(MSG_TUNNEL,           70) /* u8 enum msg_tunnel: how a name, or a connection to it, passes */
 
 enum msg_tag {
@@ -102,6 +103,7 @@ struct msg_connect {
 	uint64_t connection;
 	struct msg_process process;
 	struct str public_key;	/* LEAF */
+	struct str token;	/* NAME, EXCHANGE, TUNNEL of a proxy's client: who it says it is; the courier knows */
 };
 void msg_put_connect(struct buf *b, const struct msg_connect *m);
 must_use enum err msg_get_connect(struct str payload, struct msg_connect *ret);
