@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #define CHUNK 16384u		/* plaintext handed to nghttp2 at once */
+#define OUT_LAST (CONNECTION_OUT_MAX / 2)	/* for the last words, behind whatever waits */
 #define QUEUE_MAX 1000u		/* frames that wait in nghttp2, above which nothing is read */
 
 /* -- what comes ------------------------------------------------------------------------- */
@@ -157,24 +158,27 @@ static int on_data_chunk(nghttp2_session *nghttp2, uint8_t flags, int32_t id, co
 
 static int on_invalid_frame(nghttp2_session *nghttp2, const nghttp2_frame *frame, int why, void *user)
 {
-	struct session *s = user;
-
 	(void)nghttp2;
 	(void)why;
 	if (frame->hd.type == NGHTTP2_HEADERS)
-		set_deadline(s);
-	connection_claim(s->connection, frame->hd.type == NGHTTP2_HEADERS ? ERR_HEAD_MALFORMED : ERR_BODY_FRAMING,
-			 "an HTTP/2 frame broke a rule of RFC 9113");
+		set_deadline(user);
 	return 0;
 }
 
 /* -- what goes -------------------------------------------------------------------------- */
 
-/* A mistake of the client's costs as much as a reset of its own (CVE-2025-8671). */
-static bool is_mistake(uint32_t code)
+/* nghttp2 resets a stream for a mistake of the client's, which costs as much as a reset of its own (CVE-2025-8671). */
+static void count_mistake(struct session *s, uint32_t code, bool begun)
 {
-	return code == NGHTTP2_PROTOCOL_ERROR || code == NGHTTP2_FLOW_CONTROL_ERROR || code == NGHTTP2_STREAM_CLOSED ||
-	       code == NGHTTP2_REFUSED_STREAM;
+	bool refused = code == NGHTTP2_REFUSED_STREAM;
+
+	if (!refused && code != NGHTTP2_PROTOCOL_ERROR && code != NGHTTP2_FLOW_CONTROL_ERROR &&
+	    code != NGHTTP2_STREAM_CLOSED)
+		return;
+	connection_claim(s->connection, refused ? ERR_LIMIT : begun ? ERR_BODY_FRAMING : ERR_HEAD_MALFORMED,
+			 refused ? "too many streams at once" : "a stream broke a rule of HTTP/2");
+	if (!guard_reset(&s->guard, clock_ms()))
+		s->calm = "mistakes";
 }
 
 static int on_frame_send(nghttp2_session *nghttp2, const nghttp2_frame *frame, void *user)
@@ -187,9 +191,10 @@ static int on_frame_send(nghttp2_session *nghttp2, const nghttp2_frame *frame, v
 	if ((frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) &&
 	    (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) && t && !t->upload_done)
 		(void)nghttp2_submit_rst_stream(nghttp2, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
-	if (frame->hd.type == NGHTTP2_RST_STREAM && is_mistake(frame->rst_stream.error_code) &&
-	    !guard_reset(&s->guard, clock_ms()))
-		s->calm = "mistakes";
+	if (frame->hd.type == NGHTTP2_RST_STREAM)
+		count_mistake(s, frame->rst_stream.error_code, t);
+	if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR && !s->calm)
+		connection_claim(s->connection, ERR_BODY_FRAMING, "the connection broke a rule of HTTP/2");
 	return 0;
 }
 
@@ -209,13 +214,14 @@ static int on_stream_close(nghttp2_session *nghttp2, int32_t id, uint32_t code, 
 	return 0;
 }
 
-static void produce(struct session *s)
+/* nghttp2's output, until the connection's is @full. */
+static void produce(struct session *s, size_t full)
 {
 	struct buf *out = &s->connection->out;
 	const uint8_t *p;
 	ssize_t n;
 
-	while (out->len < CONNECTION_OUT_LOW && (n = nghttp2_session_mem_send(s->nghttp2, &p)) > 0)
+	while (out->len < full && (n = nghttp2_session_mem_send(s->nghttp2, &p)) > 0)
 		buf_put(out, str_make(p, (size_t)n));
 }
 
@@ -235,7 +241,7 @@ static enum step leave(struct session *s, uint32_t code, uint64_t ms)
 {
 	(void)nghttp2_session_terminate_session(s->nghttp2, code);
 	end_streams(s, ERR_CANCELLED);
-	produce(s);
+	produce(s, OUT_LAST);
 	connection_enter(s->connection, PHASE_finish, ms);
 	return STEP_AGAIN;
 }
@@ -248,15 +254,13 @@ static enum step leave_in_anger(struct session *s)
 
 static enum step failed(struct session *s, ssize_t why)
 {
-	if (s->calm || why == NGHTTP2_ERR_FLOODED) {
-		if (!s->calm)
-			s->calm = "frames that want an acknowledgement";
-		return leave_in_anger(s);
-	}
-	end_streams(s, ERR_CANCELLED);
-	if (why == NGHTTP2_ERR_BAD_CLIENT_MAGIC)
+	if (!s->calm && why == NGHTTP2_ERR_BAD_CLIENT_MAGIC)
 		return connection_refuse(s->connection, ERR_PROTOCOL_UNKNOWN, "the first bytes are not HTTP/2's");
-	return connection_refuse(s->connection, why == NGHTTP2_ERR_NOMEM ? ERR_MEMORY : ERR_BODY_FRAMING, "HTTP/2 failed");
+	if (!s->calm && why == NGHTTP2_ERR_NOMEM)
+		return connection_refuse(s->connection, ERR_MEMORY, "no memory for HTTP/2");
+	if (!s->calm)	/* the library's own limits: acknowledgements that wait, CONTINUATION frames */
+		s->calm = "frames that ask for nothing";
+	return leave_in_anger(s);
 }
 
 /* One piece of the client's plaintext; STEP_WAIT: there is none, or no room for what it could cause. */
@@ -308,10 +312,16 @@ enum step step_session(struct connection *c)
 	while (step == STEP_AGAIN && c->phase == PHASE_session) {
 		step = feed(s);
 		if (c->phase == PHASE_session && step != STEP_OVER)
-			produce(s);
+			produce(s, CONNECTION_OUT_LOW);
 	}
 	if (step == STEP_OVER || c->phase != PHASE_session)
 		return step;
+	if (s->failing) {	/* what had come before is with the client now */
+		s->failing = false;
+		for (struct session_stream *t = s->streams; t; t = t->next)
+			session_stream_fail(t);
+		produce(s, CONNECTION_OUT_LOW);
+	}
 	if (buf_err(&c->out))
 		return connection_refuse(c, buf_err(&c->out), "no memory for the answer");
 	if (s->calm)
@@ -349,7 +359,7 @@ void session_say_goodbye(struct session *s)
 	if (!s || s->over)
 		return;
 	(void)nghttp2_session_terminate_session(s->nghttp2, NGHTTP2_NO_ERROR);
-	produce(s);
+	produce(s, OUT_LAST);
 }
 
 /* -- beginning and end ------------------------------------------------------------------ */

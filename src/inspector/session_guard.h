@@ -20,7 +20,7 @@
 #define GUARD_RESETS_PER_SECOND 20u
 /* One header block: HPACK needs each of its bytes, so the raw block is bounded too, and its frames. */
 #define GUARD_BLOCK_BYTES (80u * 1024)
-#define GUARD_CONTINUATIONS 32u
+#define GUARD_CONTINUATIONS 7u
 
 struct bucket {
 	uint64_t level, burst, per_second, at_ms;	/* level in thousandths */

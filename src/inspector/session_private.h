@@ -33,6 +33,7 @@ struct session {
 	bool in_block, block_timed;
 	bool over;			/* nothing more is read */
 	bool retry;			/* streams may have waited for room on the courier's link */
+	bool failing;			/* a stream was cut off after its head */
 	const char *calm;		/* what there was too much of */
 	struct guard guard;
 	struct session_stream *streams;
@@ -49,5 +50,7 @@ void session_stream_trailers(struct session_stream *t);
 void session_stream_done(struct session_stream *t);
 /** session_stream_moved() - as far as it goes: up and down */
 void session_stream_moved(struct session_stream *t);
+/** session_stream_fail() - RST_STREAM, if the courier has cut it off */
+void session_stream_fail(struct session_stream *t);
 /** session_stream_free() - the exchange is reset if it is not over */
 void session_stream_free(struct session_stream *t, enum err why);

@@ -131,7 +131,6 @@ static void fail(struct session_stream *t, enum err why, uint16_t status, const 
 		reset(t, reset_code(why));
 	else
 		answer_error(t, why, status, text);
-	wait_clear(&t->wait);
 	progress(t);
 }
 
@@ -234,7 +233,9 @@ void session_stream_moved(struct session_stream *t)
 
 	if (!e && x->number && !x->ended)
 		e = send_upload(t);
-	if (e)
+	if (e && t->submitted && x->reset)
+		t->session->failing = true;	/* but what came before it may still go */
+	else if (e)
 		fail(t, e, 0, "");
 	if (t->deferred && (x->body.len || x->ended)) {
 		t->deferred = false;
@@ -242,6 +243,12 @@ void session_stream_moved(struct session_stream *t)
 	}
 	progress(t);
 	connection_wake(t->session->connection);
+}
+
+void session_stream_fail(struct session_stream *t)
+{
+	if (t->exchange.reset)
+		fail(t, t->exchange.reset, 0, "");
 }
 
 static void late(struct wait *w)

@@ -35,7 +35,7 @@ struct guest_stream {
 
 struct courier_stream {
 	enum link_kind kind;
-	struct buf opened, head, body;
+	struct buf opened, head, body, trailers;
 	bool ended, answered, reset;
 	enum err reason;
 };
@@ -55,6 +55,7 @@ struct world {
 	struct mint *mint;
 	pid_t child;
 	bool ready, over, mute_names;
+	bool keep_uploads;	/* no credit for request bodies */
 	enum err why;
 	unsigned exchanges, names, leaves, claim_count;
 	struct seen_claim claims[CLAIMS_MAX];
@@ -237,6 +238,7 @@ static void courier_open(const struct link_frame *f)
 	x->kind = f->kind;
 	buf_init(&x->opened, LINK_OPEN_MAX);
 	buf_init(&x->head, HEAD_MAX_BYTES);
+	buf_init(&x->trailers, HEAD_MAX_BYTES);
 	buf_init(&x->body, 16 * 1024 * 1024);
 	buf_put(&x->opened, f->payload);
 	if (f->kind == LINK_KIND_CLAIMS)
@@ -260,12 +262,12 @@ static void courier_frame(void *user, const struct link_frame *f)
 	(void)user;
 	if (f->type == LINK_OPEN)
 		courier_open(f);
-	if (f->type == LINK_HEAD || f->type == LINK_DATA)
+	if (f->type == LINK_HEAD || (f->type == LINK_DATA && !w.keep_uploads))
 		link_consumed(upper_link(), f->stream, f->payload.n);
 	if (f->type == LINK_HEAD && x->kind == LINK_KIND_CLAIMS)
 		courier_claim(f->payload);
 	else if (f->type == LINK_HEAD)
-		buf_put(&x->head, f->payload);
+		buf_put(x->head.len ? &x->trailers : &x->head, f->payload);
 	if (f->type == LINK_DATA)
 		buf_put(&x->body, f->payload);
 	if (f->type == LINK_END)
@@ -439,6 +441,7 @@ static void world_end(void)
 		buf_free(&w.courier_streams[i].opened);
 		buf_free(&w.courier_streams[i].head);
 		buf_free(&w.courier_streams[i].body);
+		buf_free(&w.courier_streams[i].trailers);
 	}
 }
 
@@ -494,7 +497,7 @@ static uint32_t connect_to(const char *name, uint16_t port)
 	return guest_open(LINK_KIND_TCP, str_make(address, 4), port);
 }
 
-static uint32_t fetch(const char *request)
+static inline uint32_t fetch(const char *request)
 {
 	uint32_t s = connect_to("api.example", 80);
 
@@ -504,7 +507,7 @@ static uint32_t fetch(const char *request)
 
 #define HOST "Host: api.example\r\n"
 
-static void assert_got(uint32_t s, const char *text)
+static inline void assert_got(uint32_t s, const char *text)
 {
 	if (!guest_got(s, text))
 		fail_msg("\"%s\" is not in: %.*s", text, (int)guest(s)->got.len, guest(s)->got.p);
