@@ -16,6 +16,8 @@
  *   upstream_ca       text: PEM           no; the user's --upstream-ca
  *   key_name          text                yes; of checkpoints
  *   public_key        text: 64 hex digits yes; Ed25519, of checkpoints
+ *   clients           object: name -> SHA-256 of its token, 64 hex digits   no; of an explicit proxy. With
+ *                                          any, who says no token that is in it gets nothing
  *   durable           boolean             no (false)
  *   checkpoint_every  integer             no (0: 1000)
  *
@@ -27,10 +29,16 @@
 
 #define CONFIG_BYTES_MAX (3 * (size_t)POLICY_BYTES_MAX)	/* a policy, JSON-escaped, and the rest */
 #define CONFIG_PLACEHOLDERS_MAX POLICY_CREDENTIALS_MAX
+#define CONFIG_CLIENTS_MAX 1024
 #define CONFIG_COMMAND_MAX 64		/* arguments that the start record shows */
 
 struct config_placeholder {
 	struct str credential, placeholder;
+};
+
+struct config_client {
+	struct str name;
+	uint8_t digest[32];
 };
 
 /** struct config - every view lives as long as the config */
@@ -43,6 +51,8 @@ struct config {
 	uint32_t placeholder_count;
 	struct resolve_override resolve[RESOLVE_OVERRIDES_MAX];
 	uint32_t resolve_count;
+	struct config_client clients[CONFIG_CLIENTS_MAX];
+	uint32_t client_count;
 	uint8_t public_key[32];
 	bool durable;
 	uint32_t checkpoint_every;
@@ -56,3 +66,6 @@ must_use enum err config_read(int fd, struct config **ret, const char **ret_prob
 void config_free(struct config *c);
 /** config_placeholder() - empty if there is none for that credential */
 struct str config_placeholder(const struct config *c, struct str credential);
+/** config_client() - who says @token
+ * Return: ERR_OK and *ret_name (empty where no client has one); ERR_UNAUTHORIZED; ERR_MEMORY */
+must_use enum err config_client(const struct config *c, struct str token, struct str *ret_name);

@@ -137,12 +137,18 @@ void question_name(struct courier_link *link, const struct link_frame *f)
 	struct courier *c = link->courier;
 	struct msg_status status = { .has_verdict = true };
 	struct msg_connect asked;
+	struct str client;
 
 	if (msg_get_connect(f->payload, &asked) != ERR_OK || host_type(asked.host) == HOST_INVALID) {
 		link_reset(channel_link(link->channel), f->stream, ERR_LINK_MALFORMED);
 		return;
 	}
 	status.verdict = policy_host_named(snapshot_policy(c->snapshot), asked.host);
+	if (asked.port && !asked.scheme && config_client(c->options.config, asked.token, &client) != ERR_OK) {
+		status.has_result = true;
+		status.result = ERR_UNAUTHORIZED;
+		status.verdict = false;
+	}
 	status.has_tunnel = true;
 	if (asked.port)
 		status.tunnel = tunnel_as(tunnel_kind(c, asked.host, asked.port));

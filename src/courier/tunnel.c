@@ -30,6 +30,7 @@ struct tunnel {
 	enum phase phase;
 	struct buf opened;
 	struct msg_connect asked;		/* views into it */
+	struct str client;
 	struct snapshot *snapshot;
 	const struct policy_rule *rule;
 	char request_id[EXCHANGE_REQUEST_ID_BYTES];
@@ -65,6 +66,8 @@ static void put_place(struct record *r, const struct tunnel *t)
 		record_text(r, "rule", t->rule->name, 128);
 		record_integer(r, "line", t->rule->line);
 	}
+	if (t->client.n)
+		record_text(r, "client", t->client, 128);
 	record_process(r, &t->asked.process);
 }
 
@@ -404,7 +407,9 @@ static enum err admit(struct tunnel *t, const char **ret_reason)
 		*ret_reason = "limits.requests";
 		return ERR_LIMIT;
 	}
-	e = decide(t);
+	e = config_client(c->options.config, t->asked.token, &t->client);
+	if (!e)
+		e = decide(t);
 	if (e)
 		return e;
 	if (t->rule->kind == POLICY_KIND_PASSTHROUGH)

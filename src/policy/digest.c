@@ -4,12 +4,17 @@
 
 #include <openssl/evp.h>
 
+bool digest_bytes(const void *p, size_t n, unsigned char ret[DIGEST_BYTES])
+{
+	return EVP_Digest(n ? p : "", n, ret, NULL, EVP_sha256(), NULL) == 1;
+}
+
 bool digest_hex(const void *p, size_t n, char ret[DIGEST_HEX_BYTES])
 {
 	static const char hex[] = "0123456789abcdef";
-	unsigned char hash[32];
+	unsigned char hash[DIGEST_BYTES];
 
-	if (EVP_Digest(n ? p : "", n, hash, NULL, EVP_sha256(), NULL) != 1)
+	if (!digest_bytes(p, n, hash))
 		return false;
 	for (size_t i = 0; i < sizeof hash; i++) {
 		ret[2 * i] = hex[hash[i] >> 4];
