@@ -12,6 +12,11 @@ const struct job_kind *const job_kinds[DECODER_JOBS] = {
 	[DECODER_GIT_PUSH] = &job_git_push,
 	[DECODER_GIT_FETCH] = &job_git_fetch,
 	[DECODER_GIT_LFS] = &job_git_lfs,
+	[DECODER_NPM] = &job_npm,
+	[DECODER_PYPI_HTML] = &job_pypi_html,
+	[DECODER_PYPI_JSON] = &job_pypi_json,
+	[DECODER_CRATES] = &job_crates,
+	[DECODER_METADATA] = &job_metadata,
 };
 
 enum err job_prepare(void)

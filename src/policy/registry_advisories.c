@@ -9,7 +9,7 @@
  * The file is the operator's; all the same it is bounded and checked.
  * Source: ossf.github.io/osv-schema 1.6.
  */
-#include "policy/registry.h"
+#include "policy/registry_filter.h"
 
 #include "base/auto.h"
 
@@ -319,26 +319,16 @@ enum err registry_advisories_read(struct arena *a, struct str path, const struct
 
 /* ---- asking ---- */
 
-static bool at_least(const struct registry_ecosystem *ecosystem, struct str v, struct str limit, bool more)
-{
-	int order;
-
-	if (str_eq(limit, STR("0")))
-		return true;
-	return version_compare(ecosystem->scheme, v, limit, &order) && (more ? order > 0 : order >= 0);
-}
-
 /* A bound that is no version of the ecosystem ends nothing: doubt is for the record. */
 static bool within(const struct registry_ecosystem *ecosystem, const struct span *s, struct str v)
 {
 	int order;
 
-	if (!at_least(ecosystem, v, s->introduced, false) &&
-	    version_compare(ecosystem->scheme, v, s->introduced, &order))
+	if (!str_eq(s->introduced, STR("0")) && version_compare(ecosystem->scheme, v, s->introduced, &order) && order < 0)
 		return false;
-	if (s->fixed.p && at_least(ecosystem, v, s->fixed, false))
+	if (s->fixed.p && version_compare(ecosystem->scheme, v, s->fixed, &order) && order >= 0)
 		return false;
-	return !s->last.p || !at_least(ecosystem, v, s->last, true);
+	return !s->last.p || !version_compare(ecosystem->scheme, v, s->last, &order) || order <= 0;
 }
 
 static bool names(const struct registry_ecosystem *ecosystem, const struct advisory *a, struct str v)
@@ -355,7 +345,8 @@ static bool names(const struct registry_ecosystem *ecosystem, const struct advis
 	return a->version_count == 0 && a->span_count == 0;
 }
 
-struct str registry_advisory(const struct registry_advisories *s, struct str package, struct str version)
+/* The first record of @package; s->count if there is none before another name. */
+static uint32_t first(const struct registry_advisories *s, struct str package)
 {
 	uint32_t low = 0, high = s->count;
 
@@ -367,8 +358,48 @@ struct str registry_advisory(const struct registry_advisories *s, struct str pac
 		else
 			high = middle;
 	}
-	for (; low < s->count && str_eq(s->items[low].package, package); low++)
-		if (names(s->ecosystem, &s->items[low], version))
-			return s->items[low].id;
+	return low;
+}
+
+struct str registry_advisory(const struct registry_advisories *s, struct str package, struct str version)
+{
+	for (uint32_t i = first(s, package); i < s->count && str_eq(s->items[i].package, package); i++)
+		if (names(s->ecosystem, &s->items[i], version))
+			return s->items[i].id;
 	return (struct str){ NULL, 0 };
+}
+
+/* A word of a line, or what stands for it if it cannot be one. */
+static void put_word(struct buf *out, struct str s, const char *otherwise)
+{
+	bool good = s.n > 0;
+
+	for (size_t i = 0; i < s.n; i++)
+		good = good && (uint8_t)s.p[i] > 0x20;
+	buf_put_z(out, " ");
+	buf_put(out, good ? s : str_of(otherwise));
+}
+
+static void put_advisory(const struct advisory *a, struct buf *out)
+{
+	for (uint32_t i = 0; i < a->version_count; i++) {
+		buf_put_z(out, "named");
+		put_word(out, a->versions[i], "-");
+		buf_put_z(out, "\n");
+	}
+	for (uint32_t i = 0; i < a->span_count; i++) {
+		buf_put_z(out, "span");
+		put_word(out, a->spans[i].introduced, "0");
+		put_word(out, a->spans[i].fixed, "-");
+		put_word(out, a->spans[i].last, "-");
+		buf_put_z(out, "\n");
+	}
+	if (a->version_count == 0 && a->span_count == 0)
+		buf_put_z(out, "span 0 - -\n");
+}
+
+void registry_advisories_put(const struct registry_advisories *s, struct str package, struct buf *out)
+{
+	for (uint32_t i = first(s, package); i < s->count && str_eq(s->items[i].package, package); i++)
+		put_advisory(&s->items[i], out);
 }
