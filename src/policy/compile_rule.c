@@ -451,12 +451,15 @@ enum err compile_rules(struct compile *c)
 	if (in->count > POLICY_RULES_MAX)
 		return compile_fail(c, in->at, "more than %d rules", POLICY_RULES_MAX);
 	p->rules = arena_array(c->a, in->count, sizeof *p->rules);
-	if (!p->rules)
+	p->sieves = arena_array(c->a, in->count, sizeof *p->sieves);
+	if (!p->rules || !p->sieves)
 		return ERR_MEMORY;
 	for (uint32_t i = 0; i < in->count && err == ERR_OK; i++) {
 		p->rules[i].rule.index = i;
 		p->rules[i].rule.line = items[i].at.line;
 		err = compile_one(c, &items[i], &p->rules[i]);
+		if (err == ERR_OK)
+			p->sieves[i] = sieve_of_rule(&p->rules[i]);
 	}
 	p->rule_count = in->count;
 	if (err == ERR_OK)

@@ -7,6 +7,7 @@
 #include "policy/digest.h"
 #include "policy/index.h"
 #include "policy/policy.h"
+#include "policy/sieve.h"
 #include "policy/value.h"
 
 struct compiled_condition {
@@ -32,6 +33,7 @@ struct policy {
 	struct str name;
 	uint32_t rule_count, credential_count;
 	struct compiled_rule *rules;
+	struct sieve *sieves;			/* of each rule, in the same order */
 	struct policy_credential *credentials;
 	struct policy_filesystem filesystem;
 	struct policy_limits limits;

@@ -13,12 +13,26 @@ static uint64_t hash_step(uint64_t h, char c)
 	return (h ^ (uint8_t)c) * 0x100000001b3u;
 }
 
+static size_t home(const struct index *x, uint64_t hash, bool suffix)
+{
+	return (size_t)(hash ^ (hash >> 32) ^ suffix) & x->mask;
+}
+
+static bool is_host(const struct index_entry *e, struct str host)
+{
+	if (e->host_bytes != host.n)
+		return false;
+	if (host.n <= INDEX_BEGINNING)
+		return memcmp(e->beginning, host.p, host.n) == 0;
+	return memcmp(e->host, host.p, host.n) == 0;
+}
+
 static struct index_entry *slot(const struct index *x, struct str host, uint64_t hash, bool suffix)
 {
-	for (size_t i = (size_t)(hash ^ (hash >> 32) ^ suffix) & x->mask;; i = (i + 1) & x->mask) {
+	for (size_t i = home(x, hash, suffix);; i = (i + 1) & x->mask) {
 		struct index_entry *e = &x->entries[i];
 
-		if (!e->used || (e->hash == hash && e->suffix == suffix && str_eq(e->host, host)))
+		if (!e->used || (e->hash == hash && e->suffix == suffix && is_host(e, host)))
 			return e;
 	}
 }
@@ -55,8 +69,11 @@ enum err index_count(struct index *x, struct str pattern)
 	bool suffix;
 	struct index_entry *e = pattern_slot(x, pattern, &host, &hash, &suffix);
 
-	if (!e->used)
-		*e = (struct index_entry){ .host = host, .hash = hash, .suffix = suffix, .used = true };
+	if (!e->used) {
+		*e = (struct index_entry){ .host = host.p, .host_bytes = (uint16_t)host.n, .hash = hash,
+					   .suffix = suffix, .used = true };
+		memcpy(e->beginning, host.p, host.n < INDEX_BEGINNING ? host.n : INDEX_BEGINNING);
+	}
 	if (e->count == INDEX_RULES_MAX)
 		return ERR_LIMIT;
 	e->count++;
@@ -90,8 +107,22 @@ static void take(const struct index *x, struct str host, uint64_t hash, bool suf
 
 	if (!e->used || w->count == INDEX_LISTS_MAX)
 		return;
+	__builtin_prefetch(x->rules + e->first);
 	w->lists[w->count].next = x->rules + e->first;
 	w->lists[w->count++].end = x->rules + e->first + e->count;
+}
+
+/* Where take() will look, asked for all at once: the memory's answers then come together. */
+static void prefetch(const struct index *x, struct str host, bool suffix)
+{
+	uint64_t hash = HASH_START;
+
+	for (size_t i = host.n; i-- > 0;) {
+		hash = hash_step(hash, host.p[i]);
+		if (i > 0 && host.p[i - 1] == '.')
+			__builtin_prefetch(&x->entries[home(x, hash, true)]);
+	}
+	__builtin_prefetch(&x->entries[home(x, hash, suffix)]);
 }
 
 /* The lists of @host's parents, and its own: as an exact host or as a suffix. */
@@ -99,6 +130,7 @@ static void collect(const struct index *x, struct str host, bool suffix, struct 
 {
 	uint64_t hash = HASH_START;
 
+	prefetch(x, host, suffix);
 	take(x, STR(""), hash, true, w);
 	for (size_t i = host.n; i-- > 0;) {
 		hash = hash_step(hash, host.p[i]);

@@ -11,11 +11,15 @@
 #define INDEX_RULES_MAX 4096	/* of one host pattern: what is beyond makes matching slow */
 #define INDEX_LISTS_MAX 130	/* a host of 253 bytes has at most 126 parents */
 
+/* One line of a processor's cache: with many hosts each look-up is a miss, and should be no more than one. */
+#define INDEX_BEGINNING 28
 struct index_entry {
-	struct str host;	/* without "*." */
 	uint64_t hash;
-	bool suffix, used;
 	uint32_t first, count;	/* in rules */
+	const char *host;	/* without "*." */
+	uint16_t host_bytes;
+	bool suffix, used;
+	char beginning[INDEX_BEGINNING];	/* of the host: all of most */
 };
 struct index {
 	struct index_entry *entries;

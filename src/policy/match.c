@@ -2,7 +2,7 @@
  *
  * Theory of operation: the index gives the rules that name the head's host, in file order;
  * the first that agrees on every axis is the answer, none is a denial. Nothing is allocated.
- * A rule's protocol is asked last: what it does not recognise ends the walk (I5). Rules for
+ * What a rule's sieve turns away is not looked at. A rule's protocol is asked last: what it does not recognise ends the walk (I5). Rules for
  * tunnels match no request; policy_match_tunnel() walks the same lists for them.
  *
  * Doubt goes against the request. Where one meaning can be written in two ways (percent
@@ -220,9 +220,10 @@ bool match_axis(const struct compiled_rule *r, const struct head *head, enum mat
 	return false;
 }
 
-static bool axes_agree(const struct compiled_rule *r, const struct head *head)
+/* The index vouches for the host, and the sieve often for the method. */
+static bool axes_agree(const struct compiled_rule *r, const struct head *head, bool method_agrees_already)
 {
-	unsigned axis = MATCH_METHOD; /* the index vouches for the host */
+	unsigned axis = method_agrees_already ? MATCH_SCHEME : MATCH_METHOD;
 
 	while (axis < MATCH_PROTOCOL && match_axis(r, head, (enum match_axis)axis))
 		axis++;
@@ -231,16 +232,18 @@ static bool axes_agree(const struct compiled_rule *r, const struct head *head)
 
 enum err policy_match(const struct policy *p, const struct head *head, const struct policy_rule **ret_rule)
 {
-	struct index_walk walk;
+	struct index_walk walk __attribute__((uninitialized)); /* 2 KiB, of which index_find() sets what is read */
+	struct sieve_key key;
 	uint32_t i;
 
 	if (head->kind != HEAD_REQUEST)
 		return ERR_POLICY_DENIED;
+	key = sieve_of_head(head, is_ambiguous(head->path, GLOB_PATH));
 	index_find(&p->index, head->host, &walk);
 	while (index_next(&walk, &i)) {
 		const struct compiled_rule *r = &p->rules[i];
 
-		if (r->rule.kind != POLICY_KIND_HTTP || !axes_agree(r, head))
+		if (!sieve_passes(&p->sieves[i], &key) || !axes_agree(r, head, sieve_knows_method(&key)))
 			continue;
 		switch (protocol_match(r, head)) {
 		case PROTOCOL_YES:
