@@ -18,6 +18,8 @@ static const struct verb verbs[] = {
 	  "--policy --workspace --image --machine --memory --cpus --env --name --timeout --quiet --resolve "
 	  "--upstream-ca --",
 	  verb_run },
+	{ "gate", "an explicit proxy, for agents outside of a sandbox", help_gate,
+	  "--listen --policy --clients --env-file --name --resolve --upstream-ca --quiet --new-token", verb_gate },
 	{ "ps", "list the runs that are alive", help_ps, "--json", verb_ps },
 	{ "stop", "end a run", help_stop, "", verb_stop },
 	{ "audit", "what happened: show, follow, verify, export", NULL,

@@ -34,6 +34,7 @@ int cli_help(const char *verb);
 int cli_usage(const char *verb, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 int verb_run(int argc, char **argv);
+int verb_gate(int argc, char **argv);
 int verb_ps(int argc, char **argv);
 int verb_stop(int argc, char **argv);
 int verb_doctor(int argc, char **argv);

@@ -31,6 +31,33 @@ const char help_run[] =
 	"  paddock run -- claude -p 'fix the failing test'\n"
 	"  paddock run --policy ci.yaml --timeout 10m --name nightly -- npm test\n";
 
+const char help_gate[] =
+	"usage: paddock gate --listen ADDRESS:PORT [options]\n"
+	"       paddock gate --new-token NAME\n"
+	"\n"
+	"The gate of `paddock run` as an explicit proxy (CONNECT, and http:// in absolute form), for\n"
+	"agents that no sandbox holds: sidecars, CI, other machines. The same policy, credentials and\n"
+	"trail; but nothing makes a client use it, so take its other ways out away from it.\n"
+	"\n"
+	"  --listen ADDRESS:PORT  numeric; [::1]:3128 for IPv6; port 0: any. Without --clients only\n"
+	"                         loopback.\n"
+	"  --policy FILE          default: ./paddock.yaml, once `paddock policy trust` has seen it\n"
+	"  --clients FILE         who may use it: a name and the SHA-256 of a token a line. Clients\n"
+	"                         send it as password or bearer of Proxy-Authorization; the trail has\n"
+	"                         the name.\n"
+	"  --env-file FILE        write the variables that clients need: proxy, CA, placeholders\n"
+	"  --name NAME            what `ps`, `stop` and `audit` call it\n"
+	"  --resolve, --upstream-ca, --quiet   as in `paddock run`\n"
+	"  --new-token NAME       print a new token, and its line for --clients\n"
+	"\n"
+	"One line of JSON on standard output says where it listens and where those files are. It\n"
+	"follows changes of the policy. Exit status: 0 when a signal or `paddock stop` ended it, else\n"
+	"125.\n"
+	"\n"
+	"example:\n"
+	"  paddock gate --listen 127.0.0.1:3128 --policy ci.yaml --env-file gate.env &\n"
+	"  set -a; . ./gate.env; claude -p 'fix the failing test'\n";
+
 const char help_ps[] = "usage: paddock ps [--json]\n"
 		       "\n"
 		       "Lists the runs of this user that are alive.\n";

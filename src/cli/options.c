@@ -24,10 +24,12 @@
 #define NAME_MAX_BYTES 63
 #define CA_MAX_BYTES (1024 * 1024)
 #define ARENA_MAX (1024 * 1024)
+#define CLIENTS_MAX 1024u
 
 enum option_key {
 	OPTION_POLICY = 256, OPTION_WORKSPACE, OPTION_IMAGE, OPTION_MEMORY, OPTION_CPUS, OPTION_ENV, OPTION_NAME,
-	OPTION_TIMEOUT, OPTION_RESOLVE, OPTION_UPSTREAM_CA, OPTION_MACHINE,
+	OPTION_TIMEOUT, OPTION_RESOLVE, OPTION_UPSTREAM_CA, OPTION_MACHINE, OPTION_LISTEN, OPTION_CLIENTS,
+	OPTION_ENV_FILE,
 };
 
 static const struct option long_options[] = {
@@ -42,6 +44,19 @@ static const struct option long_options[] = {
 	{ "resolve", required_argument, NULL, OPTION_RESOLVE },
 	{ "upstream-ca", required_argument, NULL, OPTION_UPSTREAM_CA },
 	{ "machine", required_argument, NULL, OPTION_MACHINE },
+	{ "quiet", no_argument, NULL, 'q' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const struct option gate_options[] = {
+	{ "listen", required_argument, NULL, OPTION_LISTEN },
+	{ "policy", required_argument, NULL, OPTION_POLICY },
+	{ "clients", required_argument, NULL, OPTION_CLIENTS },
+	{ "env-file", required_argument, NULL, OPTION_ENV_FILE },
+	{ "name", required_argument, NULL, OPTION_NAME },
+	{ "resolve", required_argument, NULL, OPTION_RESOLVE },
+	{ "upstream-ca", required_argument, NULL, OPTION_UPSTREAM_CA },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -183,17 +198,69 @@ static enum err add_resolve(struct spec *s, const char *value, struct buf *why)
 	return ERR_OK;
 }
 
-static enum err set_name(struct spec *s, const char *value, struct buf *why)
+static bool name_check(struct str name)
 {
-	struct str name = str_of(value);
-	bool good = name.n > 0 && name.n <= NAME_MAX_BYTES && value[0] != '-' && value[0] != '.';
+	bool good = name.n > 0 && name.n <= NAME_MAX_BYTES && name.p[0] != '-' && name.p[0] != '.';
 
 	for (size_t i = 0; i < name.n; i++)
-		good = good && (ascii_alpha(value[i]) || ascii_digit(value[i]) || strchr("-_.", value[i]));
-	if (!good)
+		good = good && (ascii_alpha(name.p[i]) || ascii_digit(name.p[i]) || memchr("-_.", name.p[i], 3));
+	return good;
+}
+
+bool options_client_name(const char *name) { return name_check(str_of(name)); }
+
+static enum err set_name(struct spec *s, const char *value, struct buf *why)
+{
+	if (!name_check(str_of(value)))
 		return wrong(why, "--name", value, "expected 1 to 63 letters, digits, '-', '_' or '.'");
 	s->name = value;
 	return ERR_OK;
+}
+
+/* One line of the file: a name, blanks, 64 hex digits; "" and "# ..." say nothing. */
+static bool read_client(struct spec *s, struct str line)
+{
+	struct spec_client *c = &s->clients[s->client_count];
+	size_t end = 0, from;
+
+	while (end < line.n && line.p[end] != ' ' && line.p[end] != '\t')
+		end++;
+	for (from = end; from < line.n && (line.p[from] == ' ' || line.p[from] == '\t'); from++)
+		;
+	if (line.n == 0 || line.p[0] == '#')
+		return true;
+	if (s->client_count == CLIENTS_MAX || !name_check(str_head(line, end)) || line.n - from != sizeof c->digest - 1)
+		return false;
+	for (size_t i = from; i < line.n; i++)
+		if (ascii_hex(line.p[i]) < 0)
+			return false;
+	c->name = arena_copy(s->arena, str_head(line, end));
+	memcpy(c->digest, line.p + from, sizeof c->digest - 1);
+	s->client_count++;
+	return c->name.p != NULL;
+}
+
+static enum err read_clients(struct spec *s, const char *path, struct buf *why)
+{
+	auto_buf text = BUF_EMPTY;
+	unsigned line = 0;
+
+	buf_init(&text, CLIENTS_MAX * 160);
+	s->clients = arena_array(s->arena, CLIENTS_MAX, sizeof *s->clients);
+	if (!s->clients)
+		return ERR_MEMORY;
+	if (paths_read(path, CLIENTS_MAX * 128, &text))
+		return wrong(why, "--clients", path, strerror(errno));
+	for (struct str rest = buf_str(&text); rest.n; rest = str_from(rest, str_find(rest, '\n') + 1)) {
+		line++;
+		if (read_client(s, str_head(rest, str_find(rest, '\n'))))
+			continue;
+		buf_clear(why);
+		buf_printf(why, "%.200s:%u: expected NAME and the SHA-256 of its token, 64 hex digits, as `paddock gate --new-token NAME` prints; at most %u clients",
+			   path, line, CLIENTS_MAX);
+		return ERR_INPUT;
+	}
+	return s->client_count ? ERR_OK : wrong(why, "--clients", path, "names no client");
 }
 
 static enum err set_quantity(struct spec *s, int key, const char *value, struct buf *why)
@@ -236,6 +303,14 @@ static enum err set_option(struct spec *s, int key, char *value, const char **wo
 	case OPTION_UPSTREAM_CA:
 		s->upstream_ca_path = value;
 		return ERR_OK;
+	case OPTION_LISTEN:
+		s->listen = value;
+		return ERR_OK;
+	case OPTION_ENV_FILE:
+		s->environment_file = value;
+		return ERR_OK;
+	case OPTION_CLIENTS:
+		return read_clients(s, value, why);
 	case OPTION_ENV:
 		return add_environment(s, value, why);
 	case OPTION_RESOLVE:
@@ -252,24 +327,27 @@ static enum err set_option(struct spec *s, int key, char *value, const char **wo
 	}
 }
 
-static enum err read_arguments(int argc, char **argv, struct spec *s, const char **workspace, struct buf *why)
+static enum err read_arguments(int argc, char **argv, const char *verb, const struct option *options, struct spec *s,
+			       const char **workspace, struct buf *why)
 {
 	int key;
 	enum err e = ERR_OK;
 
 	optind = 0;	/* the command line may have been looked at before */
 	opterr = 0;
-	while (!e && (key = getopt_long(argc, argv, "+:qh", long_options, NULL)) != -1) {
+	while (!e && (key = getopt_long(argc, argv, "+:qh", options, NULL)) != -1) {
 		const char *at = argv[optind - 1 < argc ? optind - 1 : argc - 1];
 
 		if (key == '?')
-			return wrong(why, "paddock run", at, "no such option; see `paddock help run`");
+			return wrong(why, verb, at, "no such option; see its --help");
 		if (key == ':')
-			return wrong(why, "paddock run", at, "needs a value; see `paddock help run`");
+			return wrong(why, verb, at, "needs a value; see its --help");
 		e = set_option(s, key, optarg, workspace, why);
 	}
 	if (e)
 		return e;
+	if (s->gate)
+		return optind < argc ? wrong(why, verb, argv[optind], "takes no such argument") : ERR_OK;
 	if (optind >= argc) {
 		buf_put_z(why, "no command: expected `paddock run [options] -- COMMAND [ARGUMENT...]`");
 		return ERR_INPUT;
@@ -419,17 +497,41 @@ static enum err read_upstream_ca(struct spec *s, struct buf *why)
 	return ERR_OK;
 }
 
+static enum err begin(struct spec *s, struct spec defaults)
+{
+	*s = defaults;
+	s->arena = arena_new(ARENA_MAX);
+	buf_init(&s->policy_text, POLICY_BYTES_MAX + 8192);
+	buf_init(&s->upstream_ca, CA_MAX_BYTES + 8192);
+	return s->arena ? ERR_OK : ERR_MEMORY;
+}
+
+enum err options_parse_gate(int argc, char **argv, struct spec *ret, struct buf *why)
+{
+	static char word[] = "gate", *command[] = { word, NULL };
+	const char *unused = NULL;
+	enum err e = begin(ret, (struct spec){ .image = "", .machine = "none", .gate = true, .workspace = ".",
+					       .command = command });
+
+	if (!e)
+		e = read_arguments(argc, argv, "paddock gate", gate_options, ret, &unused, why);
+	if (!e && !ret->listen)
+		e = wrong(why, "paddock gate", "--listen", "is required, such as --listen 127.0.0.1:3128");
+	if (!e)
+		e = load_policy(ret, why);
+	if (!e)
+		e = read_upstream_ca(ret, why);
+	return e;
+}
+
 enum err options_parse(int argc, char **argv, struct spec *ret, struct buf *why)
 {
 	const char *workspace = NULL;
 	enum err e;
 
-	*ret = (struct spec){ .image = "host", .machine = "qemu", .arena = arena_new(ARENA_MAX) };
-	buf_init(&ret->policy_text, POLICY_BYTES_MAX + 8192);
-	buf_init(&ret->upstream_ca, CA_MAX_BYTES + 8192);
-	if (!ret->arena)
-		return ERR_MEMORY;
-	e = read_arguments(argc, argv, ret, &workspace, why);
+	e = begin(ret, (struct spec){ .image = "host", .machine = "qemu" });
+	if (!e)
+		e = read_arguments(argc, argv, "paddock run", long_options, ret, &workspace, why);
 	if (!e)
 		e = resolve_workspace(ret, workspace, why);
 	if (!e)

@@ -40,10 +40,12 @@ const char *child_name(enum child c) { return names[c]; }
 
 void children_init(struct children *c)
 {
-	*c = (struct children){ .courier_control = -1, .terminal_control = -1 };
+	*c = (struct children){ .courier_control = -1, .terminal_control = -1, .front = -1 };
 	for (int i = 0; i < CHILD_COUNT; i++)
 		c->process[i].pidfd = -1;
 	buf_init(&c->machine_text, 1024);
+	buf_init(&c->gate_environment, 1024 * 1024);
+	buf_init(&c->ca_pem, 65536);
 }
 
 /* Everything that exists between the first socket and the last child. */
@@ -99,12 +101,12 @@ static void wiring_close(struct wiring *w)
 	keeper_start_free(&w->keeper_start);
 }
 
-static bool make_pairs(struct wiring *w)
+static bool make_pairs(struct wiring *w, bool gate)
 {
 	const int stream = SOCK_STREAM | SOCK_CLOEXEC, packet = SOCK_SEQPACKET | SOCK_CLOEXEC;
 	const int size = CONTROL_BYTES;
 
-	if (socketpair(AF_UNIX, stream, 0, w->net) || socketpair(AF_UNIX, stream, 0, w->control) ||
+	if (socketpair(AF_UNIX, gate ? packet : stream, 0, w->net) || socketpair(AF_UNIX, stream, 0, w->control) ||
 	    socketpair(AF_UNIX, stream, 0, w->files) || socketpair(AF_UNIX, stream, 0, w->link) ||
 	    socketpair(AF_UNIX, stream, 0, w->terminal_claims) || socketpair(AF_UNIX, stream, 0, w->files_claims) ||
 	    socketpair(AF_UNIX, packet, 0, w->keeper) || socketpair(AF_UNIX, packet, 0, w->decoder) ||
@@ -283,11 +285,52 @@ static enum err start_machine(struct children *c, struct wiring *w, const struct
 	return ERR_OK;
 }
 
+/* What clients of a gate have in place of credentials. */
+static void put_environment(struct children *c, const struct spec *spec, const struct wiring *w)
+{
+	for (uint32_t i = 0; i < policy_credential_count(spec->policy); i++) {
+		struct str name = policy_credential(spec->policy, i)->placeholder_environment;
+
+		if (name.n)
+			buf_printf(&c->gate_environment, "%.*s=%.*s\n", STR_FMT(name), STR_FMT(w->placeholders.value[i]));
+	}
+}
+
+/* What a gate and a sandbox have in common: who holds, who decides, who reads. */
+static enum err start_gate(struct children *c, struct wiring *w, const struct spec *spec, const struct rundir *run,
+			   struct buf *why)
+{
+	enum err e = open_state(w, run, why);
+
+	if (!e)
+		e = placeholders_make(spec->policy, &w->placeholders);
+	if (!e)
+		e = start_keeper(c, w, spec, run, why);
+	if (!e)
+		e = start(c, CHILD_DECODER, (struct spawn){
+			.fds = { { w->decoder[0], 3 } }, .fd_count = 1, .new_session = true, .pid_namespace = true }, why);
+	if (!e)
+		e = start_courier(c, w, spec, run, why);
+	if (e)
+		return e;
+	put_environment(c, spec, w);
+	buf_put(&c->ca_pem, buf_str(&w->keeper_start.ca_pem));
+	return start(c, CHILD_INSPECTOR, (struct spawn){
+		.fds = { { w->net[1], 3 }, { w->link[0], 4 } }, .fd_count = 2,
+		.new_session = true, .pid_namespace = true }, why);
+}
+
 static enum err start_all(struct children *c, struct wiring *w, const struct spec *spec, const struct rundir *run,
 			  struct buf *why)
 {
 	enum err e;
 
+	if (!make_pairs(w, spec->gate))
+		return ERR_LOCAL;
+	if (spec->gate) {
+		buf_put_z(&c->machine_text, "none: an explicit proxy");
+		return start_gate(c, w, spec, run, why);
+	}
 	c->machine_ops = machine_find(str_of(spec->machine));
 	if (!c->machine_ops) {
 		buf_printf(why, "--machine %.60s: no such driver", spec->machine);
@@ -298,24 +341,9 @@ static enum err start_all(struct children *c, struct wiring *w, const struct spe
 		buf_put(why, buf_str(&c->machine_text));
 		return e;
 	}
-	if (!make_pairs(w))
-		return ERR_LOCAL;
 	e = mounts_open(spec, &w->mounts, why);	/* what the user named, before anything is left behind */
 	if (!e)
-		e = open_state(w, run, why);
-	if (!e)
-		e = placeholders_make(spec->policy, &w->placeholders);
-	if (!e)
-		e = start_keeper(c, w, spec, run, why);
-	if (!e)
-		e = start(c, CHILD_DECODER, (struct spawn){
-			.fds = { { w->decoder[0], 3 } }, .fd_count = 1, .new_session = true, .pid_namespace = true }, why);
-	if (!e)
-		e = start_courier(c, w, spec, run, why);
-	if (!e)
-		e = start(c, CHILD_INSPECTOR, (struct spawn){
-			.fds = { { w->net[1], 3 }, { w->link[0], 4 } }, .fd_count = 2,
-			.new_session = true, .pid_namespace = true }, why);
+		e = start_gate(c, w, spec, run, why);
 	if (!e)
 		e = start_files(c, w, spec, why);
 	if (!e)
@@ -334,6 +362,8 @@ enum err children_start(struct children *c, const struct spec *spec, const struc
 	if (!e) {
 		c->courier_control = fd_take(&w.courier_control[0]);
 		c->terminal_control = fd_take(&w.terminal_control[0]);
+		if (spec->gate)
+			c->front = fd_take(&w.net[0]);
 	} else {
 		if (!why->len)
 			buf_printf(why, "the sandbox could not be started: %s", errno ? strerror(errno) : err_text(e));
@@ -390,5 +420,8 @@ void children_free(struct children *c)
 	c->machine = NULL;
 	auto_fd_close(&c->courier_control);
 	auto_fd_close(&c->terminal_control);
+	auto_fd_close(&c->front);
 	buf_free(&c->machine_text);
+	buf_free(&c->gate_environment);
+	buf_free(&c->ca_pem);
 }

@@ -4,6 +4,9 @@
  *   machine --control--> terminal --claims--> courier
  *   machine --files--> files --claims--> courier
  *   supervisor --seqpacket--> courier, terminal
+ *
+ * A gate (spec->gate) has no machine, files and terminal; the inspector's net port is then a SEQPACKET socket
+ * on which this process hands over the connections that it accepts.
  */
 #pragma once
 
@@ -41,6 +44,9 @@ struct children {
 	struct machine *machine;
 	int courier_control;	/* SEQPACKET to the courier */
 	int terminal_control;	/* SEQPACKET to the terminal */
+	int front;		/* of a gate: SEQPACKET to the inspector, for accepted connections; else -1 */
+	struct buf gate_environment;	/* of a gate: NAME=placeholder lines */
+	struct buf ca_pem;		/* the sandbox's CA */
 	char ca_fingerprint[65];
 	struct buf machine_text;	/* how the machine runs, for people and the trail */
 };

@@ -258,6 +258,15 @@ static json_t *placeholder_map(const struct spec *spec, const struct placeholder
 	return map;
 }
 
+static json_t *client_map(const struct spec *spec)
+{
+	json_t *map = json_object();
+
+	for (uint32_t i = 0; i < spec->client_count; i++)
+		put(map, spec->clients[i].name.p, json_string(spec->clients[i].digest));
+	return map;
+}
+
 enum err configure_courier(const struct spec *spec, const struct rundir *run,
 			   const struct placeholders *placeholders, struct str machine,
 			   const struct keeper_start *keeper, int *ret_fd)
@@ -284,6 +293,8 @@ enum err configure_courier(const struct spec *spec, const struct rundir *run,
 	put(o, "placeholders", placeholder_map(spec, placeholders));
 	if (spec->resolve_count)
 		put(o, "resolve", resolve_list(spec));
+	if (spec->client_count)
+		put(o, "clients", client_map(spec));
 	if (spec->upstream_ca_path)
 		put(o, "upstream_ca", view(buf_str(&spec->upstream_ca)));
 	buf_init(&hex, 64);

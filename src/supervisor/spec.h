@@ -17,6 +17,12 @@ struct spec_resolve {
 	uint16_t address_port;	/* the same as port if none was given */
 };
 
+/** struct spec_client - a client of `paddock gate` */
+struct spec_client {
+	struct str name;
+	char digest[65];	/* SHA-256 of its token, 64 hex digits and NUL */
+};
+
 struct spec {
 	const char *policy_path;	/* canonical, UTF-8; NULL: no policy: everything is denied */
 	struct buf policy_text;
@@ -30,6 +36,11 @@ struct spec {
 	uint64_t memory_bytes, timeout_ms;	/* timeout 0: none */
 	uint32_t cpus;
 	bool quiet;
+	bool gate;			/* no machine: an explicit proxy, listening */
+	const char *listen;		/* ADDRESS:PORT or [ADDRESS]:PORT; numeric */
+	const char *environment_file;	/* or NULL */
+	uint32_t client_count;
+	struct spec_client *clients;
 	uint32_t environment_count;
 	struct str environment[SPEC_ENVIRONMENT_MAX];	/* NAME=VALUE, for the guest */
 	uint32_t resolve_count;

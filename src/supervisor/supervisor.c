@@ -21,8 +21,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/children.h"
-#include "supervisor/configure.h"
 #include "supervisor/control.h"
+#include "supervisor/policy_watch.h"
 #include "supervisor/progress.h"
 #include "supervisor/state.h"
 #include "supervisor/summary.h"
@@ -63,12 +63,10 @@ struct supervisor {
 	bool started;			/* there is a trail to summarize */
 	uv_timer_t deadline;
 	uv_signal_t signal[SIGNALS];
-	uv_poll_t watch[CHILD_COUNT], terminal, courier;
-	uv_fs_event_t policy_watch;
-	uv_timer_t policy_settle;
+	uv_poll_t watch[CHILD_COUNT], terminal;
+	struct policy_watch *policy_watch;	/* while the command runs */
 	bool has_termios;
 	struct termios termios;
-	char policy_seen[65];	/* digest of the policy text handed over last */
 };
 
 static void advance(struct supervisor *s, enum phase phase);
@@ -158,6 +156,7 @@ static void advance(struct supervisor *s, enum phase phase)
 	case PHASE_START:
 		break;
 	case PHASE_RUN:
+		s->policy_watch = policy_watch_new(&s->loop, s->spec, s->children.courier_control);
 		if (wall_time_ms(s->spec))
 			uv_timer_start(&s->deadline, on_deadline, wall_time_ms(s->spec), 0);
 		break;
@@ -270,24 +269,6 @@ static void on_terminal(uv_poll_t *handle, int status, int events)
 	terminal_said(s, &m);
 }
 
-/* The courier says how a reload went, for the user's eyes; its own end is seen by its pidfd. */
-static void on_courier(uv_poll_t *handle, int status, int events)
-{
-	struct supervisor *s = handle->data;
-	char text[4096], clean[1024];
-	ssize_t n = status < 0 ? 0 : recv(s->children.courier_control, text, sizeof text, MSG_DONTWAIT);
-
-	(void)events;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n <= 0) {
-		uv_poll_stop(handle);
-		return;
-	}
-	if (memmem(text, (size_t)n, "\"reload", 7))
-		log_note("policy: %s", log_escape(str_make(text, (size_t)n), clean, sizeof clean));
-}
-
 /* --- ends of children --- */
 
 static void describe_end(char *text, size_t cap, int status)
@@ -369,80 +350,12 @@ static void on_stop_request(void *ctx)
 	advance(s, s->phase == PHASE_RUN ? PHASE_TERM : PHASE_CLOSE);
 }
 
-/* --- the policy file, changed by the user's hand --- */
-
-/* A policy is as long as it likes, and a message is not: the text goes along as a file. */
-static bool hand_policy(struct supervisor *s, struct str text)
-{
-	char op[] = "{\"op\":\"reload\"}";
-	struct iovec bytes = { op, sizeof op - 1 };
-	union { struct cmsghdr align; char bytes[CMSG_SPACE(sizeof(int))]; } space = { .bytes = { 0 } };
-	struct msghdr message = { .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = space.bytes,
-				  .msg_controllen = sizeof space.bytes };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
-	auto_fd fd = -1;
-
-	if (configure_sealed(text, &fd) != ERR_OK)
-		return false;
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof fd);
-	memcpy(CMSG_DATA(c), &fd, sizeof fd);
-	return sendmsg(s->children.courier_control, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)bytes.iov_len;
-}
-
-static void reload(uv_timer_t *timer)
-{
-	struct supervisor *s = timer->data;
-	auto_buf text = BUF_EMPTY;
-
-	buf_init(&text, POLICY_BYTES_MAX + 8192);
-	if (s->phase != PHASE_RUN || state_changed_policy(s->spec, s->policy_seen, &text) || !text.len)
-		return;
-	if (hand_policy(s, buf_str(&text)))
-		return;
-	log_error("the changed policy could not be handed over (%s): the one in force stays", strerror(errno));
-	s->policy_seen[0] = '\0';	/* the next touch of the file tries again */
-}
-
-static void on_policy_change(uv_fs_event_t *handle, const char *name, int events, int status)
-{
-	struct supervisor *s = handle->data;
-	const char *slash = strrchr(s->spec->policy_path, '/');
-
-	(void)events;
-	if (status || (name && strcmp(name, slash ? slash + 1 : s->spec->policy_path)))
-		return;
-	uv_timer_start(&s->policy_settle, reload, 200, 0);	/* editors write in several steps */
-}
-
 /* --- one run --- */
-
-static void watch_policy(struct supervisor *s)
-{
-	auto_buf directory = BUF_EMPTY;
-	size_t slash;
-
-	if (!s->spec->policy_path)
-		return;
-	buf_init(&directory, 4096);
-	buf_put_z(&directory, s->spec->policy_path);
-	for (slash = directory.len; slash > 0 && directory.p[slash - 1] != '/'; slash--)
-		;
-	directory.len = slash ? slash : 0;
-	if (!slash)
-		buf_put_z(&directory, ".");
-	/* the directory, since an editor replaces the file */
-	if (buf_z(&directory))
-		(void)uv_fs_event_start(&s->policy_watch, on_policy_change, buf_z(&directory), 0);
-}
 
 static void watch_all(struct supervisor *s)
 {
 	uv_timer_init(&s->loop, &s->deadline);
-	uv_timer_init(&s->loop, &s->policy_settle);
-	uv_fs_event_init(&s->loop, &s->policy_watch);
-	s->deadline.data = s->policy_settle.data = s->policy_watch.data = s;
+	s->deadline.data = s;
 	uv_timer_start(&s->deadline, on_deadline, START_MS, 0);
 	for (size_t i = 0; i < SIGNALS; i++) {
 		uv_signal_init(&s->loop, &s->signal[i]);
@@ -457,20 +370,14 @@ static void watch_all(struct supervisor *s)
 	uv_poll_init(&s->loop, &s->terminal, s->children.terminal_control);
 	s->terminal.data = s;
 	uv_poll_start(&s->terminal, UV_READABLE, on_terminal);
-	uv_poll_init(&s->loop, &s->courier, s->children.courier_control);
-	s->courier.data = s;
-	uv_poll_start(&s->courier, UV_READABLE, on_courier);
-	watch_policy(s);
 }
 
 static void close_watches(struct supervisor *s)
 {
 	progress_end(s->progress);
 	uv_close((uv_handle_t *)&s->deadline, NULL);
-	uv_close((uv_handle_t *)&s->policy_settle, NULL);
-	uv_close((uv_handle_t *)&s->policy_watch, NULL);
+	policy_watch_free(s->policy_watch);
 	uv_close((uv_handle_t *)&s->terminal, NULL);
-	uv_close((uv_handle_t *)&s->courier, NULL);
 	for (size_t i = 0; i < SIGNALS; i++)
 		uv_close((uv_handle_t *)&s->signal[i], NULL);
 	for (int c = 0; c < CHILD_COUNT; c++)
@@ -517,7 +424,6 @@ int supervisor_run(const struct spec *spec)
 		return SUPERVISOR_EXIT_FAILURE;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	memcpy(s.policy_seen, policy_digest(spec->policy), sizeof s.policy_seen);
 	s.has_termios = tcgetattr(STDIN_FILENO, &s.termios) == 0;
 	children_init(&s.children);
 	if (uv_loop_init(&s.loop)) {
