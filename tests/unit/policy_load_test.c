@@ -486,27 +486,29 @@ static void everything_arrives(void **state)
 	policy_free(p);
 }
 
-static struct policy *load_file(const char *name, bool fenced)
+static struct str read_file(const char *name)
 {
-	char path[512];
 	static char text[65536];
-	struct policy_error e;
-	struct policy *p;
-	struct str s;
+	char path[512];
+	size_t n;
 	FILE *f;
 
 	snprintf(path, sizeof path, "%s/%s", TEST_SOURCE_ROOT, name);
 	assert_non_null(f = fopen(path, "re"));
-	s = str_make(text, fread(text, 1, sizeof text - 1, f));
+	n = fread(text, 1, sizeof text - 1, f);
 	fclose(f);
-	text[s.n] = '\0';
-	if (fenced) {
-		s = str_of(strstr(text, "```yaml\n") + 8);
-		s = str_head(s, (size_t)(strstr(s.p, "```") - s.p));
-	}
+	text[n] = '\0';
+	return str_make(text, n);
+}
+
+static void must_load(struct str s, const char *name)
+{
+	struct policy_error e;
+	struct policy *p;
+
 	if (policy_load(s, name, "/home/ann", &p, &e) != ERR_OK)
-		fail_msg("%s:%u:%u: %s", name, e.line, e.column, e.text);
-	return p;
+		fail_msg("%s:%u:%u: %s\n%.*s", name, e.line, e.column, e.text, STR_FMT(s));
+	policy_free(p);
 }
 
 static void what_is_documented_loads(void **state)
@@ -514,10 +516,16 @@ static void what_is_documented_loads(void **state)
 	(void)state;
 	static const char *const names[] = { "examples/claude.yaml", "examples/codex.yaml",
 					     "examples/generic.yaml", "examples/observe.yaml" };
+	unsigned blocks = 0;
 
 	for (size_t i = 0; i < COUNT(names); i++)
-		policy_free(load_file(names[i], false));
-	policy_free(load_file("docs/policy.md", true));
+		must_load(read_file(names[i]), names[i]);
+	for (const char *at = read_file("docs/policy.md").p; (at = strstr(at, "```yaml\n")); blocks++) {
+		const char *end = strstr(at += 8, "```");
+
+		must_load(str_make(at, (size_t)(end - at)), "docs/policy.md");
+	}
+	assert_true(blocks >= 6);
 }
 
 /* Whatever the cut, the answer is a policy or a place: never a crash, never silence. */
