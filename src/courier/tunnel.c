@@ -414,7 +414,7 @@ static enum err admit(struct tunnel *t, const char **ret_reason)
 		return e;
 	if (t->rule->kind == POLICY_KIND_PASSTHROUGH)
 		return ERR_OK;
-	e = snapshot_foreign(t->snapshot, STR(""), &foreign);
+	e = snapshot_foreign(t->snapshot, STR(""), NULL, SNAPSHOT_BODY, &foreign);
 	if (!e && foreign) {
 		t->scrub = scrub_new(foreign);
 		e = t->scrub ? ERR_OK : ERR_MEMORY;
