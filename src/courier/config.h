@@ -11,7 +11,8 @@
  *   image, machine    text                no; for the start record
  *   home              text                no; expands "~" in the policy
  *   placeholders      object: credential's name -> placeholder   no; what the guest has in
- *                                          place of each credential; empty: nothing
+ *                                          place of each credential; empty: nothing. A login has
+ *                                          NAME (access token), NAME.refresh, and Codex's NAME.id
  *   resolve           list of {"host", "port", "address", "to_port"}   no; the user's --resolve
  *   upstream_ca       text: PEM           no; the user's --upstream-ca
  *   key_name          text                yes; of checkpoints

@@ -16,7 +16,7 @@
  *       "issuer"                         jwt: what an assertion's "iss" must be; none: the service
  *                                        account's client_email
  * Start message, one JSON object on descriptor 5, then its end:
- *   "ca" PEM, "key_name" text, "public_key" 64 hex digits, "verifier_key" C2SP form
+ *   "ca" PEM, "key_name" text, "public_key" 64 hex digits, "verifier_key" C2SP form, "about" (keeper_about.h)
  */
 #pragma once
 
@@ -33,7 +33,7 @@
 #define KEEPER_CONFIG_MAX (8u * 1024 * 1024)
 #define KEEPER_SANDBOX_MAX 128
 #define KEEPER_CA_DAYS 7
-#define KEEPER_START_MAX 16384
+#define KEEPER_START_MAX (2u * 1024 * 1024)
 
 /** ---- the supervisor's side ---- */
 
@@ -46,8 +46,17 @@ must_use enum err keeper_config_make(const struct policy *policy, struct str san
 				     struct str (*getenv_secret)(void *ctx, struct str name), void *ctx,
 				     char *const *environment, int *ret_fd);
 
+/** struct keeper_public - what is no secret of one credential's source; empty: not known */
+struct keeper_public {
+	struct str scopes, subscription;			/* claude */
+	struct str account_id, id_claims;			/* codex; claims: JSON */
+	struct str client_email, private_key_id, token_uri, project_id;	/* jwt */
+};
+
 struct keeper_start {
 	struct buf ca_pem;		/* freed by keeper_start_free() */
+	struct keeper_public about[KEEPER_SOURCES_MAX];	/* by credential, in the policy's order */
+	struct arena *arena;		/* of about */
 	char key_name[256], verifier_key[512];	/* NUL-terminated */
 	uint8_t public_key[32];
 };

@@ -22,6 +22,7 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
+#include "credential/keeper_about.h"
 #include "credential/keeper_server.h"
 #include "os/confine.h"
 
@@ -167,26 +168,36 @@ static enum err write_all(int fd, struct str s)
 	return ERR_OK;
 }
 
-/* PEM, a key's name and hex need no other escape than that of a newline */
-static enum err put_start(const struct mint *m, const struct keeper_key *key, struct buf *out)
+static json_t *text_json(const struct buf *b) { return buf_err(b) ? NULL : json_stringn(b->p ? b->p : "", b->len); }
+
+static enum err put_start(const struct keeper *k, struct buf *out)
 {
-	auto_buf pem = BUF_EMPTY;
+	auto_buf pem = BUF_EMPTY, hex = BUF_EMPTY, verifier = BUF_EMPTY;
+	struct str name = keeper_key_name(k->key);
+	json_t *o;
+	char *z;
 	enum err e;
 
 	buf_init(&pem, KEEPER_START_MAX);
-	e = mint_ca_pem(m, &pem);
-	buf_put_z(out, "{\"ca\":\"");
-	for (size_t i = 0; i < pem.len; i++)
-		buf_put(out, pem.p[i] == '\n' ? STR("\\n") : str_make(pem.p + i, 1));
-	buf_put_z(out, "\",\"key_name\":\"");
-	buf_put(out, keeper_key_name(key));
-	buf_put_z(out, "\",\"public_key\":\"");
-	buf_put_hex(out, str_make(keeper_key_public(key), 32));
-	buf_put_z(out, "\",\"verifier_key\":\"");
+	buf_init(&hex, 64);
+	buf_init(&verifier, 512);
+	buf_put_hex(&hex, str_make(keeper_key_public(k->key), 32));
+	e = mint_ca_pem(k->mint, &pem);
 	if (!e)
-		e = keeper_key_put_verifier(key, out);
-	buf_put_z(out, "\"}\n");
-	return e ? e : buf_err(out);
+		e = keeper_key_put_verifier(k->key, &verifier);
+	if (e)
+		return e;
+	o = json_pack("{s:o, s:s#, s:o, s:o, s:o}", "ca", text_json(&pem), "key_name", name.p, (int)name.n,
+		      "public_key", text_json(&hex), "verifier_key", text_json(&verifier), "about",
+		      keeper_about(k->config));
+	z = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	json_decref(o);
+	if (!z)
+		return ERR_MEMORY;
+	buf_put_z(out, z);
+	buf_put_z(out, "\n");
+	free(z);
+	return buf_err(out);
 }
 
 /* also warms up OpenSSL's providers, which load lazily, while files can still be opened */
@@ -223,7 +234,7 @@ static enum err prepare(struct keeper *k, const char **ret_what)
 	k->config = config;
 	k->key = key;
 	k->mint = mint;
-	e = put_start(mint, key, &start);
+	e = put_start(k, &start);
 	if (!e)
 		e = warm_up(k);
 	if (e)

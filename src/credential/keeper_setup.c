@@ -178,7 +178,12 @@ enum err keeper_config_make(const struct policy *policy, struct str sandbox,
 	return buf_err(&b) ? buf_err(&b) : to_memfd(buf_str(&b), ret_fd);
 }
 
-void keeper_start_free(struct keeper_start *s) { buf_free(&s->ca_pem); }
+void keeper_start_free(struct keeper_start *s)
+{
+	buf_free(&s->ca_pem);
+	arena_free(s->arena);
+	s->arena = NULL;
+}
 
 static enum err read_to_end(int fd, uint64_t deadline_ms, struct buf *b)
 {
@@ -218,28 +223,50 @@ static bool unhex(struct str text, uint8_t *out, size_t n)
 	return true;
 }
 
+static enum err parse_about(json_t *o, struct keeper_start *ret)
+{
+	struct keeper_public p = { .scopes = { NULL, 0 } };
+	const struct { const char *name; struct str *to; } members[] = {
+		{ "scopes", &p.scopes }, { "subscription", &p.subscription }, { "account_id", &p.account_id },
+		{ "id_claims", &p.id_claims }, { "client_email", &p.client_email },
+		{ "private_key_id", &p.private_key_id }, { "token_uri", &p.token_uri },
+		{ "project_id", &p.project_id },
+	};
+	json_int_t i = json_integer_value(json_object_get(o, "credential"));
+
+	if (i < 0 || i >= KEEPER_SOURCES_MAX)
+		return ERR_INPUT;
+	for (size_t k = 0; k < sizeof members / sizeof *members; k++) {
+		json_t *v = json_object_get(o, members[k].name);
+
+		if (!v)
+			continue;
+		*members[k].to = arena_copy(ret->arena, str_make(json_string_value(v), json_string_length(v)));
+		if (!members[k].to->p)
+			return ERR_MEMORY;
+	}
+	ret->about[i] = p;
+	return ERR_OK;
+}
+
 static enum err parse_start(json_t *root, struct keeper_start *ret)
 {
 	const char *ca, *name, *public_key, *verifier;
-	struct keeper_start s = { 0 };
+	json_t *about;
+	enum err e = ERR_OK;
 
-	if (json_unpack_ex(root, NULL, JSON_STRICT, "{s:s, s:s, s:s, s:s}", "ca", &ca, "key_name", &name,
-			   "public_key", &public_key, "verifier_key", &verifier) ||
-	    strlen(name) >= sizeof s.key_name || strlen(verifier) >= sizeof s.verifier_key ||
-	    !unhex(str_of(public_key), s.public_key, sizeof s.public_key))
+	if (json_unpack_ex(root, NULL, JSON_STRICT, "{s:s, s:s, s:s, s:s, s:o}", "ca", &ca, "key_name", &name,
+			   "public_key", &public_key, "verifier_key", &verifier, "about", &about) ||
+	    strlen(name) >= sizeof ret->key_name || strlen(verifier) >= sizeof ret->verifier_key ||
+	    !unhex(str_of(public_key), ret->public_key, sizeof ret->public_key))
 		return ERR_INPUT;
-	memcpy(s.key_name, name, strlen(name));
-	memcpy(s.verifier_key, verifier, strlen(verifier));
-	buf_init(&s.ca_pem, KEEPER_START_MAX);
-	buf_put_z(&s.ca_pem, ca);
-	if (buf_err(&s.ca_pem)) {
-		enum err e = buf_err(&s.ca_pem);
-
-		buf_free(&s.ca_pem);
-		return e;
-	}
-	*ret = s;
-	return ERR_OK;
+	memcpy(ret->key_name, name, strlen(name));
+	memcpy(ret->verifier_key, verifier, strlen(verifier));
+	buf_init(&ret->ca_pem, KEEPER_START_MAX);
+	buf_put_z(&ret->ca_pem, ca);
+	for (size_t i = 0; i < json_array_size(about) && !e; i++)
+		e = parse_about(json_array_get(about, i), ret);
+	return e ? e : buf_err(&ret->ca_pem);
 }
 
 enum err keeper_start_read(int fd, uint64_t timeout_ms, struct keeper_start *ret)
@@ -252,8 +279,13 @@ enum err keeper_start_read(int fd, uint64_t timeout_ms, struct keeper_start *ret
 	e = read_to_end(fd, clock_ms() + timeout_ms, &b);
 	if (e)
 		return e;
+	*ret = (struct keeper_start){ .arena = arena_new(KEEPER_START_MAX) };
+	if (!ret->arena)
+		return ERR_MEMORY;
 	root = json_loadb(b.p, b.len, JSON_REJECT_DUPLICATES, NULL);
 	e = root ? parse_start(root, ret) : ERR_INPUT;
 	json_decref(root);
+	if (e)
+		keeper_start_free(ret);
 	return e;
 }

@@ -140,13 +140,13 @@ static bool pivot(const struct furnish *f)
 }
 
 /* Replaces what is there, a symbolic link included (resolv.conf often is one). */
-static bool write_file(const char *path, struct str text)
+static bool write_file_mode(const char *path, struct str text, mode_t mode)
 {
 	auto_fd fd = -1;
 
 	if (unlink(path) && errno != ENOENT)
 		return false;
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	while (fd >= 0 && text.n) {
 		ssize_t n = write(fd, text.p, text.n);
 
@@ -156,6 +156,8 @@ static bool write_file(const char *path, struct str text)
 	}
 	return fd >= 0;
 }
+
+static bool write_file(const char *path, struct str text) { return write_file_mode(path, text, 0644); }
 
 static bool names(const struct furnish *f)
 {
@@ -206,6 +208,25 @@ static bool trust(const struct furnish *f)
 	return !buf_err(&bundle) && write_file(WORLD_CA_FILE, f->config->ca_pem) &&
 	       write_file(WORLD_BUNDLE_FILE, buf_str(&bundle)) && furnish_path(SYSTEM_BUNDLE, false) &&
 	       write_file(SYSTEM_BUNDLE, buf_str(&bundle));
+}
+
+/* Before the workspace's mounts, so that none of these ever is a file of the user's. */
+static bool credentials(const struct furnish *f)
+{
+	for (uint32_t i = 0; i < f->config->file_count; i++) {
+		const struct msg_file *file = &f->config->files[i];
+		char path[4096];
+
+		if (file->path.n >= sizeof path) {
+			errno = ENAMETOOLONG;
+			return false;
+		}
+		memcpy(path, file->path.p, file->path.n);
+		path[file->path.n] = 0;
+		if (!furnish_path(path, false) || !write_file_mode(path, file->text, 0600))
+			return false;
+	}
+	return true;
 }
 
 static bool workspace_mount(const struct msg_mount *m, uint32_t n)
@@ -264,6 +285,7 @@ const char *furnish(const struct furnish *f)
 		{ "root", pivot },
 		{ "names", names },
 		{ "trust stores", trust },
+		{ "credential files", credentials },
 		{ "workspace", workspace },
 		{ "/proc/sys", mask },
 	};

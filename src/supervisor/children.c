@@ -17,6 +17,7 @@
 #include "os/spawn.h"
 #include "supervisor/configure.h"
 #include "supervisor/paths.h"
+#include "supervisor/placeholders.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -254,10 +255,8 @@ static enum err start_terminal(struct children *c, struct wiring *w, const struc
 {
 	auto_fd config = -1;
 	enum err e = configure_terminal(spec, run, &w->mounts, &w->placeholders,
-				       buf_str(&w->keeper_start.ca_pem), &config);
+				       buf_str(&w->keeper_start.ca_pem), why, &config);
 
-	if (e == ERR_LIMIT)
-		buf_put_z(why, "the command, its environment and its mounts are over 64 KiB together: pass long input by a file");
 	if (e)
 		return e;
 	/* in the session of the user's terminal, which it must be able to set */
@@ -303,9 +302,9 @@ static enum err start_gate(struct children *c, struct wiring *w, const struct sp
 	enum err e = open_state(w, run, why);
 
 	if (!e)
-		e = placeholders_make(spec->policy, &w->placeholders);
-	if (!e)
 		e = start_keeper(c, w, spec, run, why);
+	if (!e)
+		e = placeholders_make(spec->policy, &w->keeper_start, &w->placeholders);
 	if (!e)
 		e = start(c, CHILD_DECODER, (struct spawn){
 			.fds = { { w->decoder[0], 3 } }, .fd_count = 1, .new_session = true, .pid_namespace = true }, why);
@@ -344,6 +343,8 @@ static enum err start_all(struct children *c, struct wiring *w, const struct spe
 	e = mounts_open(spec, &w->mounts, why);	/* what the user named, before anything is left behind */
 	if (!e)
 		e = start_gate(c, w, spec, run, why);
+	if (!e)
+		e = placeholders_render(spec, &w->keeper_start, &w->mounts, &w->placeholders, why);
 	if (!e)
 		e = start_files(c, w, spec, why);
 	if (!e)

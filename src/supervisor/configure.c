@@ -8,9 +8,10 @@
 
 #include "base/auto.h"
 #include "base/clock.h"
-#include "credential/attach.h"
 #include "credential/keeper_config.h"
 #include "supervisor/paths.h"
+#include "supervisor/placeholders.h"
+#include "wire/link.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -133,34 +134,6 @@ void mounts_close(struct mounts *m)
 	m->count = 0;
 }
 
-/* --- placeholders --- */
-
-enum err placeholders_make(const struct policy *p, struct placeholders *ret)
-{
-	struct arena *arena = arena_new(1024 * 1024);
-	enum err e = arena ? ERR_OK : ERR_MEMORY;
-
-	for (uint32_t i = 0; !e && i < policy_credential_count(p); i++) {
-		auto_buf text = BUF_EMPTY;
-
-		buf_init(&text, CREDENTIAL_PLACEHOLDER_MAX);
-		e = credential_placeholder(policy_credential(p, i), &text);
-		ret->value[i] = arena_copy(arena, buf_str(&text));
-		if (!e && !ret->value[i].p)
-			e = ERR_MEMORY;
-	}
-	ret->arena = arena;
-	if (e)
-		placeholders_free(ret);
-	return e;
-}
-
-void placeholders_free(struct placeholders *p)
-{
-	arena_free(p->arena);
-	p->arena = NULL;
-}
-
 /* --- keeper --- */
 
 static struct str secret_variable(void *ctx, struct str name)
@@ -173,18 +146,30 @@ static struct str secret_variable(void *ctx, struct str name)
 	return str_of(buf_z(&z) ? getenv(buf_z(&z)) : NULL);
 }
 
+static enum err check_variable(const struct policy_credential *k, struct str variable, const char *what, struct buf *why)
+{
+	if (!variable.n || secret_variable(NULL, variable).n)
+		return ERR_OK;
+	buf_printf(why, "the credential %.*s %s the environment variable %.*s, which is not set: set it and run again",
+		   STR_FMT(k->name), what, STR_FMT(variable));
+	return ERR_INPUT;
+}
+
 static enum err check_sources(const struct policy *p, struct buf *why)
 {
-	for (uint32_t i = 0; i < policy_credential_count(p); i++) {
+	enum err e = ERR_OK;
+
+	for (uint32_t i = 0; i < policy_credential_count(p) && !e; i++) {
 		const struct policy_credential *k = policy_credential(p, i);
 
-		if (k->source != POLICY_SOURCE_ENVIRONMENT || secret_variable(NULL, k->environment).n)
-			continue;
-		buf_printf(why, "the credential %.*s comes from the environment variable %.*s, which is not set: set it and "
-			   "run again", STR_FMT(k->name), STR_FMT(k->environment));
-		return ERR_INPUT;
+		if (k->source == POLICY_SOURCE_ENVIRONMENT)
+			e = check_variable(k, k->environment, "comes from", why);
+		if (!e && k->token)
+			e = check_variable(k, k->token->client_secret_environment, "has its client's secret in", why);
+		if (!e && k->token)
+			e = check_variable(k, k->token->actor_token_environment, "has its actor's token in", why);
 	}
-	return ERR_OK;
+	return e;
 }
 
 /* what a credential command of the user's (gh, gcloud, a script) may see of the environment */
@@ -243,17 +228,29 @@ static json_t *resolve_list(const struct spec *spec)
 	return list;
 }
 
+static void put_placeholder(json_t *map, struct str credential, const char *part, struct str value)
+{
+	auto_buf name = BUF_EMPTY;
+
+	buf_init(&name, 1024);
+	buf_put(&name, credential);
+	buf_put_z(&name, part);
+	if (value.n && buf_z(&name))
+		put(map, buf_z(&name), view(value));
+}
+
 static json_t *placeholder_map(const struct spec *spec, const struct placeholders *placeholders)
 {
 	json_t *map = json_object();
 
 	for (uint32_t i = 0; i < policy_credential_count(spec->policy); i++) {
-		struct str name = policy_credential(spec->policy, i)->name;
-		char *z = strndup(name.p, name.n);
+		const struct policy_credential *c = policy_credential(spec->policy, i);
 
-		if (z)
-			put(map, z, view(placeholders->value[i]));
-		free(z);
+		put_placeholder(map, c->name, "", placeholders->value[i]);
+		if (c->strategy == POLICY_STRATEGY_LOGIN) {
+			put_placeholder(map, c->name, ".refresh", placeholders->second[i]);
+			put_placeholder(map, c->name, ".id", placeholders->id[i]);
+		}
 	}
 	return map;
 }
@@ -366,12 +363,12 @@ enum err configure_files(const struct spec *spec, const struct mounts *mounts, i
 /* --- terminal: the guest's boot configuration and the command --- */
 
 static enum err put_guest(struct buf *b, const struct spec *spec, const struct rundir *run,
-			  const struct mounts *mounts, struct str ca_pem)
+			  const struct mounts *mounts, const struct placeholders *placeholders, struct str ca_pem)
 {
 	struct msg_config c = {
 		.hostname = str_of(spec->name ? spec->name : run->id), .ca_pem = ca_pem,
 		.time_ns = clock_unix_ns(), .processes_max = policy_limits(spec->policy)->processes,
-		.mount_count = mounts->count,
+		.mount_count = mounts->count, .file_count = placeholders->file_count,
 	};
 	uint8_t seed[64];
 
@@ -384,6 +381,7 @@ static enum err put_guest(struct buf *b, const struct spec *spec, const struct r
 					   (mounts->entry[i].file ? MSG_MOUNT_FILE : 0)),
 			.path = mounts->entry[i].path,
 		};
+	memcpy(c.files, placeholders->files, placeholders->file_count * sizeof c.files[0]);
 	msg_put_config(b, &c);
 	explicit_bzero(seed, sizeof seed);
 	return buf_err(b);
@@ -453,10 +451,13 @@ static void add_environment(struct msg_exec *x, struct arena *arena, const struc
 
 		if (k->placeholder_environment.n)
 			add_variable(x, arena, spec, k->placeholder_environment, placeholders->value[i]);
+		/* its other half, which signs for nobody */
+		if (k->strategy == POLICY_STRATEGY_SIGV4 && str_eq(k->placeholder_environment, STR("AWS_ACCESS_KEY_ID")))
+			add_variable(x, arena, spec, STR("AWS_SECRET_ACCESS_KEY"), placeholders->second[i]);
 	}
 	for (size_t i = 0; i < sizeof same / sizeof *same; i++)
 		add_variable(x, arena, spec, str_of(same[i]), str_of(getenv(same[i])));
-	add_variable(x, arena, spec, STR("HOME"), str_of(getenv("HOME") ? getenv("HOME") : "/root"));
+	add_variable(x, arena, spec, STR("HOME"), placeholders_home(spec));
 	add_variable(x, arena, spec, STR("USER"), STR("root"));
 	add_variable(x, arena, spec, STR("LOGNAME"), STR("root"));
 	add_variable(x, arena, spec, STR("SHELL"), STR("/bin/sh"));
@@ -499,7 +500,7 @@ static enum err put_command(struct buf *b, const struct spec *spec, const struct
 }
 
 enum err configure_terminal(const struct spec *spec, const struct rundir *run, const struct mounts *mounts,
-			    const struct placeholders *placeholders, struct str ca_pem, int *ret_fd)
+			    const struct placeholders *placeholders, struct str ca_pem, struct buf *why, int *ret_fd)
 {
 	auto_buf guest = BUF_EMPTY, command = BUF_EMPTY, both = BUF_EMPTY;
 	enum err e;
@@ -507,9 +508,19 @@ enum err configure_terminal(const struct spec *spec, const struct rundir *run, c
 	buf_init(&guest, CONFIG_MAX);
 	buf_init(&command, CONFIG_MAX);
 	buf_init(&both, CONFIG_MAX);
-	e = put_guest(&guest, spec, run, mounts, ca_pem);
-	if (!e)
+	e = put_guest(&guest, spec, run, mounts, placeholders, ca_pem);
+	if (!e && guest.len > LINK_PAYLOAD_MAX)
+		e = ERR_LIMIT;
+	if (e == ERR_LIMIT)
+		buf_put_z(why, "the credential files and the paths of what the sandbox sees are over 64 KiB together: "
+			       "render or show less");
+	if (!e) {
 		e = put_command(&command, spec, placeholders);
+		if (!e && command.len > LINK_PAYLOAD_MAX)
+			e = ERR_LIMIT;
+		if (e == ERR_LIMIT)
+			buf_put_z(why, "the command and its environment are over 64 KiB together: pass long input by a file");
+	}
 	if (e)
 		return e;
 	buf_put_u32le(&both, (uint32_t)guest.len);

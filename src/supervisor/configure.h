@@ -29,13 +29,7 @@ struct mounts {
 must_use enum err mounts_open(const struct spec *spec, struct mounts *ret, struct buf *why);
 void mounts_close(struct mounts *m);
 
-/** struct placeholders - what stands in the guest for each credential of the policy, by index */
-struct placeholders {
-	struct str value[POLICY_CREDENTIALS_MAX];
-	struct arena *arena;
-};
-must_use enum err placeholders_make(const struct policy *p, struct placeholders *ret);
-void placeholders_free(struct placeholders *p);
+struct placeholders;
 
 /** configure_sealed() - @bytes in a memfd that can no longer change, to be read from its beginning; ERR_LOCAL */
 must_use enum err configure_sealed(struct str bytes, int *ret_fd);
@@ -47,4 +41,5 @@ must_use enum err configure_courier(const struct spec *spec, const struct rundir
 				    const struct keeper_start *keeper, int *ret_fd);
 must_use enum err configure_files(const struct spec *spec, const struct mounts *mounts, int *ret_fd);
 must_use enum err configure_terminal(const struct spec *spec, const struct rundir *run, const struct mounts *mounts,
-				     const struct placeholders *placeholders, struct str ca_pem, int *ret_fd);
+				     const struct placeholders *placeholders, struct str ca_pem, struct buf *why,
+				     int *ret_fd);

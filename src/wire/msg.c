@@ -306,6 +306,22 @@ enum err msg_get_claim(struct str payload, struct msg_claim *ret)
 
 /* -- CONFIG ------------------------------------------------------------------------- */
 
+static void put_file(struct buf *b, const struct msg_file *f)
+{
+	auto_buf value = BUF_EMPTY;
+
+	buf_init(&value, MSG_FIELD_MAX);
+	buf_put_u16le(&value, (uint16_t)f->path.n);
+	buf_put(&value, f->path);
+	buf_put(&value, f->text);
+	if (f->path.n > PATH_MAX_BYTES || buf_err(&value)) {
+		if (!b->err)
+			b->err = buf_err(&value) ? buf_err(&value) : ERR_LIMIT;
+		return;
+	}
+	msg_put(b, MSG_FILE, buf_str(&value));
+}
+
 void msg_put_config(struct buf *b, const struct msg_config *m)
 {
 	put_present(b, MSG_HOSTNAME, m->hostname);
@@ -331,6 +347,8 @@ void msg_put_config(struct buf *b, const struct msg_config *m)
 		msg_put_u32(b, MSG_PROCESSES_MAX, m->processes_max);
 	if (m->memory_max)
 		msg_put_u64(b, MSG_MEMORY_MAX, m->memory_max);
+	for (uint32_t i = 0; i < m->file_count; i++)
+		put_file(b, &m->files[i]);
 }
 
 static bool get_hostname(struct str v, struct str *ret)
@@ -349,6 +367,20 @@ static bool get_mount(struct str v, struct msg_config *m)
 	return reader_u8(&r, &mount->flags) &&
 	       (mount->flags & ~(MSG_MOUNT_READ_ONLY | MSG_MOUNT_FILE)) == 0 &&
 	       get_absolute_path(reader_rest(&r), &mount->path);
+}
+
+static bool get_file(struct str v, struct msg_config *m)
+{
+	struct reader r = reader_of(v);
+	struct msg_file *file;
+	struct str path;
+	uint16_t n;
+
+	if (m->file_count >= MSG_FILES_MAX || !reader_u16le(&r, &n) || !reader_take(&r, n, &path))
+		return false;
+	file = &m->files[m->file_count++];
+	file->text = reader_rest(&r);
+	return get_absolute_path(path, &file->path);
 }
 
 static bool get_config_field(const struct msg_field *f, void *message)
@@ -370,6 +402,8 @@ static bool get_config_field(const struct msg_field *f, void *message)
 		return msg_u32(f->value, &m->processes_max);
 	case MSG_MEMORY_MAX:
 		return msg_u64(f->value, &m->memory_max);
+	case MSG_FILE:
+		return get_file(f->value, m);
 	default:
 		return false;
 	}

@@ -39,6 +39,8 @@
 				       (from 0) is the entry named in decimal n of the FUSE root */ \
 	X(MSG_PROCESSES_MAX,    37) /* u32 */ \
 	X(MSG_MEMORY_MAX,       38) /* u64 bytes for the agent; 0: no cap of its own */ \
+	X(MSG_FILE,             39) /* list: u16 length of the path, the absolute path in the guest, then what
+				       the file holds: made with mode 0600, the agent's */ \
 	X(MSG_ARGUMENT,         48) /* list: argv */ \
 	X(MSG_ENVIRONMENT,      49) /* list: NAME=VALUE */ \
 	X(MSG_DIRECTORY,        50) /* cwd */ \
@@ -138,12 +140,16 @@ must_use enum err msg_get_claim(struct str payload, struct msg_claim *ret);
 /** struct msg_config - boot configuration of the guest */
 #define MSG_MOUNTS_MAX 64
 struct msg_mount { uint8_t flags; struct str path; };
+#define MSG_FILES_MAX 64
+struct msg_file { struct str path, text; };
 struct msg_config {
 	struct str hostname, ca_pem, seed;
 	uint64_t time_ns, memory_max;
 	uint32_t processes_max;
 	uint32_t mount_count;
 	struct msg_mount mounts[MSG_MOUNTS_MAX];
+	uint32_t file_count;
+	struct msg_file files[MSG_FILES_MAX];
 };
 void msg_put_config(struct buf *b, const struct msg_config *m);
 must_use enum err msg_get_config(struct str payload, struct msg_config *ret);

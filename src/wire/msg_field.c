@@ -76,7 +76,8 @@ static bool tag_is_known(uint8_t tag)
 
 static bool tag_is_list(uint8_t tag)
 {
-	return tag == MSG_ANCESTOR || tag == MSG_MOUNT || tag == MSG_ARGUMENT || tag == MSG_ENVIRONMENT;
+	return tag == MSG_ANCESTOR || tag == MSG_MOUNT || tag == MSG_FILE || tag == MSG_ARGUMENT ||
+	       tag == MSG_ENVIRONMENT;
 }
 
 enum err msg_next(struct reader *r, uint8_t *last_tag, struct msg_field *ret)

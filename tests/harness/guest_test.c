@@ -225,6 +225,14 @@ static void trust_and_names(void **state)
 	expect(0, "nameserver 127.0.0.1\nguest\nTHE CA\nTHE CA\nTHE CA\n0\npaddock-keeper\n");
 }
 
+static void credential_files_are_the_agents(void **state)
+{
+	(void)state;
+	shell("cat /root/.deep/er/netrc; stat -c '%a %u' /root/.deep/er/netrc /root/.other; echo more >> /root/.other; "
+	      "cat /root/.other");
+	expect(0, "machine x\n600 0\n600 0\nmore\n");
+}
+
 /* -- network ---------------------------------------------------------------------------- */
 
 static void tcp_is_relayed(void **state)
@@ -368,6 +376,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(terminal),
 		cmocka_unit_test(a_signal_reaches_the_group),
 		cmocka_unit_test(trust_and_names),
+		cmocka_unit_test(credential_files_are_the_agents),
 		cmocka_unit_test(tcp_is_relayed),
 		cmocka_unit_test(bytes_are_whole),
 		cmocka_unit_test(a_refusal_is_a_reset),
@@ -380,7 +389,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(an_own_network_namespace_is_a_dead_end),
 	};
 	struct msg_config config = { .hostname = STR("guest"), .ca_pem = STR("THE CA\n"),
-				     .seed = STR("0123456789abcdef0123456789abcdef"), .time_ns = clock_unix_ns() };
+				     .seed = STR("0123456789abcdef0123456789abcdef"), .time_ns = clock_unix_ns(),
+				     .file_count = 2, .files = { { STR("/root/.deep/er/netrc"), STR("machine x\n") },
+								 { STR("/root/.other"), STR("") } } };
 	const char *image = argc > 2 ? argv[2] : getenv("PADDOCK_TEST_IMAGE");
 	const struct machine_ops *ops;
 	uint64_t begin = clock_ms();

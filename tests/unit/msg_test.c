@@ -94,6 +94,7 @@ static void config_and_exec_survive(void **state)
 		.seed = STR_INIT("0123456789abcdef0123456789abcdef"), .time_ns = 1, .memory_max = 2,
 		.processes_max = 3, .mount_count = 2,
 		.mounts = { { 0, STR_INIT("/work") }, { MSG_MOUNT_READ_ONLY | MSG_MOUNT_FILE, STR_INIT("/etc/x") } },
+		.file_count = 2, .files = { { STR_INIT("/root/.netrc"), STR_INIT("machine x\n") }, { STR_INIT("/e"), { "", 0 } } },
 	}, config_out;
 	struct msg_exec exec = {
 		.argument_count = 2, .arguments = { STR_INIT("sh"), STR_INIT("") }, .environment_count = 1,
@@ -112,6 +113,11 @@ static void config_and_exec_survive(void **state)
 	assert_int_equal(config_out.mount_count, 2);
 	assert_int_equal(config_out.mounts[1].flags, 3);
 	CHECK_STR(config_out.mounts[1].path, STR("/etc/x"));
+	assert_int_equal(config_out.file_count, 2);
+	CHECK_STR(config_out.files[0].path, STR("/root/.netrc"));
+	CHECK_STR(config_out.files[0].text, STR("machine x\n"));
+	CHECK_STR(config_out.files[1].path, STR("/e"));
+	assert_int_equal(config_out.files[1].text.n, 0);
 	buf_clear(&b);
 	msg_put_exec(&b, &exec);
 	assert_int_equal(msg_get_exec(buf_str(&b), &exec_out), ERR_OK);
@@ -238,12 +244,37 @@ static void order_and_repetition_are_checked(void **state)
 	assert_int_equal(buf_err(&b), ERR_LIMIT);
 }
 
+static void files_of_a_config_are_whole(void **state)
+{
+	(void)state;
+	static const struct str bad[] = {
+		STR_INIT(""), STR_INIT("\x02"), STR_INIT("\x03\0/e"), STR_INIT("\x02\0ab"), STR_INIT("\x03\0/\0a"),
+		STR_INIT("\0\0text"),
+	};
+	struct msg_config out;
+	auto_buf b = BUF_EMPTY;
+
+	buf_init(&b, 70000);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		buf_clear(&b);
+		msg_put(&b, MSG_FILE, bad[i]);
+		assert_int_equal(msg_get_config(buf_str(&b), &out), ERR_LINK_MALFORMED);
+	}
+	buf_clear(&b);
+	for (unsigned i = 0; i <= MSG_FILES_MAX; i++) {
+		assert_int_equal(msg_get_config(buf_str(&b), &out), ERR_OK);
+		msg_put(&b, MSG_FILE, STR("\x02\0/ex"));
+	}
+	assert_int_equal(msg_get_config(buf_str(&b), &out), ERR_LINK_MALFORMED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(connect_survives),
 		cmocka_unit_test(claim_survives),
 		cmocka_unit_test(config_and_exec_survive),
+		cmocka_unit_test(files_of_a_config_are_whole),
 		cmocka_unit_test(status_survives),
 		cmocka_unit_test(texts_are_cut_at_a_character),
 		cmocka_unit_test(shapes_are_checked),
