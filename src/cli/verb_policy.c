@@ -179,6 +179,17 @@ static void print_list(const char *before, const struct str *list, uint32_t coun
 	}
 }
 
+/* A token's parts have sources of their own, and its endpoint receives the secret. */
+static void print_token(const struct policy_token *t)
+{
+	if (t && t->client_secret_environment.n)
+		print_list(", with the variable ", &t->client_secret_environment, 1);
+	if (t && t->actor_token_environment.n)
+		print_list(", with the variable ", &t->actor_token_environment, 1);
+	if (t && t->host.n)
+		print_list(", tokens from ", &t->host, 1);
+}
+
 /* What is being trusted beyond the network: where secrets come from, what runs on the host. */
 static void print_reach(const struct policy *p)
 {
@@ -197,6 +208,7 @@ static void print_reach(const struct policy *p)
 			print_list(", from the sealed store: ", &k->sealed, 1);
 		else
 			print_list(", from the command: ", k->command, k->command_count);
+		print_token(k->token);
 		print_list(", for ", k->hosts, k->host_count);
 		fputs("\n", stdout);
 	}
