@@ -71,7 +71,7 @@ def arrived_as_decided(name, case, recorder, rows):
             bodies.append(m.body)
             versions.add(text(m.one(b"x-seen-version")))
     wanted = [cases.unescape(e.split(" body ", 1)[1]) if " body " in e else b"" for e in case.expected
-              if e.startswith(("taken", "answer"))]
+              if e.startswith(("taken", "answer", "lost"))]
     for body in bodies:
         if body in wanted:
             wanted.remove(body)
