@@ -11,8 +11,10 @@
 #include "courier/carrier_format.h"
 #include "courier/queue.h"
 #include "wire/http1_body.h"
+#include "wire/websocket.h"
 
 #include <stdlib.h>
+#include <sys/random.h>
 
 #define WIRE_MAX (HEAD_MAX_BYTES + 3 * CARRIER_PIECE_BYTES)
 #define READ_BYTES ((size_t)32768)		/* one read: two TLS records */
@@ -24,6 +26,8 @@ struct http1_carrier {
 	char method[HEAD_METHOD_MAX];
 	size_t method_bytes;
 	bool streamed;			/* the request's body is chunked */
+	bool websocket;			/* it asks for one; then, without framing, frames go both ways */
+	char accept[WEBSOCKET_ACCEPT_BYTES + 1];	/* what the answer must say */
 	bool ended;			/* its end is in wire */
 
 	struct queue raw;		/* not yet used up */
@@ -51,6 +55,20 @@ static enum err flush(struct http1_carrier *h)
 	return ERR_OK;
 }
 
+static enum err put_handshake(struct http1_carrier *h, const struct head *head)
+{
+	uint8_t random[16];
+	auto_buf key = BUF_EMPTY;
+
+	buf_init(&key, WEBSOCKET_KEY_BYTES);
+	if (getrandom(random, sizeof random, 0) != sizeof random)
+		return ERR_LOCAL;
+	buf_put_base64(&key, str_make(random, sizeof random));
+	websocket_accept(buf_str(&key), h->accept);
+	h->websocket = true;
+	return http1_put_handshake(&h->wire.b, head, buf_str(&key));
+}
+
 static enum err http1_send_head(struct carrier *c, const struct head *head)
 {
 	struct http1_carrier *h = c->format;
@@ -60,7 +78,7 @@ static enum err http1_send_head(struct carrier *c, const struct head *head)
 	memcpy(h->method, head->method.p, head->method.n);
 	h->method_bytes = head->method.n;
 	h->streamed = head->framing == HEAD_BODY_STREAMED;
-	return http1_put_request(&h->wire.b, head, false);
+	return head->websocket ? put_handshake(h, head) : http1_put_request(&h->wire.b, head, false);
 }
 
 /* One piece of body into the wire, or past it. *ret_n is 0 if nothing can be taken now. */
@@ -156,7 +174,9 @@ static enum err parse_head(struct carrier *c, struct carrier_event *ret)
 
 	if (e == ERR_MORE)
 		return e;
-	if (e == ERR_OK)
+	if (e == ERR_OK && h->websocket)
+		e = http1_parse_handshake(str_head(queue_str(&h->raw), n), str_of(h->accept), &h->storage, r);
+	else if (e == ERR_OK)
 		e = http1_parse_response(str_head(queue_str(&h->raw), n),
 					 str_make(h->method, h->method_bytes), &h->storage, r);
 	if (e != ERR_OK)
@@ -165,9 +185,11 @@ static enum err parse_head(struct carrier *c, struct carrier_event *ret)
 	h->scanned = 0;
 	h->head_parsed = r->head.final;
 	if (r->head.final) {
+		if (r->head.websocket)
+			r->framing = HTTP1_UNTIL_CLOSE;
 		http1_body_init(&h->body, r->framing, r->head.length);
 		h->whole = r->framing == HTTP1_NONE;
-		h->keep = !r->close;
+		h->keep = !r->close && !h->websocket;
 	}
 	*ret = (struct carrier_event){ .type = CARRIER_HEAD, .head = &r->head, .body = !h->whole };
 	return ERR_OK;

@@ -44,7 +44,8 @@ void exchange_progress(struct exchange *x)
 {
 	bool awaiting = x->up.done && !x->down.head_parsed;
 
-	x->deadline_ms = clock_ms() + (awaiting ? EXCHANGE_ANSWER_MS : EXCHANGE_IDLE_MS);
+	x->deadline_ms = clock_ms() + (x->websocket ? EXCHANGE_WEBSOCKET_MS
+				       : awaiting   ? EXCHANGE_ANSWER_MS : EXCHANGE_IDLE_MS);
 }
 
 enum err exchange_count(struct exchange *x, size_t n)
@@ -76,6 +77,9 @@ static enum step stage_admit(struct exchange *x)
 	}
 	enum err e = head_decode(buf_str(&x->head_bytes), &x->head);
 
+	if (e != ERR_OK)
+		return exchange_fail(x, e, "");
+	e = config_client(c->options.config, x->asked.token, &x->client);
 	if (e != ERR_OK)
 		return exchange_fail(x, e, "");
 	if (x->head.kind != HEAD_REQUEST) {
@@ -157,6 +161,8 @@ static enum step stage_decide(struct exchange *x)
 		return exchange_fail(x, verdict, x->rule ? "by a rule" : "no rule matches");
 	if (x->rule->verdict == POLICY_DENY)
 		return exchange_fail(x, ERR_POLICY_DENIED, "by a rule");
+	if (x->head.websocket && !x->rule->websocket)
+		return exchange_fail(x, ERR_UPGRADE_REFUSED, "the rule has no 'websocket'");
 	if (x->head.framing == HEAD_BODY_LENGTH && x->head.length > x->rule->request_body_max)
 		return exchange_fail(x, ERR_BODY_TOO_LARGE, "");
 	return binding_examine(x);
@@ -223,7 +229,7 @@ static enum step stage_dial(struct exchange *x)
 			.scheme = x->head.scheme, .host = x->head.host, .port = x->head.port,
 			.pool = x->binding ? binding_pool(x->binding) : 0,
 			.certificate = x->binding ? binding_certificate(x->binding) : STR(""), .rule = x->rule,
-			.fresh = x->retried, .repeatable = repeatable(x),
+			.websocket = x->head.websocket, .fresh = x->retried, .repeatable = repeatable(x),
 		};
 		enum err e = carrier_dial(x->courier->carriers, &target, carrier_changed, x, &x->carrier);
 
@@ -339,10 +345,14 @@ static bool try_again(struct exchange *x)
 
 static enum step stage_reply(struct exchange *x)
 {
-	enum step s = relay_up(x);
+	enum step s = STEP_WAIT;
 
-	if (s != STEP_END)
+	if (!x->websocket)
+		s = relay_up(x);
+	if (!x->websocket && s != STEP_END)
 		s = relay_down(x);
+	if (x->websocket && !x->down.head.len && s != STEP_END)
+		s = relay_websocket(x);
 	if (s == STEP_END && try_again(x)) {
 		x->stage = STAGE_credential;	/* whose next is dial */
 		return STEP_NEXT;
@@ -529,11 +539,10 @@ void exchange_open(struct courier *c, struct link *link, const struct link_frame
 		exchange_end(x, e, false);
 }
 
-/* One head, and no trailers: those would be fields that nothing was decided about. */
 static enum err receive_head(struct exchange *x, struct str message)
 {
 	if (x->head_received)
-		return ERR_HEAD_MALFORMED;
+		return relay_receive_trailers(x, message);
 	buf_put(&x->head_bytes, message);
 	x->head_received = true;
 	return buf_err(&x->head_bytes);

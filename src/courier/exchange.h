@@ -14,6 +14,7 @@
 #define EXCHANGE_ANSWER_MS (10 * 60 * 1000)	/* an answer's head: LLMs think */
 #define EXCHANGE_IDLE_MS (5 * 60 * 1000)	/* no byte of a body, in either direction */
 #define EXCHANGE_CREDENTIAL_MS (2 * KEEPER_CLIENT_SOURCE_MS)	/* the keeper's own deadlines are shorter */
+#define EXCHANGE_WEBSOCKET_MS (60 * 60 * 1000)	/* no message, in either direction */
 #define EXCHANGE_INFORMATIONAL_MAX 16		/* 1xx heads before the answer */
 #define EXCHANGE_REQUEST_ID_BYTES 96
 
@@ -80,6 +81,7 @@ struct relay_down {
 };
 
 struct binding;
+struct relay_websocket;
 
 struct exchange {
 	struct courier_stream owner;	/* first */
@@ -110,6 +112,7 @@ struct exchange {
 
 	struct relay_up up;
 	struct relay_down down;
+	struct relay_websocket *websocket;	/* once the answer granted one: relay_websocket.c */
 
 	enum err result;
 	const char *reason;		/* our own words, beside the result's; or "" */

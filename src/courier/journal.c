@@ -213,6 +213,7 @@ static void put_request(struct record *r, const struct exchange *x)
 		record_text(r, "rule", x->rule->name, 128);
 		record_integer(r, "line", x->rule->line);
 	}
+	put_text(r, "client", x->client, 128);
 	record_process(r, &x->asked.process);
 }
 
@@ -232,6 +233,20 @@ enum err journal_intent(struct exchange *x)
 		names[i] = str_head(x->head.fields[i].name, 64);
 	record_list(r, "header_names", names, x->head.field_count);
 	return spool_intent(x->courier->spool, r, NULL);
+}
+
+enum err journal_message(struct exchange *x, uint64_t number, const struct websocket_message *m, bool allowed)
+{
+	auto_record r = record_new(STR("message"), ourselves);
+
+	if (!r)
+		return ERR_AUDIT;
+	record_text(r, "request", str_of(x->request_id), sizeof x->request_id);
+	record_integer(r, "message", number);
+	record_text(r, "type", m->opcode == WEBSOCKET_TEXT ? STR("text") : STR("binary"), 8);
+	record_integer(r, "bytes_out", m->payload.n);
+	record_text(r, "verdict", allowed ? STR("allow") : STR("deny"), 8);
+	return spool_append(x->courier->spool, r, NULL);
 }
 
 static void put_result(struct record *r, const struct exchange *x)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "courier/exchange.h"
+#include "wire/websocket.h"
 
 /** journal_start() - the first record. ERR_AUDIT */
 must_use enum err journal_start(struct courier *c);
@@ -22,6 +23,10 @@ struct str journal_peer(enum courier_peer peer);
 
 /** journal_intent() - before the first byte leaves; ERR_AUDIT: nothing may leave */
 must_use enum err journal_intent(struct exchange *x);
+/** journal_message() - a WebSocket message of the agent's, number @number, before it goes; or, with @allowed
+ *  false, that it goes nowhere. ERR_AUDIT: it may not leave */
+must_use enum err journal_message(struct exchange *x, uint64_t number, const struct websocket_message *m,
+				  bool allowed);
 /** journal_end() - the outcome of an exchange with an intent, the denial of one without */
 void journal_end(struct exchange *x);
 /** journal_url() - scheme://host[:port]path[?query] of the head */

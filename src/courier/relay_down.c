@@ -49,7 +49,7 @@ static bool head_reveals(const struct exchange *x, const struct head *h)
 
 /* ---- what passes ---- */
 
-static enum err passed(struct exchange *x, size_t n)
+enum err relay_count(struct exchange *x, size_t n)
 {
 	x->down.bytes += n;
 	if (x->down.bytes > x->rule->response_body_max)
@@ -62,6 +62,13 @@ static size_t held_back(const struct exchange *x, size_t there)
 	size_t held = x->down.scrub ? scrub_held(x->down.scrub) : 0;
 
 	return held < there ? held : there;
+}
+
+bool relay_reveals(struct exchange *x, struct str bytes)
+{
+	uint32_t hit;
+
+	return follow_vault(x) != ERR_OK || (x->down.set && scrub_search(x->down.set->set, bytes, &hit));
 }
 
 enum err relay_search(struct exchange *x, struct str bytes)
@@ -80,7 +87,7 @@ enum err relay_pass(struct exchange *x, struct str bytes, bool searched)
 	enum err e = searched ? ERR_OK : relay_search(x, bytes);
 
 	if (e == ERR_OK)
-		e = passed(x, bytes.n);
+		e = relay_count(x, bytes.n);
 	if (e == ERR_OK)
 		e = queue_put(&down->clear, bytes);
 	if (e == ERR_OK && !searched)
@@ -99,7 +106,7 @@ static enum err pass_directly(struct exchange *x, struct str data, size_t *ret_n
 
 	*ret_n = data.n;
 	if (e == ERR_OK)
-		e = passed(x, data.n);
+		e = relay_count(x, data.n);
 	if (e == ERR_OK && down->scrub && scrub_feed(down->scrub, data, &hit))
 		e = ERR_SECRET_REFLECTED;
 	if (e != ERR_OK)
@@ -153,6 +160,19 @@ static enum step take_interim(struct exchange *x, struct head *h)
 	return e == ERR_OK ? STEP_NEXT : exchange_fail(x, e == ERR_MEMORY ? e : ERR_UPSTREAM_MALFORMED, "");
 }
 
+static enum step take_websocket(struct exchange *x, struct head *h)
+{
+	enum err e = relay_websocket_begin(x);
+
+	if (e == ERR_OK)
+		e = head_encode(h, &x->down.head);
+	if (e != ERR_OK)
+		return exchange_fail(x, e == ERR_MEMORY ? e : ERR_UPSTREAM_MALFORMED, "");
+	x->down.status = h->status;
+	x->down.head_parsed = true;
+	return STEP_NEXT;
+}
+
 static enum step take_head(struct exchange *x, struct head *h, bool body)
 {
 	struct relay_down *down = &x->down;
@@ -165,6 +185,10 @@ static enum step take_head(struct exchange *x, struct head *h, bool body)
 	head_remove(h, STR("alt-svc"));
 	if (!h->final)
 		return take_interim(x, h);
+	if (h->websocket && (!x->head.websocket || !relay_websocket_offered(x, h)))
+		return exchange_fail(x, ERR_UPSTREAM_MALFORMED, "a WebSocket that was not asked for");
+	if (h->websocket)
+		return take_websocket(x, h);
 	if (body && h->framing == HEAD_BODY_LENGTH && h->length > x->rule->response_body_max)
 		return exchange_fail(x, ERR_BODY_TOO_LARGE, "the answer's, by its length");
 	enum step s = answer_begin(x, h, body);
@@ -281,8 +305,8 @@ enum step relay_down(struct exchange *x)
 	for (;;) {
 		enum step s = push(x);
 
-		if (s != STEP_NEXT)
-			return s;
+		if (s != STEP_NEXT || x->websocket)
+			return s == STEP_NEXT ? STEP_WAIT : s;
 		if (x->down.filtered) {
 			if (x->down.head_held)
 				return STEP_WAIT;

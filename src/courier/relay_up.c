@@ -37,6 +37,7 @@ void relay_free(struct exchange *x)
 	buf_free(&x->down.trailers);
 	scrub_free(x->down.scrub);
 	vault_release(x->down.set);
+	relay_websocket_free(x->websocket);
 }
 
 bool relay_again(struct exchange *x)
@@ -58,8 +59,22 @@ static void complete(struct exchange *x)
 
 void relay_admitted(struct exchange *x)
 {
+	if (x->head.websocket)
+		return;		/* messages follow */
 	if (x->head.framing == HEAD_BODY_NONE || (x->head.framing == HEAD_BODY_LENGTH && x->head.length == 0))
-		complete(x);
+		(void)!complete(x);	/* of nothing: it cannot fail */
+}
+
+/* A message must be here as a whole, whatever the window; more than one need not. */
+static enum err take_part(struct exchange *x)
+{
+	size_t most = x->rule && x->rule->websocket ? (size_t)x->rule->websocket->message_max : 0;
+
+	if (most + WEBSOCKET_HEADER_BYTES + 2 * (size_t)LINK_WINDOW_BYTES > x->up.body.b.max)
+		x->up.body.b.max = most + WEBSOCKET_HEADER_BYTES + 2 * (size_t)LINK_WINDOW_BYTES;
+	if (queue_bytes(&x->up.body) < most + WEBSOCKET_HEADER_BYTES)
+		give_credit(x, x->up.uncredited);
+	return ERR_OK;
 }
 
 enum err relay_receive(struct exchange *x, struct str bytes)
@@ -71,7 +86,7 @@ enum err relay_receive(struct exchange *x, struct str bytes)
 	up->bytes += bytes.n;
 	if (!x->head_received)
 		return ERR_LINK_STATE;
-	if (up->ended || up->trailers.len || x->head.framing == HEAD_BODY_NONE ||
+	if (up->ended || up->trailers.len || (x->head.framing == HEAD_BODY_NONE && !x->head.websocket) ||
 	    (x->head.framing == HEAD_BODY_LENGTH && up->bytes > x->head.length))
 		return ERR_BODY_FRAMING;
 	if ((x->rule && up->bytes > x->rule->request_body_max) ||
@@ -85,6 +100,8 @@ enum err relay_receive(struct exchange *x, struct str bytes)
 		return e;
 	if (up->collect_max)
 		give_credit(x, bytes.n);
+	if (x->head.websocket)
+		return take_part(x);
 	if (up->scrub && scrub_feed(up->scrub, bytes, &hit)) {
 		x->foreign = snapshot_placeholder_name(x->snapshot, hit);
 		return ERR_PLACEHOLDER_BLOCKED;
@@ -104,11 +121,17 @@ enum err relay_receive_end(struct exchange *x)
 	if (x->up.ended || (x->head.framing == HEAD_BODY_LENGTH && x->up.bytes != x->head.length))
 		return ERR_BODY_FRAMING;
 	x->up.ended = true;
-	complete(x);
-	return ERR_OK;
+	return complete(x);
 }
 
 /* ---- for those who must see it first ---- */
+
+void relay_drop(struct exchange *x, size_t n)
+{
+	queue_drop(&x->up.body, n);
+	x->up.taken += n;
+	give_credit(x, n);
+}
 
 struct str relay_body(const struct exchange *x) { return queue_str(&x->up.body); }
 
@@ -164,10 +187,8 @@ enum step relay_up(struct exchange *x)
 		up->broken = e != ERR_OK;	/* what it has answered may say why */
 		if (up->broken)
 			break;
-		up->taken += n;
 		up->clear -= n;
-		queue_drop(&up->body, n);
-		give_credit(x, n);
+		relay_drop(x, n);
 		if (n)
 			exchange_progress(x);
 		if (up->framed && carrier_sent(x->carrier)) {

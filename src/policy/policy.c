@@ -26,6 +26,15 @@ const struct policy_rule *policy_rule(const struct policy *p, uint32_t index)
 	return index < p->rule_count ? &p->rules[index].rule : NULL;
 }
 
+bool policy_names_header(const struct policy *p, struct str name)
+{
+	for (uint32_t i = 0; i < p->rule_count; i++)
+		for (uint32_t j = 0; j < p->rules[i].header_count; j++)
+			if (str_eq(p->rules[i].headers[j].name, name))
+				return true;
+	return false;
+}
+
 uint32_t policy_credential_count(const struct policy *p)
 {
 	return p->credential_count;

@@ -193,6 +193,9 @@ must_use enum err policy_match(const struct policy *p, const struct head *head,
  * Return: ERR_OK and *ret_rule; ERR_POLICY_DENIED: no tunnel, *ret_rule is untouched; judge its requests */
 must_use enum err policy_match_tunnel(const struct policy *p, enum policy_kind kind, struct str host, uint16_t port,
 				      const struct policy_rule **ret_rule);
+/** policy_refusing() - the first rule whose protocol alone keeps it from matching @head; NULL if there is none.
+ *  For words: what a denied request was about */
+const struct policy_rule *policy_refusing(const struct policy *p, const struct head *head);
 /** policy_host_named() - could any allowing rule match a request or a tunnel to @host (canonical)?
  *  What it says no to gets NXDOMAIN. */
 bool policy_host_named(const struct policy *p, struct str host);
@@ -211,6 +214,8 @@ const char *policy_digest(const struct policy *p);
 struct str policy_name(const struct policy *p);
 uint32_t policy_rule_count(const struct policy *p);
 const struct policy_rule *policy_rule(const struct policy *p, uint32_t index);
+/** policy_names_header() - does any rule look at that (lower-case) field of a request's head? */
+bool policy_names_header(const struct policy *p, struct str name);
 uint32_t policy_credential_count(const struct policy *p);
 const struct policy_credential *policy_credential(const struct policy *p, uint32_t index);
 const struct policy_filesystem *policy_filesystem(const struct policy *p);

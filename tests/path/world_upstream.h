@@ -16,6 +16,7 @@ struct world {
 	unsigned living;		/* connections whose thread is at work */
 	uint64_t body_bytes;		/* received, all requests */
 	int trail;			/* where an intent must be before its request arrives */
+	bool (*answer)(SSL *s, const char *path);	/* set: asked first; true: that was the answer */
 	void (*http2)(SSL *s);		/* set: h2 is chosen where it is offered, and spoken by this */
 };
 
@@ -164,6 +165,8 @@ static bool world_answer(SSL *s, const char *path, const char *head, uint64_t bo
 {
 	char text[1024];
 
+	if (world.answer && world.answer(s, path))
+		return true;
 	if (!strcmp(path, "/reflect-body")) {
 		world_say(s, "HTTP/1.1 200 OK\r\ncontent-length: 60\r\n\r\n");
 		snprintf(text, sizeof text, "%-60s", "before " SECRET " after");
@@ -220,7 +223,7 @@ static bool world_answer(SSL *s, const char *path, const char *head, uint64_t bo
 static uint64_t world_body(SSL *s, const char *head, char *p, size_t have)
 {
 	const char *length = strstr(head, "content-length: ");
-	static const char end[] = "0\r\n\r\n";
+	static const char end[] = "\r\n\r\n";	/* of the last chunk, or of trailers */
 	char buffer[65536];
 	uint64_t want = 0, total = have;
 	size_t n = have;
@@ -231,10 +234,10 @@ static uint64_t world_body(SSL *s, const char *head, char *p, size_t have)
 	else if (!strstr(head, "transfer-encoding: chunked"))
 		return 0;
 	memcpy(buffer, p, n);
-	while (want ? total < want : n < 5 || memcmp(buffer + n - 5, end, 5)) {
-		if (!want && n > 5) {	/* keep what may be part of the end */
-			memmove(buffer, buffer + n - 5, 5);
-			n = 5;
+	while (want ? total < want : n < 4 || memcmp(buffer + n - 4, end, 4)) {
+		if (!want && n > 4) {	/* keep what may be part of the end */
+			memmove(buffer, buffer + n - 4, 4);
+			n = 4;
 		}
 		int got = SSL_read(s, want ? buffer : buffer + n, (int)(sizeof buffer - (want ? 0 : n)));
 

@@ -131,6 +131,23 @@ static void both_directions_flow_at_once(void **state)
 	rig_stop(&rig);
 }
 
+static void trailers_go_up_behind_the_body(void **state)
+{
+	(void)state;
+	uint32_t s = ask(&rig, &(struct ask){ .method = "POST", .path = "/trailers", .framing = HEAD_BODY_STREAMED,
+					      .trailers = true, .body = "12345", .unfinished = true });
+	struct head late = { .kind = HEAD_TRAILERS };
+	auto_buf encoded = BUF_EMPTY;
+
+	buf_init(&encoded, HEAD_MAX_BYTES);
+	assert_int_equal(head_add(&late, STR("x-checksum"), STR("77")), ERR_OK);
+	assert_int_equal(head_encode(&late, &encoded), ERR_OK);
+	assert_int_equal(link_head(rig.link, s, buf_str(&encoded)), ERR_OK);
+	link_end(rig.link, s);
+	assert_true(body_is(rig_wait(&rig, s), "hello 5 x-checksum=77"));
+	rig_stop(&rig);
+}
+
 static void hints_pass_and_too_many_end_it(void **state)
 {
 	(void)state;
@@ -252,6 +269,7 @@ int main(void)
 		T(a_credential_is_attached_and_never_indexed),
 		T(no_answer_brings_the_secret_back),
 		T(both_directions_flow_at_once),
+		T(trailers_go_up_behind_the_body),
 		T(hints_pass_and_too_many_end_it),
 		T(an_early_answer_stops_the_upload),
 		T(resets_pass_both_ways),
