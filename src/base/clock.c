@@ -29,3 +29,13 @@ void clock_rfc3339(uint64_t unix_ns, char ret[CLOCK_RFC3339_BYTES])
 		 (unsigned)tm.tm_min % 100u, (unsigned)tm.tm_sec % 100u,
 		 (unsigned)(unix_ns % 1000000000u / 1000u));
 }
+
+uint64_t clock_civil_s(uint64_t year, uint64_t month, uint64_t day, uint64_t hour, uint64_t minute, uint64_t second)
+{
+	year -= month <= 2;	/* years begin in March, so that the odd day is the last */
+	uint64_t era = year / 400, of_era = year % 400;
+	uint64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+	uint64_t days = era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
+
+	return ((days * 24 + hour) * 60 + minute) * 60 + second;
+}

@@ -6,6 +6,8 @@
  */
 #include "credential/sigv4_internal.h"
 
+#include "base/clock.h"
+
 void sigv4_free(struct sigv4 *s) { buf_free(&s->storage); }
 
 /* ---- names and times ---- */
@@ -26,16 +28,6 @@ static bool is_key_id(struct str s)
 	return s.n > 0 && s.n <= SIGV4_KEY_ID_MAX;
 }
 
-/* days since 1970-01-01 of a date of the Gregorian calendar */
-static uint64_t days(uint64_t year, uint64_t month, uint64_t day)
-{
-	year -= month <= 2;	/* years begin in March */
-	uint64_t era = year / 400, of_era = year % 400;
-	uint64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-
-	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
-
 static bool parse_time(struct str s, struct sigv4 *ret)
 {
 	uint64_t year, month, day, hour, minute, second;
@@ -47,7 +39,7 @@ static bool parse_time(struct str s, struct sigv4 *ret)
 		return false;
 	memcpy(ret->time, s.p, 16);
 	ret->time[16] = 0;
-	ret->at_s = ((days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
+	ret->at_s = clock_civil_s(year, month, day, hour, minute, second);
 	return true;
 }
 
