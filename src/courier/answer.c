@@ -1,23 +1,23 @@
 /* answer.c - what the body of an answer passes through on its way to the agent
  *
  * Theory of operation: asked once for each final head. Without a filter the bytes pass as they came, searched
- * by relay_down.c. What cannot be searched where a credential went is refused (I4).
+ * by relay_down.c; those in a content coding are decoded for the search. What cannot be searched is refused (I4).
  */
 #include "courier/answer.h"
 
-static bool encoded(const struct head *h)
-{
-	for (uint32_t i = 0; i < h->field_count; i++)
-		if (str_eq(h->fields[i].name, STR("content-encoding")) &&
-		    !str_eq_nocase(h->fields[i].value, STR("identity")))
-			return true;
-	return false;
-}
+#include "courier/answer_encoded.h"
+#include "courier/protocol.h"
 
 enum step answer_begin(struct exchange *x, struct head *head, bool body)
 {
-	(void)body;
-	if (x->credential_attached && encoded(head))
-		return exchange_fail(x, ERR_CANNOT_SCRUB, "");
-	return STEP_NEXT;
+	const char *reason = "";
+	enum err e = protocol_answer(x, head, body, &reason);
+
+	if (e != ERR_OK)
+		return exchange_fail(x, e, reason);
+	if (body && !x->down.filter)
+		e = answer_encoded_begin(x, head);
+	if (e == ERR_OK)
+		return STEP_NEXT;
+	return exchange_fail(x, e, e == ERR_CANNOT_SCRUB ? "a content coding that is not known here, or several" : "");
 }

@@ -143,7 +143,10 @@ static enum step decide_placeholders(struct exchange *x, bool sent)
 	if (!foreign || x->local)
 		return STEP_NEXT;
 	x->up.scrub = scrub_new(foreign);
-	return x->up.scrub ? STEP_NEXT : exchange_fail(x, ERR_MEMORY, "");
+	e = x->up.scrub ? request_encoded_begin(x, foreign) : ERR_MEMORY;
+	if (e == ERR_CANNOT_SCRUB)
+		return exchange_fail(x, ERR_DECODER, "the request's: a content coding that is not known here, or several");
+	return e == ERR_OK ? STEP_NEXT : exchange_fail(x, e, "");
 }
 
 static enum step stage_decide(struct exchange *x)

@@ -50,6 +50,7 @@ struct relay_up {
 	struct queue body;		/* from the link, not yet with the carrier */
 	size_t clear;			/* of body: searched, and no part of a placeholder */
 	struct scrub *scrub;		/* for foreign placeholders; NULL: there are none */
+	struct request_encoded *encoded;	/* their search in a body in a content coding; NULL: it is in none */
 	struct buf trailers;		/* encoded, checked; go when the body is gone */
 	size_t uncredited;		/* received, and its credit not yet given back */
 	size_t collect_max;		/* 0, or relay_collect() */
@@ -96,6 +97,7 @@ struct exchange {
 	struct buf open_bytes, head_bytes;	/* copies of the peer's messages: copied once, then checked */
 	bool head_received;
 	struct msg_connect asked;
+	struct str client;		/* of an explicit proxy, by its token; or empty */
 	struct head head;		/* canonical; what was decided on */
 	char request_id[EXCHANGE_REQUEST_ID_BYTES];
 

@@ -25,6 +25,9 @@ must_use enum err relay_receive_trailers(struct exchange *x, struct str message)
 /** relay_receive_end() - the request is whole; ERR_BODY_FRAMING if it is not as long as it said */
 must_use enum err relay_receive_end(struct exchange *x);
 
+/** relay_recount() - how much of the body may go, when something else was searched */
+void relay_recount(struct exchange *x);
+
 /* For those who must see the body before the request is sent (examine, credential): */
 /** relay_body() - what is here of the body, from its beginning; x->up.complete: that is all. Valid until the
  *  next frame, and only before relay_up(). */
@@ -48,5 +51,20 @@ enum step relay_down(struct exchange *x);
 must_use enum err relay_pass(struct exchange *x, struct str bytes, bool searched);
 /** relay_search() - bytes that are only searched: the plain form of what passes in another one */
 must_use enum err relay_search(struct exchange *x, struct str bytes);
+/** relay_count() - @n bytes of the answer passed: ERR_BODY_TOO_LARGE, ERR_LIMIT */
+must_use enum err relay_count(struct exchange *x, size_t n);
+/** relay_reveals() - does @bytes, which stands alone, hold a secret? */
+bool relay_reveals(struct exchange *x, struct str bytes);
+/** relay_drop() - the first @n bytes of the request's body are used up */
+void relay_drop(struct exchange *x, size_t n);
 /** relay_pending() - bytes that were passed and are not on the link yet: who finds many waits */
 size_t relay_pending(const struct exchange *x);
+
+/* relay_websocket.c: instead of the two, once the answer granted a WebSocket */
+/** relay_websocket_offered() - is the subprotocol of @answer, if there is one, among those asked for? */
+bool relay_websocket_offered(const struct exchange *x, const struct head *answer);
+/** relay_websocket_begin() - ERR_LIMIT, ERR_MEMORY */
+must_use enum err relay_websocket_begin(struct exchange *x);
+/** relay_websocket() - as relay_down(): STEP_NEXT when both sides are done */
+enum step relay_websocket(struct exchange *x);
+void relay_websocket_free(struct relay_websocket *w);

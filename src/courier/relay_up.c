@@ -29,6 +29,7 @@ void relay_free(struct exchange *x)
 	give_credit(x, x->up.uncredited);
 	queue_free(&x->up.body);
 	buf_free(&x->up.trailers);
+	request_encoded_free(x->up.encoded);
 	scrub_free(x->up.scrub);
 	if (x->down.filter)
 		x->down.filter->free(x->down.filter_of);
@@ -147,6 +148,8 @@ void relay_collect(struct exchange *x, size_t max)
 
 void relay_replace_body(struct exchange *x, struct buf *body)
 {
+	request_encoded_free(x->up.encoded);	/* what goes instead was made by whoever saw all of it */
+	x->up.encoded = NULL;
 	queue_free(&x->up.body);
 	x->up.body.b = *body;
 	x->up.body.at = 0;
