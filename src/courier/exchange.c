@@ -26,6 +26,7 @@
 #include "courier/deny.h"
 #include "courier/journal.h"
 #include "courier/relay.h"
+#include "courier/request_encoded.h"
 #include "credential/attach.h"
 
 #include <stdio.h>

@@ -8,6 +8,11 @@
  */
 #include "courier/relay.h"
 
+#include "courier/request_encoded.h"
+#include "wire/websocket.h"
+
+#define TRAILERS_MAX 16		/* fields of a request's trailers: each is looked for in the policy */
+
 void relay_init(struct exchange *x)
 {
 	queue_init(&x->up.body, 2 * (size_t)LINK_WINDOW_BYTES);
@@ -51,11 +56,24 @@ bool relay_again(struct exchange *x)
 
 /* ---- from the link ---- */
 
+void relay_recount(struct exchange *x)
+{
+	struct relay_up *up = &x->up;
+	size_t there = queue_bytes(&up->body), held = up->scrub && !up->complete ? scrub_held(up->scrub) : 0;
+
+	up->clear = there - (held < there ? held : there);
+	if (up->encoded && request_encoded_clear(x) < up->clear)
+		up->clear = request_encoded_clear(x);
+}
+
 /* No more can come: what was begun was no placeholder after all. */
-static void complete(struct exchange *x)
+static enum err complete(struct exchange *x)
 {
 	x->up.complete = true;
-	x->up.clear = queue_bytes(&x->up.body);
+	enum err e = x->up.encoded ? request_encoded_feed(x) : ERR_OK;
+
+	relay_recount(x);
+	return e;
 }
 
 void relay_admitted(struct exchange *x)
@@ -107,12 +125,48 @@ enum err relay_receive(struct exchange *x, struct str bytes)
 		x->foreign = snapshot_placeholder_name(x->snapshot, hit);
 		return ERR_PLACEHOLDER_BLOCKED;
 	}
-	size_t held = up->scrub ? scrub_held(up->scrub) : 0, there = queue_bytes(&up->body);
-
-	up->clear = there - (held < there ? held : there);
 	if (x->head.framing == HEAD_BODY_LENGTH && up->bytes == x->head.length)
-		complete(x);
-	return ERR_OK;
+		return complete(x);
+	e = up->encoded ? request_encoded_feed(x) : ERR_OK;
+	relay_recount(x);
+	return e;
+}
+
+/* Names that policy looks for in heads have no place here: what was decided would be decided otherwise. */
+static enum err judge_trailers(struct exchange *x, const struct head *t)
+{
+	const struct scrub_set *foreign;
+
+	if (t->kind != HEAD_TRAILERS || t->field_count > TRAILERS_MAX)
+		return ERR_HEAD_MALFORMED;
+	for (uint32_t i = 0; i < t->field_count; i++) {
+		if (policy_names_header(snapshot_policy(x->snapshot), t->fields[i].name))
+			return ERR_POLICY_DENIED;
+		if (x->credential && str_eq(x->credential->header_name, t->fields[i].name))
+			return ERR_CREDENTIAL_FOREIGN;
+	}
+	enum err e = snapshot_foreign(x->snapshot, x->head.host, x->credential, SNAPSHOT_BODY, &foreign);
+
+	if (e != ERR_OK)
+		return e;
+	return foreign && exchange_carries(x, foreign, t) ? ERR_PLACEHOLDER_BLOCKED : ERR_OK;
+}
+
+enum err relay_receive_trailers(struct exchange *x, struct str message)
+{
+	struct relay_up *up = &x->up;
+	struct head trailers;
+
+	if (!x->head_received || !x->snapshot)
+		return ERR_LINK_STATE;
+	if (up->ended || up->trailers.len || x->head.framing != HEAD_BODY_STREAMED || !x->head.trailers)
+		return ERR_BODY_FRAMING;
+	buf_put(&up->trailers, message);
+	enum err e = buf_err(&up->trailers);
+
+	if (e == ERR_OK)
+		e = head_decode(buf_str(&up->trailers), &trailers);
+	return e == ERR_OK ? judge_trailers(x, &trailers) : e;
 }
 
 enum err relay_receive_end(struct exchange *x)
