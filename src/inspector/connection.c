@@ -353,6 +353,8 @@ static enum step late(struct connection *c)
 		if (c->http1.expect_continue)
 			return http1_continue(c);
 		return connection_refuse(c, ERR_TIMEOUT, "neither side moved");
+	case PHASE_messages:
+		return connection_refuse(c, ERR_TIMEOUT, "neither side moved");
 	case PHASE_session:
 		return session_late(c->session);
 	case PHASE_tunnel:

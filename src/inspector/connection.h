@@ -9,6 +9,7 @@
  *   shake    the rest of the TLS handshake; ALPN says which front follows
  *   head     HTTP/1.1: a request head; canonical, its Host against the name that DNS gave    (http1.c)
  *   relay    HTTP/1.1: body up, answer down, both with credit; then the next head            (http1_relay.c)
+ *   messages HTTP/1.1: after 101, a WebSocket                                              (http1_messages.c)
  *   session  HTTP/2: all of it                                                              (session.h)
  *   finish   what is left to write is written
  *   linger   the client's last bytes are thrown away, so that it can read ours
@@ -23,8 +24,10 @@
 #include "inspector/transport.h"
 #include "inspector/tunnel.h"
 #include "wire/http1_body.h"
+#include "wire/websocket.h"
 
-#define PHASES(X) X(proxy) X(route) X(tunnel) X(sniff) X(hello) X(leaf) X(shake) X(head) X(relay) X(session) X(finish) X(linger)
+#define PHASES(X) X(proxy) X(route) X(tunnel) X(sniff) X(hello) X(leaf) X(shake) X(head) X(relay) X(messages) \
+	X(session) X(finish) X(linger)
 
 enum phase {
 #define PHASE_ENUM(name) PHASE_##name,
@@ -53,6 +56,8 @@ struct http1 {
 	bool head_begun;		/* the first byte of the next request has come */
 	size_t scanned;			/* of that head */
 	struct http1_body upload;
+	char accept[WEBSOCKET_ACCEPT_BYTES + 1];	/* of a WebSocket's handshake */
+	struct messages *messages;	/* the WebSocket that this connection has become, else NULL */
 };
 
 enum proxy { PROXY_NONE, PROXY_CONNECT, PROXY_ABSOLUTE };
@@ -150,6 +155,7 @@ enum step step_leaf(struct connection *c);
 enum step step_shake(struct connection *c);
 enum step step_head(struct connection *c);
 enum step step_relay(struct connection *c);
+enum step step_messages(struct connection *c);
 enum step step_session(struct connection *c);
 
 /** http1_init(), http1_free() - the part of a connection; http1_idle(): between requests, nothing begun */
@@ -165,4 +171,6 @@ enum step http1_fail(struct connection *c, enum err why, uint16_t status, const 
 enum step http1_continue(struct connection *c);
 /** http1_next() - after an answer: the next request, or the end */
 enum step http1_next(struct connection *c);
+/** http1_messages_begin() - 101 was written */
+enum step http1_messages_begin(struct connection *c);
 extern const struct exchange_ops http1_exchange_ops;

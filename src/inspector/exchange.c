@@ -138,6 +138,12 @@ static enum err take_final(struct exchange *x, const struct head *h)
 	x->has_body = x->granted || (h->status != 204 && h->status != 304 && !str_eq(exchange_method(x), STR("HEAD")));
 	x->framing = x->granted ? HEAD_BODY_STREAMED : h->framing;
 	x->left = x->has_body && h->framing == HEAD_BODY_LENGTH ? h->length : 0;
+	if (x->websocket && !x->granted) {	/* nothing of the client's follows */
+		enum err e = exchange_send_end(x, NULL);
+
+		if (e)
+			return e;
+	}
 	return x->ops->head(x, h);
 }
 

@@ -8,6 +8,7 @@
  */
 #include "inspector/answer.h"
 #include "inspector/connection.h"
+#include "inspector/messages.h"
 #include "inspector/session.h"
 
 #define KEPT_BYTES 4096		/* that an idle connection's buffers may keep */
@@ -20,6 +21,7 @@ void http1_init(struct connection *c)
 
 void http1_free(struct connection *c)
 {
+	messages_free(c->http1.messages);
 	exchange_free(&c->http1.exchange, ERR_CANCELLED);
 	http1_body_free(&c->http1.upload);
 }
@@ -129,9 +131,10 @@ static enum step take_head(struct connection *c, struct str bytes)
 		return http1_refuse(c, e, 0, "");
 	if (!str_eq(r.head.host, str_of(c->host)) || r.head.port != c->asked.port)
 		return http1_refuse(c, ERR_NAME_MISMATCH, 0, "Host is not the name and port of the connection");
-	if (r.upgrade || r.head.websocket)
+	if (r.upgrade || (r.head.websocket && !websocket_key_check(r.websocket_key)))
 		return http1_refuse(c, ERR_UPGRADE_REFUSED, 0, "");
-	r.head.trailers = false;	/* the courier takes none */
+	if (r.head.websocket)
+		websocket_accept(r.websocket_key, c->http1.accept);
 	e = begin_exchange(c, &r);
 	if (e)
 		return http1_refuse(c, e, 0, "no exchange could be opened");

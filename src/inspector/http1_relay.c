@@ -20,7 +20,7 @@ static struct connection *connection_of(struct exchange *x)
 /* Something moved: the wait begins anew. */
 static void progress(struct connection *c)
 {
-	if (c->phase == PHASE_relay && !c->http1.expect_continue)
+	if ((c->phase == PHASE_relay || c->phase == PHASE_messages) && !c->http1.expect_continue)
 		connection_deadline(c, c->inspector->limits.stall_ms);
 }
 
@@ -71,7 +71,7 @@ static enum err upload(struct connection *c)
 	bool dry = false;
 	enum err e;
 
-	if (x->upload_ended || x->ended)
+	if (x->upload_ended || x->ended || x->websocket)
 		return ERR_OK;
 	e = upload_some(c, &dry);
 	if (e)
@@ -110,8 +110,12 @@ static enum err take_head(struct exchange *x, const struct head *head)
 	progress(c);
 	if (!head->final)
 		return take_interim(c, head);
+	if (head->websocket) {
+		h->head_written = true;
+		return http1_put_switching(&c->out, head, str_of(h->accept));
+	}
 	h->chunked = x->has_body && head->framing == HEAD_BODY_STREAMED && !h->version_10;
-	h->close |= !x->upload_ended;	/* what is left of the request will not be read */
+	h->close |= !x->upload_ended && !x->websocket;	/* what is left of the request will not be read */
 	e = http1_put_response(&c->out, head, exchange_method(x), h->version_10, h->close);
 	if (e)
 		return e;
@@ -164,6 +168,8 @@ enum step step_relay(struct connection *c)
 	struct exchange *x = &c->http1.exchange;
 	enum err e = x->reset;
 
+	if (x->granted)
+		return http1_messages_begin(c);
 	if (e)
 		return http1_fail(c, e, 0, "");
 	e = upload(c);

@@ -48,6 +48,7 @@ struct inspector {
 	uint64_t next_connection;	/* numbers begin at 1 */
 	struct buf storage;		/* of the request head that is being parsed */
 	struct buf scratch;		/* of the head that is being encoded */
+	size_t message_bytes;		/* of joined WebSocket messages, all together */
 	bool refused_connections, refused_lookups;	/* a limit was reached, and is not yet left */
 	void (*over)(void *context, enum err why);
 	void *context;

@@ -1,6 +1,7 @@
 /* session_private.h - what session.c and session_stream.c share */
 #pragma once
 
+#include "inspector/messages.h"
 #include "inspector/session.h"
 #include "inspector/session_guard.h"
 #include "wire/http2.h"
@@ -24,6 +25,9 @@ struct session_stream {
 	bool deferred;			/* nghttp2 waits to be told that there is data */
 	bool is_head;
 	bool expect_continue;
+	struct messages *messages;	/* a WebSocket that was granted */
+	struct buf frames;		/* for its client */
+	bool messages_over;		/* what is in frames is the last */
 };
 
 struct session {
@@ -54,3 +58,12 @@ void session_stream_moved(struct session_stream *t);
 void session_stream_fail(struct session_stream *t);
 /** session_stream_free() - the exchange is reset if it is not over */
 void session_stream_free(struct session_stream *t, enum err why);
+
+/* session_messages.c */
+
+/** session_messages_up() - the client's frames, as far as it goes */
+void session_messages_up(struct session_stream *t);
+/** session_messages_read() - what read_body() is for other answers */
+ssize_t session_messages_read(struct session_stream *t, uint8_t *p, size_t n, uint32_t *flags);
+/** session_messages_end() - a close frame, then the end; @code 0: as befits @why */
+void session_messages_end(struct session_stream *t, enum err why, uint16_t code);

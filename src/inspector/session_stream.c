@@ -76,6 +76,10 @@ static ssize_t read_body(nghttp2_session *nghttp2, int32_t id, uint8_t *p, size_
 	(void)nghttp2;
 	(void)id;
 	(void)user;
+	if (t->messages) {
+		progress(t);
+		return session_messages_read(t, p, n, flags);
+	}
 	if (piece.n) {
 		memcpy(p, piece.p, piece.n);
 		exchange_take(x, piece.n);
@@ -125,6 +129,10 @@ static void answer_error(struct session_stream *t, enum err why, uint16_t status
 
 static void fail(struct session_stream *t, enum err why, uint16_t status, const char *text)
 {
+	if (t->messages) {
+		session_messages_end(t, why, 0);
+		return;
+	}
 	exchange_close(&t->exchange, why);
 	t->session->connection->result = why;
 	if (t->submitted)
@@ -153,6 +161,11 @@ static enum err take_head(struct exchange *x, const struct head *h)
 	e = http2_put_response(h, scratch, fields_out, &count);
 	if (e)
 		return e;
+	if (h->websocket) {
+		t->messages = messages_new(x);
+		if (!t->messages)
+			return ERR_MEMORY;
+	}
 	if (h->final)
 		return submit(t, count, x->has_body) ? ERR_OK : ERR_MEMORY;
 	return nghttp2_submit_headers(t->session->nghttp2, NGHTTP2_FLAG_NONE, t->id, NULL, nvs(count), count, NULL) < 0
@@ -175,6 +188,10 @@ static enum err send_upload(struct session_stream *t)
 	size_t room;
 	enum err e;
 
+	if (t->messages)
+		session_messages_up(t);
+	if (x->websocket)
+		return ERR_OK;
 	while (t->upload.len && (room = exchange_room(x))) {
 		struct str piece = str_head(buf_str(&t->upload), room);
 
@@ -198,12 +215,14 @@ void session_stream_data(struct session_stream *t, struct str bytes)
 	struct exchange *x = &t->exchange;
 
 	t->expect_continue = false;
-	if (x->number && t->upload.len == 0 && exchange_room(x) >= bytes.n && exchange_send(x, bytes) == ERR_OK) {
+	if (x->number && t->upload.len == 0 && !x->websocket && exchange_room(x) >= bytes.n && exchange_send(x, bytes) == ERR_OK) {
 		(void)nghttp2_session_consume(t->session->nghttp2, t->id, bytes.n);
 	} else if (x->number && !x->ended) {
 		buf_put(&t->upload, bytes);
 		if (buf_err(&t->upload))
 			refuse(t, buf_err(&t->upload), 0, "");
+		else
+			session_stream_moved(t);
 	} else {	/* already answered: nobody wants it, but the connection goes on */
 		(void)nghttp2_session_consume(t->session->nghttp2, t->id, bytes.n);
 	}
@@ -285,6 +304,7 @@ static struct session_stream *stream_new(struct session *s, int32_t id)
 	exchange_init(&t->exchange, s->connection->inspector, &ops);
 	buf_init(&t->upload, NGHTTP2_INITIAL_WINDOW_SIZE);
 	buf_init(&t->trailers, HEAD_MAX_BYTES);
+	buf_init(&t->frames, 65536);
 	return t;
 }
 
@@ -295,7 +315,9 @@ void session_stream_free(struct session_stream *t, enum err why)
 		t->next->link = t->link;
 	t->session->stream_count--;
 	wait_clear(&t->wait);
+	messages_free(t->messages);
 	exchange_free(&t->exchange, why);
+	buf_free(&t->frames);
 	buf_free(&t->upload);
 	buf_free(&t->trailers);
 	free(t);
@@ -315,7 +337,7 @@ static enum err read_head(struct session *s, bool end_stream, const char **ret_t
 		*ret_text = ":authority is not the name and port of the connection";
 		return ERR_NAME_MISMATCH;
 	}
-	return head.websocket ? ERR_UPGRADE_REFUSED : ERR_OK;
+	return ERR_OK;
 }
 
 void session_stream_begin(struct session *s, int32_t id, bool end_stream)
@@ -343,7 +365,6 @@ void session_stream_begin(struct session *s, int32_t id, bool end_stream)
 		refuse(t, e, e == ERR_UPGRADE_REFUSED ? 501 : 0, text);
 		return;
 	}
-	head.trailers = false;	/* the courier takes none */
 	e = exchange_begin(&t->exchange, fields, &head);
 	if (e)
 		refuse(t, e, 0, "no exchange could be opened");

@@ -311,23 +311,28 @@ enum err websocket_read(struct websocket_reader *r, struct str *input, struct we
 
 /* ---- writing ---- */
 
-enum err websocket_put_frame(struct buf *b, enum websocket_opcode opcode, const uint8_t *mask, struct str payload)
+void websocket_put_frame_head(struct buf *b, enum websocket_opcode opcode, const uint8_t *mask, uint64_t length)
 {
 	uint8_t bit = mask ? 0x80 : 0;
 
 	buf_put_byte(b, (uint8_t)(0x80 | opcode));
-	if (payload.n <= CONTROL_MAX) {
-		buf_put_byte(b, (uint8_t)(bit | payload.n));
-	} else if (payload.n <= UINT16_MAX) {
+	if (length <= CONTROL_MAX) {
+		buf_put_byte(b, (uint8_t)(bit | length));
+	} else if (length <= UINT16_MAX) {
 		buf_put_byte(b, bit | 126);
-		buf_put_u16be(b, (uint16_t)payload.n);
+		buf_put_u16be(b, (uint16_t)length);
 	} else {
 		buf_put_byte(b, bit | 127);
-		buf_put_u32be(b, (uint32_t)((uint64_t)payload.n >> 32));
-		buf_put_u32be(b, (uint32_t)payload.n);
+		buf_put_u32be(b, (uint32_t)(length >> 32));
+		buf_put_u32be(b, (uint32_t)length);
 	}
 	if (mask)
 		buf_put(b, str_make(mask, 4));
+}
+
+enum err websocket_put_frame(struct buf *b, enum websocket_opcode opcode, const uint8_t *mask, struct str payload)
+{
+	websocket_put_frame_head(b, opcode, mask, payload.n);
 	buf_put(b, payload);
 	if (buf_err(b))
 		return buf_err(b);
@@ -363,6 +368,22 @@ enum err websocket_put_message(struct buf *b, enum websocket_opcode opcode, stru
 	return buf_err(b);
 }
 
+enum err websocket_message_head(struct str bytes, size_t message_max, enum websocket_opcode *ret_opcode,
+				uint32_t *ret_length)
+{
+	const uint8_t *p = (const uint8_t *)bytes.p;
+	uint32_t length;
+
+	if (bytes.n < WEBSOCKET_HEADER_BYTES)
+		return ERR_MORE;
+	length = (uint32_t)p[4] | (uint32_t)p[5] << 8 | (uint32_t)p[6] << 16 | (uint32_t)p[7] << 24;
+	if (p[1] || p[2] || p[3] || !message_fits(p[0], length, message_max))
+		return ERR_LINK_MALFORMED;
+	*ret_opcode = (enum websocket_opcode)p[0];
+	*ret_length = length;
+	return ERR_OK;
+}
+
 /* The link's peer may be captured: what it hands over as text or as a close is checked again. */
 static bool payload_is_sound(uint8_t opcode, struct str payload)
 {
@@ -376,21 +397,19 @@ static bool payload_is_sound(uint8_t opcode, struct str payload)
 
 enum err websocket_next_message(struct str *input, size_t message_max, struct websocket_message *ret)
 {
-	const uint8_t *p = (const uint8_t *)input->p;
+	enum websocket_opcode opcode;
 	struct str payload;
 	uint32_t length;
+	enum err e = websocket_message_head(*input, message_max, &opcode, &length);
 
-	if (input->n < WEBSOCKET_HEADER_BYTES)
-		return ERR_MORE;
-	length = (uint32_t)p[4] | (uint32_t)p[5] << 8 | (uint32_t)p[6] << 16 | (uint32_t)p[7] << 24;
-	if (p[1] || p[2] || p[3] || !message_fits(p[0], length, message_max))
-		return ERR_LINK_MALFORMED;
+	if (e)
+		return e;
 	if (input->n - WEBSOCKET_HEADER_BYTES < length)
 		return ERR_MORE;
 	payload = str_head(str_from(*input, WEBSOCKET_HEADER_BYTES), length);
-	if (!payload_is_sound(p[0], payload))
+	if (!payload_is_sound((uint8_t)opcode, payload))
 		return ERR_LINK_MALFORMED;
-	*ret = (struct websocket_message){ (enum websocket_opcode)p[0], payload };
+	*ret = (struct websocket_message){ opcode, payload };
 	*input = str_from(*input, WEBSOCKET_HEADER_BYTES + length);
 	return ERR_OK;
 }

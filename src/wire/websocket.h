@@ -59,6 +59,8 @@ must_use enum err websocket_read(struct websocket_reader *r, struct str *input, 
 /** websocket_put_frame() - one message as one unfragmented frame; @mask: 4 random bytes, or NULL for a server.
  *  @payload is what websocket_read() or websocket_next_message() gave. buf_err(b) */
 must_use enum err websocket_put_frame(struct buf *b, enum websocket_opcode opcode, const uint8_t *mask, struct str payload);
+/** websocket_put_frame_head() - its header alone: a payload of @length follows in pieces (masked by the caller) */
+void websocket_put_frame_head(struct buf *b, enum websocket_opcode opcode, const uint8_t *mask, uint64_t length);
 /** websocket_put_close() - a close frame's payload; @code 0: empty. The caller keeps @reason within 123 bytes. */
 void websocket_put_close(struct buf *b, uint16_t code, struct str reason);
 
@@ -67,6 +69,11 @@ must_use enum err websocket_put_message(struct buf *b, enum websocket_opcode opc
 /** websocket_next_message() - the message at the front of @input, which it leaves; *ret borrows from it. UTF-8 of
  *  text, close codes and reasons are checked here too. ERR_MORE until it is whole; ERR_LINK_MALFORMED */
 must_use enum err websocket_next_message(struct str *input, size_t message_max, struct websocket_message *ret);
+
+/** websocket_message_head() - the header of the link's form alone, for who passes the payload on in pieces.
+ *  ERR_MORE, ERR_LINK_MALFORMED */
+must_use enum err websocket_message_head(struct str bytes, size_t message_max, enum websocket_opcode *ret_opcode,
+					 uint32_t *ret_length);
 
 /** websocket_accept() - Sec-WebSocket-Accept for a key; websocket_key() - is it 16 bytes in base64? */
 void websocket_accept(struct str key, char ret[WEBSOCKET_ACCEPT_BYTES + 1]);

@@ -352,6 +352,24 @@ static void bodies_go_up(void **state)
 	assert_true(h.framing == HEAD_BODY_LENGTH && h.length == 5);
 }
 
+static void trailers_go_up(void **state)
+{
+	static struct head h;
+	struct courier_stream *x;
+	int32_t id;
+
+	(void)state;
+	peer_plain();
+	p.with_trailers[0] = true;
+	id = ask("POST", "/", "api.example", STR("12345"), false, NULL, 0);
+	RUN_UNTIL(turn() && body_is(id, "12345"));
+	x = courier_stream(w.last_exchange);
+	assert_int_equal(head_decode(buf_str(&x->head), &h), ERR_OK);
+	assert_true(h.trailers);
+	assert_int_equal(head_decode(buf_str(&x->trailers), &h), ERR_OK);
+	assert_true(h.kind == HEAD_TRAILERS && str_eq(h.fields[0].name, STR("x-sum")));
+}
+
 static void a_length_that_lies_is_a_reset(void **state)
 {
 	int32_t id;
@@ -962,7 +980,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end_all)
 #define IMPATIENT(f) cmocka_unit_test_setup_teardown(f, begin_impatient, end_all)
 	const struct CMUnitTest tests[] = {
-		T(a_request_becomes_an_exchange), T(a_hundred_at_once), T(heads_before_and_after_the_body), T(bodies_go_up),
+		T(a_request_becomes_an_exchange), T(a_hundred_at_once), T(heads_before_and_after_the_body), T(bodies_go_up), T(trailers_go_up),
 		T(a_length_that_lies_is_a_reset), T(an_early_answer_ends_the_upload), T(resets_pass_both_ways),
 		T(other_hosts_must_move), T(doubtful_requests_are_refused_with_words), T(events_pass_one_by_one),
 		T(a_window_that_is_shut_stops_the_courier), T(a_courier_that_does_not_read_stops_the_client),

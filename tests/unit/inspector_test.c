@@ -121,6 +121,7 @@ static void pipelined_requests_are_answered_in_order(void **state)
 static void chunked_uploads_arrive_whole(void **state)
 {
 	static char big[0x1000];
+	static struct head trailers;
 	uint32_t s = connect_to("api.example", 80);
 	auto_buf b = BUF_EMPTY;
 
@@ -130,11 +131,13 @@ static void chunked_uploads_arrive_whole(void **state)
 	buf_put_z(&b, "POST /up HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n");
 	for (size_t i = 0; i < 30; i++)
 		http1_put_chunk(&b, str_make(big, 0x1000));
-	buf_put_z(&b, "0\r\nX-Trailer: gone\r\n\r\n");
+	buf_put_z(&b, "0\r\nX-Trailer: kept\r\n\r\n");
 	guest_send(s, buf_str(&b));
 	RUN_UNTIL(guest_got(s, "content-length: 122880\r\n"));
 	RUN_UNTIL(courier_stream(w.last_exchange)->ended);
 	assert_int_equal(courier_stream(w.last_exchange)->body.len, 30 * 0x1000);
+	assert_int_equal(head_decode(buf_str(&courier_stream(w.last_exchange)->trailers), &trailers), ERR_OK);
+	assert_true(trailers.kind == HEAD_TRAILERS && str_eq(trailers.fields[0].value, STR("kept")));
 }
 
 static void http10_gets_no_chunks(void **state)
