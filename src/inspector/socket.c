@@ -107,6 +107,7 @@ static void reset(struct transport *t, enum err why)
 	const struct linger at_once = { .l_onoff = 1 };
 
 	(void)why;
+	socket_of(t)->ending = true;	/* no orderly end before it */
 	(void)setsockopt(socket_of(t)->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 }
 

@@ -224,6 +224,50 @@ def world():
         shutil.rmtree(directory, ignore_errors=True)
 
 
+class Gate:
+    """`paddock gate` of a sandbox's place, on a port of its own; clients are ours, outside of any sandbox."""
+
+    def __init__(self, s, *options, env=None):
+        self.sandbox = s
+        arguments = [str(BIN / "paddock"), "gate", "--listen", "127.0.0.1:0", "--quiet"]
+        if s.policy:
+            arguments += ["--policy", str(s.policy)]
+        if s.world:
+            arguments += s.world.options()
+        self.process = subprocess.Popen([*arguments, *options], env={**s.env, **(env or {})}, text=True,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the gate did not come up: {self.process.stderr.read()}")
+        self.info = json.loads(line)
+        self.port = int(self.info["listen"].rsplit(":", 1)[1])
+        lines = pathlib.Path(self.info["environment"]).read_text().splitlines()
+        self.env = dict(line.split("=", 1) for line in lines)
+
+    def run(self, command, env=None, timeout=60):
+        return subprocess.run(command, env={**self.sandbox.env, **self.env, **(env or {})}, text=True, timeout=timeout,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def close(self):
+        """Ends it; its exit code."""
+        self.process.terminate()
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return -999
+
+
+@contextlib.contextmanager
+def gate(s, *options, env=None):
+    g = Gate(s, *options, env=env)
+    try:
+        yield g
+    finally:
+        if g.process.poll() is None:
+            g.close()
+
+
 def orphaned(pid):
     """Is it one of Paddock's processes, and nobody's any more? (Others may be running Paddock too.)"""
     name = first = (pathlib.Path("/proc") / str(pid) / "comm").read_text().strip()
