@@ -19,6 +19,7 @@
 #include "courier/fetch.h"
 #include "courier/journal.h"
 #include "courier/questions.h"
+#include "courier/registry_table.h"
 #include "courier/tunnel.h"
 
 #include <stdio.h>
@@ -346,6 +347,7 @@ void courier_stop(struct courier *c, struct str result, int exit_code)
 		return;
 	c->stopping = true;
 	end_exchanges(c, ERR_CANCELLED);
+	registry_tables_free(c);
 	fetch_end_all(c);
 	for (int i = 0; i < COURIER_PEERS; i++) {
 		question_dropped(&c->links[i]);

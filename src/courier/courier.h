@@ -78,6 +78,7 @@ struct courier {
 	struct fetch *fetches;			/* the courier's own requests that run */
 	uint32_t fetch_count;
 	uint64_t fetch_number;
+	struct registry_table *registry_tables;	/* what registries' metadata says: registry_table.h */
 	unsigned decodes;			/* jobs of the decoder that run: decode.h */
 	uint64_t request_number, bytes;		/* counted against the limits */
 	uint64_t allowed, denied, limited;	/* for the stop record */

@@ -25,6 +25,7 @@
 #include "courier/binding.h"
 #include "courier/deny.h"
 #include "courier/journal.h"
+#include "courier/protocol.h"
 #include "courier/relay.h"
 #include "courier/request_encoded.h"
 #include "credential/attach.h"
@@ -187,8 +188,7 @@ static enum step stage_intent(struct exchange *x)
  * of it, relay_collect() asks for all of it; a frame runs this again. It can deny, and nothing else (I2). */
 static enum step stage_examine(struct exchange *x)
 {
-	(void)x;
-	return STEP_NEXT;
+	return protocol_examine(x);
 }
 
 static enum step stage_credential(struct exchange *x)
@@ -196,13 +196,13 @@ static enum step stage_credential(struct exchange *x)
 	const char *reason = "";
 
 	if (!x->credential)
-		return STEP_NEXT;
+		return protocol_prepare(x);
 	if (!x->binding && binding_start(x, &x->binding) != ERR_OK)
 		return exchange_fail(x, ERR_MEMORY, "");
 	enum err e = binding_run(x->binding, &reason);
 
 	if (e == ERR_OK)
-		return STEP_NEXT;
+		return protocol_prepare(x);
 	if (e != ERR_MORE)
 		return exchange_fail(x, e, reason);
 	x->deadline_ms = clock_ms() + EXCHANGE_CREDENTIAL_MS;
@@ -383,12 +383,13 @@ static enum err make_refusal(struct exchange *x)
 	if (e != ERR_OK)
 		return e;
 	h.status = (uint16_t)err_http_status(x->result);
-	h.length = body.len;
 	h.fields[h.field_count++] = (struct head_field){ STR("content-type"), STR("application/json") };
 	h.fields[h.field_count++] = (struct head_field){ STR("cache-control"), STR("no-store") };
 	h.fields[h.field_count++] = (struct head_field){ STR("x-paddock-request"), str_of(x->request_id) };
 	if (h.status == 403 || h.status == 429)
 		h.fields[h.field_count++] = (struct head_field){ STR("x-should-retry"), STR("false") };
+	protocol_refusal(x, &h, &body);
+	h.length = body.len;
 	buf_clear(&x->down.head);
 	e = head_encode(&h, &x->down.head);
 	if (e != ERR_OK)
@@ -448,6 +449,7 @@ static enum step (*const stage_step[STAGE_COUNT])(struct exchange *x) = {
 static void destroy(struct exchange *x)
 {
 	link_set_user(x->link, x->stream, NULL);
+	protocol_free(x);
 	relay_free(x);
 	if (x->carrier)
 		carrier_release(x->carrier, false);

@@ -40,6 +40,8 @@ struct filter_ops {
 	/** bytes that input() takes now; 0: exchange_run() is called when there is room again */
 	size_t (*room)(struct exchange *x, void *filter);
 	enum err (*input)(struct exchange *x, void *filter, struct str bytes);
+	/** no more comes, before end(): may it all count? May be NULL */
+	enum err (*verify)(struct exchange *x, void *filter);
 	/** no more comes: x->down.filtered is set when all has passed */
 	void (*end)(struct exchange *x, void *filter);
 	void (*free)(void *filter);
@@ -82,6 +84,7 @@ struct relay_down {
 };
 
 struct binding;
+struct protocol_run;
 struct relay_websocket;
 
 struct exchange {
@@ -111,6 +114,8 @@ struct exchange {
 	struct carrier *carrier;
 	bool retried;			/* the second and last attempt, on a connection of its own */
 	bool dialled;			/* bytes may have left */
+
+	struct protocol_run *protocol;	/* of a rule that understands what passes; NULL: it does not, or not yet */
 
 	struct relay_up up;
 	struct relay_down down;

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "courier/binding.h"
+#include "courier/protocol.h"
 
 #include <stdio.h>
 
@@ -214,6 +215,7 @@ static void put_request(struct record *r, const struct exchange *x)
 		record_integer(r, "line", x->rule->line);
 	}
 	put_text(r, "client", x->client, 128);
+	protocol_journal(x, r, false);
 	record_process(r, &x->asked.process);
 }
 
@@ -286,6 +288,7 @@ void journal_end(struct exchange *x)
 		record_text(r, "request", str_of(x->request_id), sizeof x->request_id);
 		put_result(r, x);
 		put_traffic(r, x);
+		protocol_journal(x, r, true);
 		e = spool_outcome(x->courier->spool, r);
 	} else if (r) {
 		put_request(r, x);

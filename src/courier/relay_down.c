@@ -218,6 +218,11 @@ static enum step take_end(struct exchange *x, struct head *trailers)
 		return exchange_fail(x, ERR_SECRET_REFLECTED, "in a trailer");
 	if (trailers && head_encode(trailers, &down->trailers) != ERR_OK)
 		return exchange_fail(x, ERR_UPSTREAM_MALFORMED, "its trailers");
+	if (down->filter && down->filter->verify) {
+		e = down->filter->verify(x, down->filter_of);
+		if (e != ERR_OK)
+			return exchange_fail(x, e, "the answer is not what the registry's metadata says");
+	}
 	if (down->filter)
 		down->filter->end(x, down->filter_of);
 	else

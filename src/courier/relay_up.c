@@ -8,6 +8,7 @@
  */
 #include "courier/relay.h"
 
+#include "courier/protocol.h"
 #include "courier/request_encoded.h"
 #include "wire/websocket.h"
 
@@ -64,6 +65,8 @@ void relay_recount(struct exchange *x)
 	up->clear = there - (held < there ? held : there);
 	if (up->encoded && request_encoded_clear(x) < up->clear)
 		up->clear = request_encoded_clear(x);
+	if (protocol_clear(x) < up->clear)
+		up->clear = protocol_clear(x);
 }
 
 /* No more can come: what was begun was no placeholder after all. */
@@ -72,6 +75,8 @@ static enum err complete(struct exchange *x)
 	x->up.complete = true;
 	enum err e = x->up.encoded ? request_encoded_feed(x) : ERR_OK;
 
+	if (e == ERR_OK)
+		e = protocol_feed(x);
 	relay_recount(x);
 	return e;
 }
@@ -128,6 +133,8 @@ enum err relay_receive(struct exchange *x, struct str bytes)
 	if (x->head.framing == HEAD_BODY_LENGTH && up->bytes == x->head.length)
 		return complete(x);
 	e = up->encoded ? request_encoded_feed(x) : ERR_OK;
+	if (e == ERR_OK)
+		e = protocol_feed(x);
 	relay_recount(x);
 	return e;
 }

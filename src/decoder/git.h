@@ -1,7 +1,8 @@
 /* git.h - what a body of git's says: pure parsers, fed in pieces, whose finds go to a sink
  *
  * Facts, in the order in which they are found:
- *   push   git.command     "create|update|delete <old> <new> <ref>", once for each
+ *   push   git.report      "side-band", "plain": the client wants to read what became of each ref, and in which form
+ *          git.command     "create|update|delete <old> <new> <ref>", once for each
  *          git.option      a push option, for the record
  *          git.commands    how many commands there were: all of them are known now, before the pack
  *          git.history     "<command from 0> no|yes|unknown": does this update lose commits? After the pack
@@ -14,7 +15,7 @@
 
 #include "base/buf.h"
 
-#define GIT_COMMANDS_BYTES_MAX (256u * 1024)	/* packet lines before the pack */
+#define GIT_COMMANDS_BYTES_MAX (192u * 1024)	/* packet lines before the pack: they fit into a link's window */
 #define GIT_COMMANDS_MAX 1024
 #define GIT_COMMITS_MAX 200000			/* of a pack; more: no verdict about its history */
 #define GIT_COMMIT_BYTES_MAX (32u * 1024 * 1024)	/* of them kept, as bases of deltas */

@@ -25,7 +25,7 @@ struct git_push {
 	struct git_sink *sink;
 	struct pktline line;
 	enum part part;
-	bool history, options, packed;
+	bool history, options, packed, report, side_band;
 	unsigned id_bytes;
 	size_t bytes;			/* of packet lines */
 	uint64_t fed, before_pack;	/* of the input */
@@ -89,6 +89,8 @@ static void capabilities(struct git_push *p, struct str words)
 		words = str_from(words, word.n + 1);
 		if (str_eq(word, STR("push-options")))
 			p->options = true;
+		p->report |= str_starts(word, STR("report-status"));
+		p->side_band |= str_eq(word, STR("side-band-64k"));
 		if (str_eq(word, STR("object-format=sha256")))
 			p->id_bytes = 32;
 	}
@@ -138,6 +140,8 @@ static enum err command_line(struct git_push *p, struct str payload)
 	if (p->commands == 0 && str_find(payload, '\0') < payload.n) {
 		text = str_head(payload, str_find(payload, '\0'));
 		capabilities(p, pktline_text(str_from(payload, text.n + 1)));
+		if (p->report)
+			p->sink->fact(p->sink->user, STR("git.report"), p->side_band ? STR("side-band") : STR("plain"));
 	}
 	text = pktline_text(text);
 	if (str_starts(text, STR("push-cert")))

@@ -80,8 +80,9 @@ static enum err filter_start(struct job *j, enum registry_format format, struct 
 static enum err input(struct job *j, struct str bytes)
 {
 	struct registry_state *s = job_state(j);
+	enum err e = result(j, registry_reader_feed(s->reader, bytes));
 
-	return result(j, registry_reader_feed(s->reader, bytes));
+	return e == ERR_OK ? job_mark(j, job_taken(j)) : e;	/* so that who gives it more knows what is under way */
 }
 
 static enum err end(struct job *j)

@@ -10,7 +10,7 @@
 
 #define JSON_WALK_DEPTH_MAX 6		/* that can be entered */
 #define JSON_WALK_KEY_MAX 1024		/* of a name, as written */
-#define JSON_WALK_TAKEN_MAX (1024u * 1024)
+#define JSON_WALK_TAKEN_MAX (128u * 1024)
 
 struct json_walk;
 

@@ -8,7 +8,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-#define LINE_MAX_BYTES (1024u * 1024)
+#define LINE_MAX_BYTES (128u * 1024)
 
 struct crates {
 	struct buf line;

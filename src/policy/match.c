@@ -259,6 +259,22 @@ enum err policy_match(const struct policy *p, const struct head *head, const str
 	return ERR_POLICY_DENIED;
 }
 
+const struct policy_rule *policy_refusing(const struct policy *p, const struct head *head)
+{
+	struct index_walk walk;
+	uint32_t i;
+
+	index_find(&p->index, head->host, &walk);
+	while (head->kind == HEAD_REQUEST && index_next(&walk, &i)) {
+		const struct compiled_rule *r = &p->rules[i];
+
+		if (r->rule.kind == POLICY_KIND_HTTP && r->rule.verdict != POLICY_DENY && protocol_of(&r->rule) &&
+		    axes_agree(r, head, false) && protocol_match(r, head) != PROTOCOL_YES)
+			return &r->rule;
+	}
+	return NULL;
+}
+
 /* A denying rule for requests without any condition on them. */
 static bool denies_every_request(const struct compiled_rule *r)
 {

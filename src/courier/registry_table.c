@@ -1,0 +1,405 @@
+/* registry_table.c - see registry_table.h
+ *
+ * Theory of operation: a table is asked for by an exchange, fetched, given to a decoder piece by piece, and filled from
+ * its facts; then whoever waited asks again. One that failed is remembered for a short while, so that an agent cannot
+ * make the courier ask without end. Tables go, oldest first, when there are too many or too much.
+ * Bytes: the answer is the registry's; only the decoder reads it. What that says is bounded and compared, no more.
+ */
+#include "courier/registry_table.h"
+
+#include "base/clock.h"
+#include "courier/decode.h"
+#include "courier/fetch.h"
+
+#include <stdlib.h>
+
+#define FAILED_MS 5000
+#define TABLE_BYTES_MAX (8u * 1024 * 1024)
+
+struct registry_table {
+	struct courier *courier;
+	struct registry_table *next;
+	char *key;			/* rule, type, package */
+	char *host, *path;		/* where it came from */
+	enum head_scheme scheme;
+	uint16_t port;
+	bool ages;
+	enum registry_type type;
+
+	struct fetch *fetch;
+	struct decode *decode;
+	struct buf body;		/* given to the decoder from `fed` on */
+	size_t fed;
+	struct registry_wait *waits;
+
+	bool calling;			/* those who waited */
+	bool ready;
+	enum err failed;		/* why there is nothing; ERR_OK */
+	const char *reason;
+	uint64_t until_ms;
+	struct arena *arena;
+	size_t bytes;
+	uint32_t count, room;
+	struct registry_entry *items;
+};
+
+/* ---- entries ---- */
+
+static int by_item(const void *a, const void *b)
+{
+	return str_compare(((const struct registry_entry *)a)->item, ((const struct registry_entry *)b)->item);
+}
+
+const struct registry_entry *registry_table_find(const struct registry_table *t, struct str item)
+{
+	const struct registry_entry key = { .item = item };
+
+	return t->count ? bsearch(&key, t->items, t->count, sizeof *t->items, by_item) : NULL;
+}
+
+uint32_t registry_table_count(const struct registry_table *t) { return t->count; }
+const struct registry_entry *registry_table_entry(const struct registry_table *t, uint32_t i) { return &t->items[i]; }
+
+static struct str word(struct str *rest)
+{
+	struct str w = str_head(*rest, str_find(*rest, ' '));
+
+	*rest = str_from(*rest, w.n + 1);
+	return str_eq(w, STR("-")) ? (struct str){ NULL, 0 } : w;
+}
+
+/* "<item> <published> <algorithm> <digest> <yanked>" */
+static enum err add(struct registry_table *t, struct str line)
+{
+	struct registry_entry e = { .published = -1 };
+	struct str time;
+	uint64_t v;
+
+	e.item = arena_copy(t->arena, word(&line));
+	time = word(&line);
+	e.algorithm = arena_copy(t->arena, word(&line));
+	e.digest = arena_copy(t->arena, word(&line));
+	e.yanked = str_eq(line, STR("yanked"));
+	if (str_decimal(time, INT64_MAX, &v))
+		e.published = (int64_t)v;
+	if (t->count == t->room) {
+		uint32_t more = t->room ? t->room * 2 : 64;
+		struct registry_entry *items = reallocarray(t->items, more, sizeof *items);
+
+		if (!items)
+			return ERR_MEMORY;
+		t->items = items;
+		t->room = more;
+	}
+	if (!e.item.p || !e.algorithm.p || !e.digest.p || t->count == REGISTRY_ITEMS_MAX)
+		return ERR_MEMORY;
+	t->bytes += sizeof e + e.item.n + e.algorithm.n + e.digest.n;
+	t->items[t->count++] = e;
+	return ERR_OK;
+}
+
+/* ---- the life of a table ---- */
+
+static void clear(struct registry_table *t)
+{
+	arena_free(t->arena);
+	t->arena = NULL;
+	free(t->items);
+	t->items = NULL;
+	t->count = t->room = 0;
+	t->bytes = 0;
+	t->ready = false;
+}
+
+static void discard(struct registry_table *t)
+{
+	while (t->waits)
+		registry_wait_end(t->waits);
+	fetch_cancel(t->fetch);
+	decode_free(t->decode);
+	buf_free(&t->body);
+	clear(t);
+	free(t->key);
+	free(t->host);
+	free(t->path);
+	free(t);
+}
+
+void registry_wait_end(struct registry_wait *w)
+{
+	if (!w->at)
+		return;
+	*w->at = w->next;
+	if (w->next)
+		w->next->at = w->at;
+	w->at = NULL;
+	w->next = NULL;
+}
+
+static void wait_for(struct registry_table *t, struct registry_wait *w)
+{
+	registry_wait_end(w);
+	w->next = t->waits;
+	w->at = &t->waits;
+	if (t->waits)
+		t->waits->at = &w->next;
+	t->waits = w;
+}
+
+/* Each is called once; what they do may free others, or begin new tables. */
+static void over(struct registry_table *t, enum err e, const char *reason)
+{
+	decode_free(t->decode);
+	t->decode = NULL;
+	buf_free(&t->body);
+	t->failed = e;
+	t->reason = reason;
+	t->ready = e == ERR_OK;
+	t->until_ms = clock_ms() + (e == ERR_OK ? REGISTRY_TABLE_MS : FAILED_MS);
+	if (e != ERR_OK)
+		clear(t);
+	else if (t->count)
+		qsort(t->items, t->count, sizeof *t->items, by_item);
+	t->calling = true;
+	while (t->waits) {
+		struct registry_wait *w = t->waits;
+
+		registry_wait_end(w);
+		w->changed(w->user);
+	}
+	t->calling = false;
+}
+
+/* ---- reading the answer ---- */
+
+static void feed(struct registry_table *t)
+{
+	enum err e = ERR_OK;
+
+	while (e == ERR_OK && t->fed < t->body.len) {
+		struct str more = str_head(str_from(buf_str(&t->body), t->fed), decode_room(t->decode));
+
+		if (more.n == 0)
+			return;
+		e = decode_input(t->decode, more);
+		t->fed += more.n;
+	}
+	if (e == ERR_OK)
+		decode_end(t->decode);
+	else
+		over(t, e, "the metadata cannot be read");
+}
+
+static void on_room(void *user) { feed(user); }
+
+static void on_fact(void *user, struct str name, struct str value)
+{
+	struct registry_table *t = user;
+	enum err e = str_eq(name, STR("release")) ? add(t, value) : ERR_OK;
+
+	if (e != ERR_OK)
+		over(t, e, "the metadata is too large");
+}
+
+static void on_done(void *user, enum err e, const char *reason)
+{
+	(void)reason;
+	over(user, e, e == ERR_OK ? "" : "the metadata cannot be read");
+}
+
+static struct str format_of(const struct registry_table *t, const struct head *head)
+{
+	const struct head_field *type = head_find(head, STR("content-type"));
+
+	switch (t->type) {
+	case REGISTRY_NPM:
+		return STR("npm");
+	case REGISTRY_CRATES:
+		return STR("crates");
+	case REGISTRY_PYPI:
+		return type && memmem(type->value.p, type->value.n, "json", 4) ? STR("pypi-json") : STR("pypi-html");
+	case REGISTRY_APT:
+	case REGISTRY_TYPES:
+		break;
+	}
+	return STR("");
+}
+
+static void on_fetched(void *user, enum err e, const char *reason, const struct head *head, struct str body)
+{
+	static const struct decode_ops ops = { .fact = on_fact, .room = on_room, .done = on_done };
+	struct registry_table *t = user;
+
+	t->fetch = NULL;
+	if (e != ERR_OK || head->status != 200) {
+		over(t, e != ERR_OK ? e : ERR_UPSTREAM_MALFORMED,
+		     e != ERR_OK && reason[0] ? reason : "the registry has no metadata of it");
+		return;
+	}
+	buf_init(&t->body, FETCH_ANSWER_MAX);
+	buf_put(&t->body, body);
+	t->fed = 0;
+	t->arena = arena_new(TABLE_BYTES_MAX);
+	e = t->arena ? buf_err(&t->body) : ERR_MEMORY;
+	if (e == ERR_OK)
+		e = decode_start(t->courier, DECODER_METADATA, format_of(t, head), &ops, t, &t->decode);
+	if (e != ERR_OK)
+		over(t, e, "the metadata cannot be read");
+	else
+		feed(t);
+}
+
+/* ---- asking ---- */
+
+static char *copy(struct str s)
+{
+	char *z = malloc(s.n + 1);
+
+	if (!z)
+		return NULL;
+	memcpy(z, s.p, s.n);
+	z[s.n] = 0;
+	return z;
+}
+
+static enum err set_origin(struct registry_table *t, const struct registry_origin *o)
+{
+	char *host = copy(o->host), *path = copy(o->path);
+
+	if (!host || !path) {
+		free(host);
+		free(path);
+		return ERR_MEMORY;
+	}
+	free(t->host);
+	free(t->path);
+	t->host = host;
+	t->path = path;
+	t->scheme = o->scheme;
+	t->port = o->port;
+	return ERR_OK;
+}
+
+static enum err start(struct registry_table *t, const struct policy_rule *rule, struct str parent,
+		      struct str credential, const struct head_field *fields, uint32_t field_count)
+{
+	static const struct head_field accepts[] = {
+		[REGISTRY_NPM] = { STR_INIT("accept"), STR_INIT("application/vnd.npm.install-v1+json, application/json;q=0.8") },
+		[REGISTRY_PYPI] = { STR_INIT("accept"),
+				    STR_INIT("application/vnd.pypi.simple.v1+json, text/html;q=0.1") },
+		[REGISTRY_CRATES] = { STR_INIT("accept"), STR_INIT("*/*") },
+	};
+	struct head_field sent[8] = { accepts[t->type] };
+	struct fetch_request r = {
+		.purpose = "metadata", .parent = parent, .credential = credential, .scheme = t->scheme,
+		.host = str_of(t->host), .port = t->port, .method = STR("GET"), .path = str_of(t->path),
+		.fields = sent, .field_count = 1, .address_count = rule->address_count, .addresses = rule->addresses,
+		.answer_max = FETCH_ANSWER_MAX,
+	};
+
+	if (t->type == REGISTRY_NPM && t->ages)
+		sent[0].value = STR("application/json");
+	sent[r.field_count++] = (struct head_field){ STR("accept-encoding"), STR("identity") };
+	sent[r.field_count++] = (struct head_field){ STR("user-agent"), STR("paddock") };
+	for (uint32_t i = 0; i < field_count && r.field_count < 8; i++)
+		sent[r.field_count++] = fields[i];
+	clear(t);
+	t->failed = ERR_OK;
+	return fetch_start(t->courier, &r, on_fetched, t, &t->fetch);
+}
+
+/* Room for one more: those that nobody waits for go, the one that is over first of all. */
+static void make_room(struct courier *c)
+{
+	for (;;) {
+		struct registry_table **oldest = NULL;
+		uint64_t bytes = 0;
+		unsigned count = 0;
+
+		for (struct registry_table **at = &c->registry_tables; *at; at = &(*at)->next) {
+			bytes += (*at)->bytes;
+			count++;
+			if (!(*at)->fetch && !(*at)->decode && !(*at)->waits && !(*at)->calling &&
+			    (!oldest || (*at)->until_ms < (*oldest)->until_ms))
+				oldest = at;
+		}
+		if ((count < REGISTRY_TABLES_MAX && bytes < REGISTRY_TABLES_BYTES_MAX) || !oldest)
+			return;
+		struct registry_table *t = *oldest;
+
+		*oldest = t->next;
+		discard(t);
+	}
+}
+
+static struct registry_table *find_or_make(struct courier *c, const struct policy_rule *rule, struct str package)
+{
+	const struct registry_rule *registry = rule->data;
+	auto_buf key = BUF_EMPTY;
+	struct registry_table *t;
+
+	buf_init(&key, 1024);
+	buf_put(&key, rule->name);
+	buf_printf(&key, "\n%s\n", registry->ecosystem->name);
+	buf_put(&key, package);
+	if (buf_err(&key) != ERR_OK)
+		return NULL;
+	for (t = c->registry_tables; t; t = t->next)
+		if (str_eq(str_of(t->key), buf_str(&key)))
+			return t;
+	make_room(c);
+	t = calloc(1, sizeof *t);
+	if (!t)
+		return NULL;
+	t->courier = c;
+	t->type = registry->type;
+	t->key = copy(buf_str(&key));
+	if (!t->key) {
+		free(t);
+		return NULL;
+	}
+	t->next = c->registry_tables;
+	c->registry_tables = t;
+	return t;
+}
+
+enum err registry_table_ask(struct courier *c, const struct policy_rule *rule, struct str package,
+			    const struct registry_origin *origin, bool known, struct str parent, struct str credential,
+			    const struct head_field *fields, uint32_t field_count, struct registry_wait *wait,
+			    const struct registry_table **ret, const char **ret_reason)
+{
+	struct registry_table *t = find_or_make(c, rule, package);
+	enum err e = ERR_OK;
+
+	*ret_reason = "";
+	if (!t)
+		return ERR_MEMORY;
+	if (!t->fetch && !t->decode && clock_ms() >= t->until_ms) {
+		t->ages = origin->ages;
+		if (known || !t->host)
+			e = set_origin(t, origin);
+		if (e == ERR_OK)
+			e = start(t, rule, parent, credential, fields, field_count);
+		if (e != ERR_OK)
+			return e;
+	}
+	if (t->fetch || t->decode) {
+		wait_for(t, wait);
+		return ERR_MORE;
+	}
+	*ret_reason = t->reason;
+	if (!t->ready)
+		return t->failed;
+	*ret = t;
+	return ERR_OK;
+}
+
+void registry_tables_free(struct courier *c)
+{
+	while (c->registry_tables) {
+		struct registry_table *t = c->registry_tables;
+
+		c->registry_tables = t->next;
+		discard(t);
+	}
+}
