@@ -1,6 +1,8 @@
 /* world_rig.h - the courier of courier_world.h, the client at its link, and its trail */
 #pragma once
 
+#include "decoder_process.h"
+
 /* ---- the courier and its client ---- */
 
 struct reply {
@@ -15,8 +17,14 @@ struct reply {
 
 #define STREAM_MAX 4096
 
+/* What stands at the courier's decoder socket: the real program, or what a test puts there (-1: nothing) */
+static struct {
+	bool given;
+	int fd;
+} rig_decoder;
+
 struct rig {
-	pid_t courier;
+	pid_t courier, decoder;
 	int link_fd, claims_fd, control, trail;
 	char trail_path[64];
 	struct link *link;
@@ -144,16 +152,22 @@ static void rig_start(struct rig *r, const char *policy, uint64_t file_bytes_max
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control), 0);
 	rig_keeper(keep[0]);
 	const int config = rig_config(policy);
-	const int fds[] = { net[1], keep[1], claims[1], -1, -1, r->trail, config, control[1] };
+	int decoder = rig_decoder.fd;
+
+	if (!rig_decoder.given)
+		r->decoder = decoder_start(&decoder);
+	const int fds[] = { net[1], keep[1], claims[1], -1, -1, r->trail, config, control[1], decoder };
 
 	r->courier = fork();
 	if (r->courier == 0)
-		rig_exec(fds, 8, file_bytes_max);
+		rig_exec(fds, 9, file_bytes_max);
 	close(net[1]);
 	close(keep[1]);
 	close(claims[1]);
 	close(control[1]);
 	close(config);
+	if (!rig_decoder.given)
+		close(decoder);
 	r->link_fd = net[0];
 	r->claims_fd = claims[0];
 	r->control = control[0];
@@ -386,10 +400,15 @@ static void rig_free(struct rig *r)
 {
 	DIR *d = fdopendir(dup(r->trail));
 	struct dirent *e;
+	int status;
 
 	kill(r->courier, SIGKILL);
 	while (waitpid(r->courier, NULL, 0) > 0)
 		;
+	if (r->decoder) {	/* the courier's end is its end */
+		assert_int_equal(waitpid(r->decoder, &status, 0), r->decoder);
+		assert_true(WIFSIGNALED(status) || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
+	}
 	while ((e = readdir(d)))
 		if (e->d_name[0] != '.')
 			unlinkat(r->trail, e->d_name, 0);
