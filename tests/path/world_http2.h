@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include "world_websocket.h"
+
 #include <nghttp2/nghttp2.h>
 
 struct http2_world {
@@ -35,6 +37,7 @@ struct http2_exchange {			/* one stream */
 	uint64_t out_zeros;		/* and so many bytes more */
 	bool out_ended, deferred;
 	const char *out_trailer;	/* its value; NULL: none */
+	struct socket_peer *socket;	/* of an extended CONNECT */
 };
 
 static nghttp2_nv http2_nv(const char *name, const char *value)
@@ -113,7 +116,11 @@ static void http2_begin(struct http2_peer *peer, int32_t id, struct http2_exchan
 	} else if (http2.goaway) {
 		http2.goaway = false;
 		nghttp2_submit_goaway(s, NGHTTP2_FLAG_NONE, id - 2, NGHTTP2_NO_ERROR, NULL, 0);
-	} else if (!strcmp(x->path, "/echo") || !strcmp(x->path, "/socket")) {
+	} else if (!strcmp(x->path, "/echo")) {
+		http2_answer(s, id, x, "200", NULL, NULL);
+	} else if (!strcmp(x->path, "/socket")) {
+		x->socket = calloc(1, sizeof *x->socket);
+		socket_peer_init(x->socket);
 		http2_answer(s, id, x, "200", NULL, NULL);
 	} else if (!strcmp(x->path, "/early")) {
 		x->out_ended = true;
@@ -142,7 +149,9 @@ static void http2_finish(struct http2_peer *peer, int32_t id, struct http2_excha
 	char text[512];
 
 	x->out_ended = true;
-	if (!strcmp(x->path, "/echo") || !strcmp(x->path, "/socket")) {
+	if (!strcmp(x->path, "/socket")) {
+		http2_put(s, id, x, "", 0);
+	} else if (!strcmp(x->path, "/echo")) {
 		x->out_trailer = "done";
 		http2_put(s, id, x, "", 0);
 	} else if (!strcmp(x->path, "/early") || !strcmp(x->path, "/reset") || !strcmp(x->path, "/hang")) {
@@ -243,8 +252,14 @@ static int http2_on_data(nghttp2_session *session, uint8_t flags, int32_t id, co
 		return 0;
 	x->body += n;
 	__atomic_fetch_add(&world.body_bytes, n, __ATOMIC_SEQ_CST);
-	if (!strcmp(x->path, "/echo") || !strcmp(x->path, "/socket"))
+	if (!strcmp(x->path, "/echo"))
 		http2_put(session, id, x, p, n);
+	if (x->socket) {
+		socket_peer_take(x->socket, str_make(p, n));
+		x->out_ended = x->socket->over;
+		http2_put(session, id, x, x->socket->out.p, x->socket->out.len);
+		buf_clear(&x->socket->out);
+	}
 	return 0;
 }
 
@@ -254,6 +269,9 @@ static int http2_on_close(nghttp2_session *session, int32_t id, uint32_t error, 
 
 	(void)error, (void)user;
 	if (x) {
+		if (x->socket)
+			socket_peer_free(x->socket);
+		free(x->socket);
 		free(x->out);
 		free(x);
 		__atomic_fetch_sub(&http2.streams, 1, __ATOMIC_SEQ_CST);

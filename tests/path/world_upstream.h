@@ -17,6 +17,7 @@ struct world {
 	uint64_t body_bytes;		/* received, all requests */
 	int trail;			/* where an intent must be before its request arrives */
 	bool (*answer)(SSL *s, const char *path);	/* set: asked first; true: that was the answer */
+	void (*socket)(SSL *s, const char *head);	/* a WebSocket that a head asks for */
 	void (*http2)(SSL *s);		/* set: h2 is chosen where it is offered, and spoken by this */
 };
 
@@ -278,6 +279,10 @@ static bool world_request(SSL *s)
 
 	snprintf(copy, sizeof copy, "%s", head);
 	end[4] = keep;
+	if (world.socket && strstr(copy, "upgrade: websocket") && strcmp(path, "/plain")) {
+		world.socket(s, copy);
+		return false;
+	}
 	uint64_t body = world_body(s, copy, end + 4, n - (size_t)(end + 4 - head));
 
 	return world_answer(s, path, copy, body);

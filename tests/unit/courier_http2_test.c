@@ -13,6 +13,7 @@ static int setup(void **state)
 	world.requests = world.connections = world.unrecorded = 0;
 	world.body_bytes = 0;
 	world.http2 = world_http2;
+	world.socket = world_socket;
 	http2 = (struct http2_world){ .raw = NULL };
 	rig_start(&rig, usual_policy, 0);
 	rig_hello(&rig);

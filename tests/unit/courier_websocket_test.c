@@ -1,0 +1,312 @@
+/* courier_websocket_test.c - WebSockets with an upstream, over HTTP/1.1 and HTTP/2 */
+#include "../path/courier_world.h"
+#include "../path/world_http2.h"
+
+static struct rig rig;
+
+static const char socket_policy[] =
+	"version: 1\n"
+	"credentials:\n"
+	"  api:\n"
+	"    source: {environment: API_KEY}\n"
+	"    hosts: [api.test]\n"
+	"    strategy: placeholder\n"
+	"    placeholder: {environment: API_KEY, value: " PLACEHOLDER ", in: [header, websocket]}\n"
+	"network:\n"
+	"  - {hosts: [api.test], methods: [GET], paths: [/socket, /plain, /socket/*], credential: api,\n"
+	"     websocket: {deny: [\"*forbidden*\"], message_max: 1MiB}}\n"
+	"  - {hosts: [api.test], methods: [GET], credential: api}\n"
+	"  - {hosts: [other.test], methods: [GET], websocket: {allow: [\"*ok*\"], binary: true}}\n";
+
+static int start(bool with_http2)
+{
+	memset(&rig, 0, sizeof rig);
+	world.log_bytes = 0;
+	world.log[0] = socket_log[0] = '\0';
+	world.requests = world.connections = world.unrecorded = 0;
+	world.body_bytes = 0;
+	world.socket = world_socket;
+	world.http2 = with_http2 ? world_http2 : NULL;
+	http2 = (struct http2_world){ .connect = with_http2 };
+	rig_start(&rig, socket_policy, 0);
+	rig_hello(&rig);
+	return 0;
+}
+
+static int setup(void **state) { return (void)state, start(false); }
+
+static int teardown(void **state)
+{
+	(void)state;
+	rig_free(&rig);
+	return 0;
+}
+
+static uint32_t open_socket(const char *host, const char *path)
+{
+	return ask(&rig, &(struct ask){ .host = host, .path = path, .websocket = true, .unfinished = true,
+					.name = "x-api-key", .value = !strcmp(host, "api.test") ? PLACEHOLDER : "none" });
+}
+
+static struct reply *answered(uint32_t s)
+{
+	struct reply *p = rig_reply(&rig, s);
+
+	for (int i = 0; i < 200 && !p->has_head && !p->reset; i++)
+		rig_turn(&rig, 20);
+	return p;
+}
+
+static void say(uint32_t s, enum websocket_opcode opcode, struct str payload)
+{
+	auto_buf message = BUF_EMPTY;
+	struct str rest;
+
+	buf_init(&message, WEBSOCKET_MESSAGE_MAX + 64);
+	assert_int_equal(websocket_put_message(&message, opcode, payload), ERR_OK);
+	for (rest = buf_str(&message); rest.n && !rig.broken;) {
+		struct str piece = str_head(rest, link_sendable(rig.link, s));
+
+		if (piece.n)
+			assert_int_equal(link_data(rig.link, s, 0, piece), ERR_OK);
+		rest = str_from(rest, piece.n);
+		rig_turn(&rig, 20);
+	}
+}
+
+static void say_text(uint32_t s, const char *text) { say(s, WEBSOCKET_TEXT, str_of(text)); }
+
+/* The next message that came back, in the link's form; its payload as text behind its opcode. */
+static void heard(uint32_t s, size_t *at, enum websocket_opcode opcode, const char *text)
+{
+	struct reply *p = rig_reply(&rig, s);
+	struct websocket_message m;
+
+	for (int i = 0; i < 200; i++) {
+		struct str input = str_from(buf_str(&p->body), *at);
+		size_t before = input.n;
+		enum err e = websocket_next_message(&input, WEBSOCKET_MESSAGE_MAX, &m);
+
+		if (e == ERR_OK) {
+			*at += before - input.n;
+			assert_int_equal(m.opcode, opcode);
+			assert_true(str_eq(m.payload, str_of(text)));
+			return;
+		}
+		assert_int_equal(e, ERR_MORE);
+		assert_false(p->reset);
+		rig_turn(&rig, 20);
+	}
+	fail_msg("nothing came: %s", text);
+}
+
+static void messages_pass_and_are_on_record_first(void **state)
+{
+	(void)state;
+	uint32_t s = open_socket("api.test", "/socket");
+	struct reply *p = answered(s);
+	size_t at = 0;
+
+	assert_int_equal(p->head.status, 200);
+	assert_true(p->head.websocket);
+	rig_arrived(&rig, 1);
+	assert_non_null(strstr(world.log, "x-api-key: " SECRET));
+	say_text(s, "hello");
+	heard(s, &at, WEBSOCKET_TEXT, "hello");
+	assert_int_equal(trail(&rig, "\"kind\":\"message\"", "\"message\":1", "\"verdict\":\"allow\""), 1);
+	say_text(s, "say it in parts");
+	heard(s, &at, WEBSOCKET_PING, "between");
+	heard(s, &at, WEBSOCKET_TEXT, "hello again");
+	say(s, WEBSOCKET_PONG, STR("between"));
+	say(s, WEBSOCKET_PING, STR("you"));
+	heard(s, &at, WEBSOCKET_PONG, "you");
+	say(s, WEBSOCKET_CLOSE, STR("\x03\xe8" "done"));
+	heard(s, &at, WEBSOCKET_CLOSE, "\x03\xe8" "done");
+	link_end(rig.link, s);
+	assert_true(rig_wait(&rig, s)->ended);
+	rig_until(&rig, "\"kind\":\"outcome\"", "\"result\":\"OK\"", "\"status\":200");
+	assert_int_equal(world.unrecorded, 0);
+	rig_stop(&rig);
+}
+
+static void a_placeholder_in_a_message_is_replaced_or_blocked(void **state)
+{
+	(void)state;
+	uint32_t s = open_socket("api.test", "/socket");
+
+	assert_int_equal(answered(s)->head.status, 200);
+	say_text(s, "{\"type\":\"auth\",\"key\":\"" PLACEHOLDER "\"}");
+	for (int i = 0; i < 200 && !rig_reply(&rig, s)->reset; i++)
+		rig_turn(&rig, 20);
+	assert_non_null(strstr(socket_log, "\"key\":\"" SECRET "\""));
+	assert_null(strstr(socket_log, PLACEHOLDER));
+	/* and what comes back with it is cut off */
+	assert_true(rig_reply(&rig, s)->reset);
+	rig_until(&rig, "\"kind\":\"outcome\"", "SECRET_REFLECTED", NULL);
+	s = open_socket("other.test", "/socket");
+	assert_int_equal(answered(s)->head.status, 200);
+	say_text(s, "ok " PLACEHOLDER);
+	assert_true(rig_wait(&rig, s)->reset);
+	rig_until(&rig, "\"kind\":\"outcome\"", "PLACEHOLDER_BLOCKED", "\"placeholder_of\":\"api\"");
+	assert_null(strstr(socket_log, PLACEHOLDER));
+	rig_stop(&rig);
+}
+
+static void a_denied_message_closes_both_sides(void **state)
+{
+	(void)state;
+	uint32_t s = open_socket("api.test", "/socket");
+	size_t at = 0;
+
+	assert_int_equal(answered(s)->head.status, 200);
+	say_text(s, "this is forbidden");
+	heard(s, &at, WEBSOCKET_CLOSE, "\x03\xf0" "denied by policy");
+	assert_true(rig_wait(&rig, s)->ended);
+	rig_until(&rig, "\"kind\":\"message\"", "\"verdict\":\"deny\"", NULL);
+	rig_until(&rig, "\"kind\":\"outcome\"", "MESSAGE_DENIED", NULL);
+	for (int i = 0; i < 100 && !strstr(socket_log, "8:\x03\xf0"); i++)
+		usleep(10000);
+	assert_non_null(strstr(socket_log, "8:\x03\xf0"));
+	assert_null(strstr(socket_log, "forbidden"));
+	s = open_socket("other.test", "/socket");
+	at = 0;
+	assert_int_equal(answered(s)->head.status, 200);
+	say(s, WEBSOCKET_BINARY, STR("\x01\x02"));
+	heard(s, &at, WEBSOCKET_BINARY, "\x01\x02");
+	say_text(s, "ok");
+	heard(s, &at, WEBSOCKET_TEXT, "ok");
+	say_text(s, "not in the list");
+	heard(s, &at, WEBSOCKET_CLOSE, "\x03\xf0" "denied by policy");
+	rig_stop(&rig);
+}
+
+static void no_message_brings_the_secret_back(void **state)
+{
+	(void)state;
+	static const char *const texts[] = { "say secret", "say secret in parts" };
+
+	for (size_t i = 0; i < 2; i++) {
+		uint32_t s = open_socket("api.test", "/socket");
+
+		assert_int_equal(answered(s)->head.status, 200);
+		say_text(s, texts[i]);
+		struct reply *p = rig_wait(&rig, s);
+
+		assert_true(p->reset);
+		assert_true(p->body.len == 0 || !memmem(p->body.p, p->body.len, "sk-test", 7));
+	}
+	assert_int_equal(trail(&rig, "\"kind\":\"outcome\"", "SECRET_REFLECTED", NULL), 2);
+	rig_stop(&rig);
+}
+
+static void the_upstreams_close_and_its_faults_are_told(void **state)
+{
+	(void)state;
+	uint32_t s = open_socket("api.test", "/socket");
+	size_t at = 0;
+
+	assert_int_equal(answered(s)->head.status, 200);
+	say_text(s, "go away");
+	heard(s, &at, WEBSOCKET_CLOSE, "\x03\xe9" "bye");
+	say(s, WEBSOCKET_CLOSE, STR("\x03\xe9"));
+	link_end(rig.link, s);
+	assert_true(rig_wait(&rig, s)->ended);
+	s = open_socket("api.test", "/socket");
+	assert_int_equal(answered(s)->head.status, 200);
+	say_text(s, "be masked");
+	assert_true(rig_wait(&rig, s)->reset);
+	s = open_socket("api.test", "/socket");
+	assert_int_equal(answered(s)->head.status, 200);
+	say_text(s, "vanish");
+	assert_true(rig_wait(&rig, s)->reset);
+	assert_int_equal(trail(&rig, "\"kind\":\"outcome\"", "UPSTREAM_MALFORMED", "WebSocket frames"), 1);
+	assert_int_equal(trail(&rig, "\"kind\":\"outcome\"", "UPSTREAM_CLOSED", NULL), 1);
+	rig_stop(&rig);
+}
+
+static void a_handshake_is_refused_where_it_must_be(void **state)
+{
+	(void)state;
+	uint32_t s = open_socket("api.test", "/elsewhere");
+
+	assert_int_equal(answered(s)->head.status, 426);
+	assert_int_equal(world.connections, 0);
+	assert_int_equal(answered(open_socket("api.test", "/socket/wrong"))->head.status, 502);
+	assert_int_equal(answered(open_socket("api.test", "/socket/chat"))->head.status, 502);
+	assert_int_equal(answered(open_socket("api.test", "/socket/deflate"))->head.status, 502);
+	/* an answer of another kind is an answer */
+	s = open_socket("api.test", "/plain");
+	assert_int_equal(answered(s)->head.status, 200);
+	assert_false(rig_reply(&rig, s)->head.websocket);
+	rig_stop(&rig);
+}
+
+static void a_large_message_passes_and_a_larger_one_does_not(void **state)
+{
+	(void)state;
+	static char large[1024 * 1024 + 1];
+	uint32_t s = open_socket("api.test", "/socket");
+	struct reply *p = answered(s);
+
+	assert_int_equal(p->head.status, 200);
+	memset(large, 'a', sizeof large);
+	say(s, WEBSOCKET_TEXT, str_make(large, sizeof large - 1));
+	for (int i = 0; i < 300 && p->body_bytes < sizeof large - 1 + WEBSOCKET_HEADER_BYTES; i++)
+		rig_turn(&rig, 20);
+	assert_int_equal(p->body_bytes, sizeof large - 1 + WEBSOCKET_HEADER_BYTES);
+	s = open_socket("api.test", "/socket");
+	assert_int_equal(answered(s)->head.status, 200);
+	say(s, WEBSOCKET_TEXT, str_make(large, 2 * LINK_WINDOW_BYTES));	/* warm */
+	uint32_t t = open_socket("api.test", "/socket");
+	auto_buf header = BUF_EMPTY;
+
+	assert_int_equal(answered(t)->head.status, 200);
+	buf_init(&header, 8);
+	buf_put_u32le(&header, WEBSOCKET_TEXT);
+	buf_put_u32le(&header, sizeof large);
+	assert_int_equal(link_data(rig.link, t, 0, buf_str(&header)), ERR_OK);
+	assert_true(rig_wait(&rig, t)->reset);
+	rig_stop(&rig);
+}
+
+/* RFC 8441, on a connection that is there and takes them. */
+static void over_http2_where_it_is_offered(void **state)
+{
+	(void)state;
+	rig_free(&rig);
+	start(true);
+	assert_int_equal(ask_wait(&rig, &(struct ask){ .path = "/first" })->head.status, 200);
+	uint32_t s = open_socket("api.test", "/socket");
+	size_t at = 0;
+
+	assert_int_equal(answered(s)->head.status, 200);
+	assert_int_equal(world.connections, 1);
+	assert_non_null(strstr(world.log, ":protocol: websocket"));
+	say_text(s, "hello {\"key\":\"" PLACEHOLDER "x\"}");
+	say_text(s, "hello");
+	heard(s, &at, WEBSOCKET_TEXT, "hello {\"key\":\"" PLACEHOLDER "x\"}");
+	heard(s, &at, WEBSOCKET_TEXT, "hello");
+	say(s, WEBSOCKET_CLOSE, STR("\x03\xe8"));
+	heard(s, &at, WEBSOCKET_CLOSE, "\x03\xe8");
+	link_end(rig.link, s);
+	assert_true(rig_wait(&rig, s)->ended);
+	rig_stop(&rig);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(messages_pass_and_are_on_record_first),
+		T(a_placeholder_in_a_message_is_replaced_or_blocked),
+		T(a_denied_message_closes_both_sides),
+		T(no_message_brings_the_secret_back),
+		T(the_upstreams_close_and_its_faults_are_told),
+		T(a_handshake_is_refused_where_it_must_be),
+		T(a_large_message_passes_and_a_larger_one_does_not),
+		T(over_http2_where_it_is_offered),
+	};
+
+	world_start();
+	return world_end(cmocka_run_group_tests(tests, NULL, NULL));
+}
