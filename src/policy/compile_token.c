@@ -89,7 +89,6 @@ static enum err parameter(struct compile *c, const struct document_text *t, cons
 /* https://host[:port][/path]; @ret_path is empty if it has none. */
 static bool split_url(struct str url, struct policy_token *out, struct str *ret_path)
 {
-	char canonical[HEAD_HOST_MAX + 1];
 	struct str rest, authority, host;
 	uint64_t port;
 	size_t close, colon;
@@ -103,16 +102,20 @@ static bool split_url(struct str url, struct policy_token *out, struct str *ret_
 	close = authority.n && authority.p[0] == '[' ? str_find(authority, ']') : 0;
 	colon = close + str_find(str_from(authority, close), ':');
 	host = str_head(authority, colon);
+	if (close == authority.n)
+		return false;	/* of nothing, or a bracket that is not closed */
+	if (close)
+		host = str_make(host.p + 1, host.n - 2);
 	port = out->scheme == HEAD_HTTP ? 80 : 443;
 	if (colon < authority.n && (!str_decimal(str_from(authority, colon + 1), 65535, &port) || port == 0))
 		return false;
 	/* a path_check() path has neither a query nor a fragment; a host no user name */
-	if (host_canonical(host, canonical) != ERR_OK || (ret_path->n && !path_check(*ret_path)))
+	if (host_type(host) == HOST_INVALID || (close > 0) != (host_type(host) == HOST_IPV6) ||
+	    (ret_path->n && !path_check(*ret_path)))
 		return false;
 	out->port = (uint16_t)port;
-	/* the document's own bytes, if they are canonical: they outlive this function, and are copied */
-	out->host = close ? str_make(host.p + 1, host.n - 2) : host;
-	return str_eq(out->host, str_of(canonical));
+	out->host = host;	/* the document's own bytes: they outlive this function, and are copied */
+	return true;
 }
 
 /* GitHub's path is made here; elsewhere the endpoint's own is sent. */

@@ -88,7 +88,6 @@ static enum err advisories(struct compile *c, const struct document_registry *in
 static enum err index_url(struct compile *c, const struct document_text *t, struct registry_rule *out)
 {
 	struct str rest = t->text, host, port;
-	char canonical[HEAD_HOST_MAX + 1];
 	uint64_t number;
 
 	out->base = STR("/");
@@ -102,7 +101,7 @@ static enum err index_url(struct compile *c, const struct document_text *t, stru
 	number = out->index_scheme == HEAD_HTTPS ? 443 : 80;
 	host = str_head(host, str_find(host, ':'));
 	if ((!str_starts(t->text, STR("https://")) && !str_starts(t->text, STR("http://"))) ||
-	    host_canonical(host, canonical) != ERR_OK || (port.n && (!str_decimal(port, 65535, &number) || !number)) ||
+	    host_type(host) == HOST_INVALID || (port.n && (!str_decimal(port, 65535, &number) || !number)) ||
 	    (rest.n && (!path_check(rest) || rest.p[rest.n - 1] != '/')))
 		return compile_fail(c, t->at, "'%.*s' is no address of an index: expected https://host/ or "
 				    "https://host/path/", STR_FMT(node_quote(t->text)));
@@ -111,7 +110,7 @@ static enum err index_url(struct compile *c, const struct document_text *t, stru
 		out->base = rest;
 	if (compile_text(c, out->base, &out->base) != ERR_OK)
 		return ERR_MEMORY;
-	return compile_text(c, str_of(canonical), &out->index_host);
+	return compile_text(c, host, &out->index_host);
 }
 
 /* What narrows an installation is read after a rule has matched, and a rule that denies is over then. */
