@@ -1,0 +1,168 @@
+"""npm, pip, cargo and apt through rules that speak registries: what is allowed installs, what is too young, denied or out
+of range is resolved around or refused in words, and the trail says which package, version and digest came in."""
+import json
+import tempfile
+
+from paddock import check, finish, sandbox
+from registries import HOSTS, Registries
+
+RULE = """\
+  - name: {kind}
+    hosts: [{host}]
+    schemes: [http]
+    addresses: [127.0.0.0/8]
+    registry:
+      type: {kind}
+      {keys}
+"""
+
+
+def policy(kind, keys, host=None):
+    return "version: 1\nnetwork:\n" + RULE.format(kind=kind, host=host or HOSTS[kind], keys=keys)
+
+
+def said(r):
+    return r.returncode, r.stdout[-1500:], r.stderr[-2500:]
+
+
+def outcomes(s, **match):
+    """Outcomes together with the facts of their intents."""
+    intents = {i["request"]: i for i in s.records("intent")}
+    rows = [{**intents.get(o["request"], {}), **o} for o in s.records("outcome")]
+    return [r for r in rows if all(r.get(k) == v for k, v in match.items())]
+
+
+def npm(s, servers):
+    def install(what, more=""):
+        return s.sh(f"cd $HOME; rm -rf p; mkdir p; cd p; npm init -y >/dev/null; npm config set registry http://{HOSTS['npm']}/; "
+                    f"npm install --no-audit --no-fund --no-update-notifier {what} && "
+                    f"find node_modules -name index.js | sort | xargs cat; {more}", "--quiet", *servers.options())
+
+    osv = s.root / "osv.json"
+    osv.write_text(json.dumps([{"id": "GHSA-test-hay", "affected": [{
+        "package": {"ecosystem": "npm", "name": "hay"},
+        "ranges": [{"type": "SEMVER", "events": [{"introduced": "1.0.5"}, {"fixed": "2.0.0"}]}]}]}]))
+
+    s.set_policy(policy("npm", "deny: [evil]\n      min_age: 7d"))
+    r = install("oats @barn/straw")
+    check("npm: what is too young is resolved around", "hay 1.1.0" in r.stdout and "hay 2.0.0" not in r.stdout and
+          "straw 1.0.0" in r.stdout, said(r))
+    rows = outcomes(s, registry_action="file", registry_package="hay")
+    check("npm: the trail has package, version, digest, and that it is the metadata's",
+          rows and rows[0]["registry_version"] == "1.1.0" and rows[0]["registry_digest"].startswith("sha512-") and
+          rows[0]["registry_digest_agrees"] is True and "asked_by" in rows[0], rows)
+    rows = [i for i in s.records("intent") if i.get("purpose") == "metadata"]
+    check("npm: the courier's own request for metadata is on record", rows, s.records("intent")[:2])
+    r = install("hay@2.0.0")
+    check("npm: a version that is too young is not found", r.returncode != 0 and "hay@2.0.0" in r.stderr, said(r))
+    r = install("fresh")
+    check("npm: a package of which all is too young is refused in words",
+          r.returncode != 0 and "Paddock" in r.stderr and "7 days" in r.stderr, said(r))
+    r = install("evil")
+    check("npm: a denied package is refused in words", r.returncode != 0 and "deny list" in r.stderr, said(r))
+    r = s.sh(f"curl -s http://{HOSTS['npm']}/hay/-/hay-2.0.0.tgz | head -c 300", "--quiet", *servers.options())
+    check("npm: so is the file by its address", "published 2 days ago" in r.stdout, said(r))
+    r = install("swapped")
+    check("npm: a file with another digest does not arrive whole", r.returncode != 0, said(r))
+    rows = outcomes(s, registry_package="swapped", registry_action="file")
+    check("npm: and that is on record", rows and rows[0]["registry_digest_agrees"] is False and
+          rows[0]["result"] == "CONTENT_DENIED", rows)
+    r = s.sh(f"cd $HOME/p && npm config set registry http://{HOSTS['npm']}/ && npm audit 2>&1; npm publish 2>&1 | head -5",
+             "--quiet", *servers.options())
+    check("npm: audit and publish are refused", not any(row[1] in ("POST", "PUT") for row in servers.asked("npm")), said(r))
+
+    s.set_policy(policy("npm", f"packages: [hay, oats]\n      advisories: {osv}"))
+    r = install("hay@1")
+    check("npm: a version that an advisory names is resolved around", "hay 1.0.0" in r.stdout, said(r))
+    r = install("@barn/straw")
+    check("npm: a package that is not listed is refused in words", r.returncode != 0 and "not among the packages" in r.stderr, said(r))
+
+    s.set_policy(policy("npm", "versions: {hay: \"<1.1\"}"))
+    r = install("oats")
+    check("npm: a range narrows", "hay 1.0.0" in r.stdout, said(r))
+    r = install("hay", "npm ci --no-audit --no-fund && echo again")
+    check("npm: latest points to what is left, and a lock file installs again", "hay 1.0.0" in r.stdout and "again" in r.stdout, said(r))
+
+
+def pip(s, servers):
+    def install(what, path="simple"):
+        return s.sh(f"cd $HOME; rm -rf t; pip install --disable-pip-version-check --no-cache-dir --retries 0 --target t "
+                    f"--trusted-host {HOSTS['pypi']} -i http://{HOSTS['pypi']}/{path}/ {what} && cat t/hay.py",
+                    "--quiet", *servers.options())
+
+    s.set_policy(policy("pypi", "min_age: 7d\n      deny: [evil]"))
+    r = install("hay")
+    check("pip: what is too young or yanked is resolved around", "version = '1.1'" in r.stdout, said(r))
+    rows = outcomes(s, registry_action="file", registry_package="hay")
+    check("pip: the trail has version and digest", rows and rows[0]["registry_version"] == "1.1" and
+          rows[0]["registry_digest"].startswith("sha256:") and rows[0]["registry_digest_agrees"] is True, rows)
+    r = install("hay==2.0")
+    check("pip: a version that is too young is not found", r.returncode != 0 and "hay==2.0" in r.stderr, said(r))
+    r = install("hay==1.2")
+    check("pip: a yanked version by its number, with the reason", "version = '1.2'" in r.stdout and "broken" in r.stderr, said(r))
+    r = install("evil")
+    check("pip: a denied package is refused", r.returncode != 0 and "evil" in r.stderr, said(r))
+    print("# pip says of a denied package:", [line for line in r.stderr.splitlines() if line][:3])
+    r = s.sh(f"pip download --no-cache-dir --trusted-host {HOSTS['pypi']} http://{HOSTS['pypi']}/packages/hay-2.0-py3-none-any.whl",
+             "--quiet", *servers.options())
+    check("pip: a file by its address is refused", r.returncode != 0 and "403" in r.stderr, said(r))
+    s.set_policy(policy("pypi", "versions: {hay: \"<1.1\"}"))
+    r = install("hay")
+    check("pip: a range narrows", "version = '1.0'" in r.stdout, said(r))
+    s.set_policy(policy("pypi", "packages: [hay]", HOSTS["pypi"]) + "")
+    r = install("hay")
+    check("pip: without an age the newest", "version = '2.0'" in r.stdout, said(r))
+
+
+def cargo(s, servers):
+    def fetch(version):
+        return s.sh(f"""\
+cd $HOME; rm -rf c; mkdir -p c/src c/.cargo; cd c; echo > src/lib.rs; export CARGO_HOME=$HOME/c/home
+printf '[package]\\nname = "c"\\nversion = "0.1.0"\\nedition = "2021"\\n[dependencies]\\n{version}\\n' > Cargo.toml
+printf '[source.crates-io]\\nreplace-with = "t"\\n[source.t]\\nregistry = "sparse+http://{HOSTS['crates']}/index/"\\n[net]\\nretry = 0\\n' > .cargo/config.toml
+/usr/bin/cargo fetch && grep -A1 'name = "hay"' Cargo.lock && ls home/registry/cache/*/
+""", "--quiet", *servers.options())
+
+    s.set_policy(policy("crates", "min_age: 7d\n      deny: [evil]"))
+    r = fetch('hay = "1"')
+    check("cargo: what is too young is resolved around", 'version = "1.1.0"' in r.stdout and "hay-1.1.0.crate" in r.stdout, said(r))
+    rows = outcomes(s, registry_action="file", registry_package="hay")
+    check("cargo: the trail has version and digest", rows and rows[0]["registry_version"] == "1.1.0" and
+          rows[0].get("registry_digest_agrees") is True, rows)
+    r = fetch('hay = "=1.2.0"')
+    check("cargo: a version that is too young is not found", r.returncode != 0 and "1.2.0" in r.stderr, said(r))
+    r = fetch('evil = "1"')
+    check("cargo: a denied crate is refused in words", r.returncode != 0 and "deny list" in r.stderr, said(r))
+
+
+def apt(s, servers):
+    def download(package):
+        return s.sh(f"""\
+cd $HOME; rm -rf a; mkdir -p a/lists/partial a/archives/partial a/state; touch a/status; cd a
+echo "deb [trusted=yes] http://{HOSTS['apt']} flat/" > sources.list
+O="-o Dir::Etc::SourceList=$PWD/sources.list -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists=$PWD/lists \
+ -o Dir::State::status=$PWD/status -o Dir::State=$PWD/state -o Dir::Cache=$PWD -o Dir::Cache::Archives=$PWD/archives -o APT::Sandbox::User=root \
+ -o Acquire::Retries=0 -o Debug::NoLocking=1 -o Acquire::Languages=none"
+apt-get $O update >/dev/null && apt-get $O download {package} && ls *.deb
+""", "--quiet", *servers.options())
+
+    s.set_policy(policy("apt", "packages: [hay, straw]\n      versions: {straw: \"<< 1.0\"}"))
+    r = download("hay")
+    check("apt: a listed package", "hay_1.0-1_all.deb" in r.stdout, said(r))
+    rows = outcomes(s, registry_action="file", registry_package="hay")
+    check("apt: the trail has version and digest", rows and rows[0]["registry_version"] == "1.0-1" and
+          rows[0]["registry_digest"].startswith("sha256:"), rows)
+    r = download("evil")
+    check("apt: another is refused", r.returncode != 0 and "403" in r.stderr, said(r))
+    print("# apt says:", [line for line in r.stderr.splitlines() if "403" in line][:1])
+    r = download("straw")
+    check("apt: a version out of range is refused", r.returncode != 0 and "403" in r.stderr, said(r))
+
+
+with tempfile.TemporaryDirectory(prefix="paddock-registries-") as directory, sandbox("registries") as s:
+    servers = Registries(directory)
+    for task in (npm, pip, cargo, apt):
+        task(s, servers)
+    check("nothing is left behind", not s.left_behind(), s.left_behind())
+    servers.close()
+finish()
