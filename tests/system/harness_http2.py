@@ -1,0 +1,105 @@
+"""HTTP/2 in the guest against HTTP/1.1 and HTTP/2 upstreams, and HTTP/1.1 against HTTP/2: bodies, trailers, hints,
+early answers, cut-off ones, WebSockets, denials; the same rules and the same trail for all of them."""
+import json
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+from paddock import TESTS, check, finish, sandbox, wait_for
+
+POLICY = """\
+version: 1
+network:
+  - name: app
+    hosts: [one.example.test, two.example.test]
+    methods: [GET, POST]
+    websocket: true
+    addresses: [127.0.0.0/8]
+"""
+
+
+class Servers:
+    """The application of tests/world/http2.mjs, in both protocols."""
+
+    def __init__(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="paddock-http2-", dir="/tmp"))
+        self.process = subprocess.Popen(["node", str(TESTS / "world" / "http2.mjs"), "--dir", str(self.directory)],
+                                        stdin=subprocess.PIPE)
+        path = self.directory / "http2.json"
+        if not wait_for(path.exists, 30):
+            raise RuntimeError("the servers did not come up")
+        self.info = json.loads(path.read_text())
+
+    def options(self):
+        out = ["--upstream-ca", self.info["ca"]]
+        for host, port in self.info["hosts"].items():
+            out += ["--resolve", f"{host}:443:127.0.0.1:{port}"]
+        return out
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def curl(s, options):
+    for guest in ("1.1", "2"):
+        flag = "--http2" if guest == "2" else "--http1.1"
+        for host, upstream in (("one", "1.1"), ("two", "2.0")):
+            r = s.sh(f"curl -sS {flag} -w '\\n%{{http_version}} %{{http_code}}' -d 0123456789 "
+                     f"https://{host}.example.test/post", "--quiet", *options)
+            body, _, status = r.stdout.rpartition("\n")
+            said = json.loads(body) if body.startswith("{") else {}
+            check(f"curl by HTTP/{guest} to an upstream of HTTP/{upstream}: a body up, an answer down",
+                  status == f"{guest} 200" and said.get("version") == upstream and said.get("bytes") == 10,
+                  (r.stdout, r.stderr))
+
+
+def one_session(s, host, version, options):
+    r = s.run(["node", "http2_client.mjs", host], "--quiet", *options)
+    try:
+        got = json.loads(r.stdout)
+    except json.JSONDecodeError:
+        check(f"a client's session with {host}", False, (r.stdout, r.stderr))
+        return
+    said = json.loads(got["get"].get("body") or "{}")
+    check(f"{version}: a request and its query arrive", said.get("url") == "/get?a=b" and said["version"] == version, got["get"])
+    said = json.loads(got["post"].get("body") or "{}")
+    check(f"{version}: five megabytes go up whole", said.get("sha256") == got["sent"], got["post"])
+    check(f"{version}: trailers of the request arrive", said.get("trailers", {}).get("x-sum") == "7", said.get("trailers"))
+    check(f"{version}: early hints come before the answer", got["hints"].get("hints") == 103 and got["hints"]["status"] == 200, got["hints"])
+    check(f"{version}: trailers of the answer come after it", got["trailers"].get("trailers", {}).get("grpc-status") == "0", got["trailers"])
+    times = got["events"]["times"]
+    check(f"{version}: events come as they happen", len(times) >= 4 and times[-1] - times[0] >= 250, times)
+    check(f"{version}: an answer before the body ends the upload", got["early"].get("status") == 403 and got["early"]["code"] == 0, got["early"])
+    check(f"{version}: an answer that was cut off is reset", got["cut"].get("code") not in (0, None), got["cut"])
+    check(f"{version}: what no rule allows is denied in words",
+          got["denied"].get("status") == 403 and "POLICY_DENIED" in got["denied"].get("body", ""), got["denied"])
+    check(f"{version}: another authority must move", got["other"].get("status") == 421, got["other"])
+    check(f"{version}: eighty at once", got["many"] == 80, got["many"])
+    check(f"{version}: eight megabytes come down", got["big"] == {"status": 200, "bytes": 8 << 20}, got["big"])
+    for name in ("socket1", "socket2"):
+        check(f"{version}: a WebSocket by {'HTTP/1.1' if name == 'socket1' else 'HTTP/2'}, with its close code",
+              got[name] == "\x81\x05hello\x88\x02\x03\xe8", got[name])
+
+
+def trail(s):
+    denials = [r for r in s.records("denial")]
+    check("the trail has the denial", any(r.get("method") == "DELETE" for r in denials), denials)
+    outcomes = s.records("outcome")
+    intents = s.records("intent")
+    check("each intent has its outcome", len(intents) == len(outcomes) and len(intents) >= 90, (len(intents), len(outcomes)))
+
+
+servers = Servers()
+try:
+    with sandbox("http2", policy=POLICY) as s:
+        shutil.copy(TESTS / "world" / "http2_client.mjs", s.workspace)
+        curl(s, servers.options())
+        one_session(s, "one.example.test", "1.1", servers.options())
+        one_session(s, "two.example.test", "2.0", servers.options())
+        trail(s)
+finally:
+    servers.close()
+finish()
