@@ -102,8 +102,7 @@ static void net_closed(void *user, enum err why)
 
 static const struct channel_ops net_ops = { net_frame, net_writable, net_closed };
 
-/* A machine's port is a stream; `paddock gate` hands over connections as messages. */
-static bool is_front(int fd)
+bool inspector_is_front(int fd)
 {
 	int type = 0;
 	socklen_t n = sizeof type;
@@ -119,7 +118,7 @@ static enum err begin(struct inspector *i)
 	struct link_limits limits = LINK_LIMITS_DEFAULT;
 	struct link *l;
 
-	if (is_front(i->net_fd)) {
+	if (inspector_is_front(i->net_fd)) {
 		enum err e = front_start(i, i->net_fd, &i->front);
 
 		i->net_fd = e ? i->net_fd : -1;

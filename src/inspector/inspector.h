@@ -61,6 +61,8 @@ struct inspector {
 must_use enum err inspector_start(struct inspector *i, uv_loop_t *loop, int net_fd, int courier_fd,
 				  struct guest_tls_context *tls, const struct inspector_limits *limits,
 				  void (*over)(void *context, enum err why), void *context);
+/** inspector_is_front() - does `paddock gate` hand over connections on @fd? A machine's port is a stream. */
+bool inspector_is_front(int fd);
 /** inspector_front_over() - the supervisor of `paddock gate` has gone */
 void inspector_front_over(struct inspector *i);
 /** inspector_stop() - ends everything; idempotent; run the loop until it is empty, then free

@@ -18,6 +18,7 @@
 #define NET_FD 3
 #define COURIER_FD 4
 #define DESCRIPTORS_MAX 16
+#define GATE_CONNECTIONS_MAX 8192	/* idle ones hold little; what each may hold is bounded as in a sandbox */
 
 static enum err end_reason;
 
@@ -42,14 +43,14 @@ static enum err warm_up(struct guest_tls_context *tls)
 	return e;
 }
 
-static enum err confine(void)
+static enum err confine(unsigned descriptors)
 {
 	enum err e = confine_namespaces(CONFINE_NET_EMPTY);
 
 	if (!e)
 		e = confine_root(NULL, 0, false);
 	if (!e)
-		e = confine_limits(DESCRIPTORS_MAX, 0);
+		e = confine_limits(descriptors, 0);
 	if (!e)
 		e = confine_drop();
 	if (!e)
@@ -60,6 +61,8 @@ static enum err confine(void)
 int main(void)
 {
 	static struct inspector inspector;
+	struct inspector_limits limits = inspector_limits_default;
+	bool gate = inspector_is_front(NET_FD);
 	struct guest_tls_context *tls;
 	uv_loop_t loop;
 	enum err e;
@@ -76,12 +79,14 @@ int main(void)
 		log_error("TLS cannot be set up: %s", err_text(e));
 		return 1;
 	}
-	e = confine();
+	if (gate)
+		limits.connections_max = GATE_CONNECTIONS_MAX;
+	e = confine(DESCRIPTORS_MAX + (gate ? GATE_CONNECTIONS_MAX : 0));
 	if (e) {
 		log_error("%s: %s", err_text(e), strerror(errno));
 		return 1;
 	}
-	e = inspector_start(&inspector, &loop, NET_FD, COURIER_FD, tls, &inspector_limits_default, over, NULL);
+	e = inspector_start(&inspector, &loop, NET_FD, COURIER_FD, tls, &limits, over, NULL);
 	if (e) {
 		log_error("cannot start: %s", err_text(e));
 		return 1;
