@@ -26,6 +26,8 @@ static const struct verb verbs[] = {
 	  "show follow verify export --json --all --strict --name --public-key --output", verb_audit },
 	{ "policy", "check, explain, trust policies", help_policy,
 	  "check explain trust untrust trusted --json --header", verb_policy },
+	{ "credential", "seal secrets for policies to use", help_credential,
+	  "seal list remove rotate-key --file --keyring --json", verb_credential },
 	{ "init", "write a policy to start from", help_init, "claude codex generic --force", verb_init },
 	{ "doctor", "what this host lacks, and how to mend it", help_doctor, "--json", verb_doctor },
 	{ "completion", "completion for a shell", help_completion, "bash zsh fish", verb_completion },

@@ -40,6 +40,7 @@ int verb_stop(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
 int verb_audit(int argc, char **argv);
 int verb_policy(int argc, char **argv);
+int verb_credential(int argc, char **argv);
 int verb_init(int argc, char **argv);
 int verb_version(int argc, char **argv);
 int verb_completion(int argc, char **argv);

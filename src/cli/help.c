@@ -99,6 +99,28 @@ const char help_policy[] =
 	"  paddock policy explain paddock.yaml CONNECT db.internal.example:5432\n"
 	"  paddock policy check policies/*.yaml\n";
 
+const char help_credential[] =
+	"usage: paddock credential seal NAME [--file FILE] [--keyring]\n"
+	"       paddock credential list [--json]\n"
+	"       paddock credential remove NAME\n"
+	"       paddock credential rotate-key [--keyring]\n"
+	"\n"
+	"Secrets at rest, encrypted (AES-256-GCM), for policies that say `source: {sealed: NAME}`.\n"
+	"\n"
+	"  seal         encrypts what comes on standard input, or FILE; a terminal is asked, without\n"
+	"               showing it. One newline at the end is not part of it. An entry of that name\n"
+	"               is replaced. A value is never an argument: every process could read it there.\n"
+	"  list         names, the key of each, and whether it opens; never a value\n"
+	"  remove       forgets an entry\n"
+	"  rotate-key   makes a new key and seals everything with it\n"
+	"  --keyring    the key is made in the kernel's keyring instead of a file: nothing that opens\n"
+	"               an entry is on the disk, and a reboot forgets it\n"
+	"\n"
+	"The key is made at first use: $XDG_CONFIG_HOME/paddock/seal.key, for your eyes only.\n"
+	"\n"
+	"example:\n"
+	"  pass show api/key | paddock credential seal api-key\n";
+
 const char help_init[] =
 	"usage: paddock init claude|codex|generic [--force]\n"
 	"\n"

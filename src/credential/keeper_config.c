@@ -8,6 +8,7 @@
 #include "credential/keeper_config.h"
 
 #include "base/arena.h"
+#include "credential/seal_store.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -36,6 +37,7 @@ void keeper_config_free(struct keeper_config *c)
 		for (int part = 0; part < KEEPER_PARTS; part++)
 			secret_free(c->credentials[i].parts[part].value);
 	}
+	seal_keys_wipe(&c->seals);
 	arena_free(c->arena);
 	free(c);
 }
@@ -111,7 +113,7 @@ static enum err copy_list(struct keeper_config *c, json_t *list, size_t max, cha
 
 /* the members of one credential as they stand in the object */
 struct members {
-	const char *name, *use, *source, *value, *path, *client_secret, *actor_token, *profile, *issuer;
+	const char *name, *use, *source, *value, *path, *entry, *envelope, *client_secret, *actor_token, *profile, *issuer;
 	json_t *argv, *services, *regions;
 	json_int_t timeout_ms;
 };
@@ -154,11 +156,32 @@ static enum err command_source(struct keeper_config *c, const struct members *m,
 	return e || s->argv[0][0] ? e : ERR_INPUT;
 }
 
+/* An entry that does not open is a credential that is not there; the others are. */
+static enum err sealed_source(struct keeper_config *c, const struct members *m, struct keeper_source *s)
+{
+	auto_buf value = BUF_EMPTY;
+	enum err e;
+
+	buf_init_secret(&value, SECRET_MAX_BYTES);
+	s->kind = KEEPER_VALUE;
+	s->missing = "its sealed entry is not there: `paddock credential seal` makes one";
+	if (!m->envelope)
+		return ERR_OK;
+	e = seal_open(&c->seals, str_of(m->entry), str_of(m->envelope), &value, &s->missing);
+	if (e)
+		return e == ERR_CREDENTIAL ? ERR_OK : e;
+	return secret_new(value.p, value.len, &s->value);
+}
+
 /* exactly the members of its kind */
 static enum err read_source(struct keeper_config *c, const struct members *m, struct keeper_source *s)
 {
 	struct str kind = str_of(m->source);
 
+	if (str_eq(kind, STR("sealed")) && m->entry && !m->value && !m->path && !m->argv && !m->timeout_ms)
+		return sealed_source(c, m, s);
+	if (m->entry || m->envelope)
+		return ERR_INPUT;
 	if (str_eq(kind, STR("environment")) && !m->path && !m->argv && !m->timeout_ms)
 		return read_value(m->value, "its environment variable was not set when the run started", s);
 	if (str_eq(kind, STR("file")) && m->path && !m->value && !m->argv && !m->timeout_ms)
@@ -209,9 +232,9 @@ static enum err read_credential(struct keeper_config *c, json_t *j)
 	enum err e;
 
 	if (c->credential_count == KEEPER_SOURCES_MAX ||
-	    json_unpack_ex(j, NULL, JSON_STRICT, "{s:s, s:s, s:s, s?s, s?s, s?o, s?I, s?s, s?s, s?s, s?s, s?o, s?o}",
+	    json_unpack_ex(j, NULL, JSON_STRICT, "{s:s, s:s, s:s, s?s, s?s, s?s, s?s, s?o, s?I, s?s, s?s, s?s, s?s, s?o, s?o}",
 			   "name", &m.name, "use", &m.use, "source", &m.source, "value", &m.value,
-			   "path", &m.path, "argv", &m.argv, "timeout_ms", &m.timeout_ms,
+			   "path", &m.path, "entry", &m.entry, "envelope", &m.envelope, "argv", &m.argv, "timeout_ms", &m.timeout_ms,
 			   "client_secret", &m.client_secret, "actor_token", &m.actor_token,
 			   "profile", &m.profile, "issuer", &m.issuer, "services", &m.services,
 			   "regions", &m.regions))
@@ -227,16 +250,32 @@ static enum err read_credential(struct keeper_config *c, json_t *j)
 	return e ? e : read_options(c, &m, k);
 }
 
+/* The keys, where a credential is sealed; with a file that is none of keys none of its entries opens. */
+static enum err read_seal_keys(struct keeper_config *c, json_t *credentials, int fd, char why[256])
+{
+	bool any = false;
+	enum err e;
+
+	for (size_t i = 0; i < json_array_size(credentials); i++)
+		any |= json_object_get(json_array_get(credentials, i), "envelope") != NULL;
+	e = any ? seal_keys_read(fd, true, &c->seals) : ERR_OK;
+	if (fd >= 0)
+		close(fd);
+	if (e)
+		snprintf(why, 256, "the sealed store's key file is not valid");
+	return e;
+}
+
 static enum err read_root(struct keeper_config *c, json_t *root, char why[256])
 {
 	json_t *environment, *credentials;
 	const char *sandbox;
 	json_error_t at;
-	int days, key_fd;
+	int days, key_fd, seal_fd = -1;
 	enum err e;
 
-	if (json_unpack_ex(root, &at, JSON_STRICT, "{s:s, s:i, s:i, s:o, s:o}", "sandbox", &sandbox, "ca_days",
-			   &days, "checkpoint_key_fd", &key_fd, "environment", &environment, "credentials",
+	if (json_unpack_ex(root, &at, JSON_STRICT, "{s:s, s:i, s:i, s?i, s:o, s:o}", "sandbox", &sandbox, "ca_days",
+			   &days, "checkpoint_key_fd", &key_fd, "seal_key_fd", &seal_fd, "environment", &environment, "credentials",
 			   &credentials)) {
 		snprintf(why, 256, "%.200s", at.text);
 		return ERR_INPUT;
@@ -249,6 +288,8 @@ static enum err read_root(struct keeper_config *c, json_t *root, char why[256])
 	c->ca_days = (unsigned)days;
 	c->key_fd = key_fd;
 	e = copy_list(c, environment, KEEPER_ARGUMENTS_MAX, &c->environment);
+	if (!e)
+		e = read_seal_keys(c, credentials, seal_fd, why);
 	for (size_t i = 0; i < json_array_size(credentials) && !e; i++) {
 		e = read_credential(c, json_array_get(credentials, i));
 		snprintf(why, 256, "credential %zu is not valid", i);
@@ -276,6 +317,7 @@ static enum err parse(struct str text, struct keeper_config **ret, char why[256]
 			snprintf(why, 256, "not JSON, at byte %d", at.position);
 	}
 	json_decref(root);
+	seal_keys_wipe(&c->seals);
 	if (e) {
 		keeper_config_free(c);
 		return e;

@@ -4,12 +4,15 @@
  *   "sandbox"             id
  *   "ca_days"             1..30: how long the sandbox's CA is valid
  *   "checkpoint_key_fd"   number of the descriptor of the installation's key (KEEPER_KEY_FD)
+ *   "seal_key_fd"         the same of the sealed store's key file (KEEPER_SEAL_FD); none: there is no such file
  *   "environment"         NAME=VALUE for credential commands: HOME, PATH, USER
  *   "credentials"         in the policy's order, each with "name", "use" (enum keeper_use, in lower case),
  *                         and by "source":
  *       "environment"       "value": base64; none: it was not set
  *       "file"              "path"
  *       "command"           "argv", "timeout_ms"
+ *       "sealed"            "entry": its name, "envelope" (seal.h): opened here, with the file's key or the
+ *                           kernel's keyring's
  *     and where the policy has them
  *       "client_secret", "actor_token"   base64: values of the token block's variables; "": not set
  *       "profile", "services", "regions" sigv4: of an INI file; the last two lists, none: any
@@ -23,12 +26,14 @@
 #include "base/buf.h"
 #include "credential/keeper.h"
 #include "credential/keeper_source.h"
+#include "credential/seal.h"
 #include "policy/policy.h"
 
 #define KEEPER_LINK_FD 3
 #define KEEPER_CONFIG_FD 4
 #define KEEPER_START_FD 5
 #define KEEPER_KEY_FD 6
+#define KEEPER_SEAL_FD 7
 
 #define KEEPER_CONFIG_MAX (8u * 1024 * 1024)
 #define KEEPER_SANDBOX_MAX 128
@@ -41,10 +46,12 @@
  * @getenv_secret: value of a variable, or an empty view if it is not set; the supervisor has
  *                 taken these out of its own environment already
  * @environment:   NULL-terminated, for commands
+ * @seals:         seal_store_open()'s directory; -1 if no credential is sealed
+ * @seal_key:      the keeper gets a KEEPER_SEAL_FD
  * Return: ERR_OK and *ret_fd (close-on-exec, at offset 0); ERR_LIMIT, ERR_MEMORY, ERR_LOCAL */
 must_use enum err keeper_config_make(const struct policy *policy, struct str sandbox,
 				     struct str (*getenv_secret)(void *ctx, struct str name), void *ctx,
-				     char *const *environment, int *ret_fd);
+				     char *const *environment, int seals, bool seal_key, int *ret_fd);
 
 /** struct keeper_public - what is no secret of one credential's source; empty: not known */
 struct keeper_public {
@@ -81,6 +88,7 @@ struct keeper_config {
 	unsigned ca_days;
 	int key_fd;
 	char **environment;		/* NULL-terminated */
+	struct seal_keys seals;		/* while it is read; then wiped */
 	size_t credential_count;
 	struct keeper_credential credentials[KEEPER_SOURCES_MAX];
 	struct arena *arena;		/* all strings */

@@ -7,6 +7,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "credential/keeper_config.h"
+#include "credential/seal_store.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -31,10 +32,11 @@ static void put_string(struct buf *b, struct str s)
 	buf_put_z(b, "\"");
 }
 
-/* how the keeper finds a variable's value */
+/* where values are */
 struct variables {
 	struct str (*get)(void *ctx, struct str name);
 	void *ctx;
+	int seals;
 };
 
 static void put_member(struct buf *b, const char *name, struct str value)
@@ -58,6 +60,16 @@ static void put_value(struct buf *b, const char *name, struct str variable, cons
 	buf_printf(b, ",\"%s\":\"", name);
 	buf_put_base64(b, v->get(v->ctx, variable));
 	buf_put_z(b, "\"");
+}
+
+/* One that cannot be read is left out: the keeper says so when it is asked for. */
+static void put_envelope(struct buf *b, struct str entry, int seals)
+{
+	auto_buf envelope = BUF_EMPTY;
+
+	buf_init(&envelope, SEAL_ENVELOPE_MAX);
+	if (seals >= 0 && seal_entry_read(seals, entry, &envelope) == ERR_OK)
+		put_member(b, "envelope", buf_str(&envelope));
 }
 
 static enum keeper_use use_of(const struct policy_credential *c)
@@ -94,6 +106,7 @@ static void put_source(struct buf *b, const struct policy_credential *c, const s
 	case POLICY_SOURCE_SEALED:
 		put_member(b, "source", STR("sealed"));
 		put_member(b, "entry", c->sealed);
+		put_envelope(b, c->sealed, v->seals);
 		break;
 	case POLICY_SOURCE_COMMAND:
 		put_member(b, "source", STR("command"));
@@ -155,16 +168,18 @@ static enum err to_memfd(struct str text, int *ret_fd)
 
 enum err keeper_config_make(const struct policy *policy, struct str sandbox,
 			    struct str (*getenv_secret)(void *ctx, struct str name), void *ctx,
-			    char *const *environment, int *ret_fd)
+			    char *const *environment, int seals, bool seal_key, int *ret_fd)
 {
-	const struct variables variables = { getenv_secret, ctx };
+	const struct variables variables = { getenv_secret, ctx, seals };
 	auto_buf b = BUF_EMPTY;
 
 	buf_init_secret(&b, KEEPER_CONFIG_MAX);
 	buf_put_z(&b, "{\"sandbox\":");
 	put_string(&b, sandbox);
-	buf_printf(&b, ",\"ca_days\":%d,\"checkpoint_key_fd\":%d,\"environment\":[", KEEPER_CA_DAYS,
-		   KEEPER_KEY_FD);
+	buf_printf(&b, ",\"ca_days\":%d,\"checkpoint_key_fd\":%d", KEEPER_CA_DAYS, KEEPER_KEY_FD);
+	if (seal_key)
+		buf_printf(&b, ",\"seal_key_fd\":%d", KEEPER_SEAL_FD);
+	buf_put_z(&b, ",\"environment\":[");
 	for (size_t i = 0; environment[i]; i++) {
 		buf_put_z(&b, i ? "," : "");
 		put_string(&b, str_of(environment[i]));

@@ -201,17 +201,22 @@ static enum err start(struct children *c, enum child which, struct spawn s, stru
 static enum err start_keeper(struct children *c, struct wiring *w, const struct spec *spec,
 			     const struct rundir *run, struct buf *why)
 {
-	auto_fd config = -1;
+	struct spawn s = { .new_session = true };
+	auto_fd config = -1, seal_key = -1;
 	int hello[2];
-	enum err e = configure_keeper(spec, run, why, &config);
+	enum err e = configure_keeper(spec, run, why, &config, &seal_key);
 
 	if (e)
 		return e;
 	if (pipe2(hello, O_CLOEXEC))
 		return ERR_LOCAL;
-	e = start(c, CHILD_KEEPER, (struct spawn){
-		.fds = { { w->keeper[0], 3 }, { config, 4 }, { hello[1], 5 }, { w->key, 6 } }, .fd_count = 4,
-		.new_session = true }, why);
+	s.fds[s.fd_count++] = (struct spawn_fd){ w->keeper[0], KEEPER_LINK_FD };
+	s.fds[s.fd_count++] = (struct spawn_fd){ config, KEEPER_CONFIG_FD };
+	s.fds[s.fd_count++] = (struct spawn_fd){ hello[1], KEEPER_START_FD };
+	s.fds[s.fd_count++] = (struct spawn_fd){ w->key, KEEPER_KEY_FD };
+	if (seal_key >= 0)
+		s.fds[s.fd_count++] = (struct spawn_fd){ seal_key, KEEPER_SEAL_FD };
+	e = start(c, CHILD_KEEPER, s, why);
 	close(hello[1]);
 	if (!e && (e = keeper_start_read(hello[0], KEEPER_HELLO_MS, &w->keeper_start)) != ERR_OK)
 		buf_put_z(why, "paddock-keeper did not come up");

@@ -9,6 +9,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "credential/keeper_config.h"
+#include "credential/seal_store.h"
 #include "supervisor/paths.h"
 #include "supervisor/placeholders.h"
 #include "wire/link.h"
@@ -199,15 +200,57 @@ static enum err command_environment(struct arena *arena, char *ret[4])
 	return ERR_OK;
 }
 
-enum err configure_keeper(const struct spec *spec, const struct rundir *run, struct buf *why, int *ret_fd)
+/* The sealed store, if the policy names an entry of it: each of them is there. */
+static enum err open_seals(const struct policy *p, int *ret_directory, int *ret_key, struct buf *why)
+{
+	auto_buf path = BUF_EMPTY;
+	auto_fd directory = -1;
+	enum err e = ERR_OK;
+
+	for (uint32_t i = 0; i < policy_credential_count(p) && !e; i++) {
+		const struct policy_credential *k = policy_credential(p, i);
+		auto_buf envelope = BUF_EMPTY;
+
+		if (k->source != POLICY_SOURCE_SEALED)
+			continue;
+		buf_init(&path, PATHS_MAX);
+		if (directory < 0 && (paths_directory(PATHS_CONFIG, &path) || !buf_z(&path) ||
+				      seal_store_open(buf_z(&path), &directory))) {
+			buf_printf(why, "the sealed store cannot be opened: %.300s: %s", buf_z(&path) ? buf_z(&path) : "",
+				   strerror(errno));
+			return ERR_INPUT;
+		}
+		buf_init(&envelope, SEAL_ENVELOPE_MAX);
+		if (seal_entry_read(directory, k->sealed, &envelope)) {
+			buf_printf(why, "the credential %.*s is sealed as %.*s, which cannot be read: `paddock credential seal %.*s`",
+				   STR_FMT(k->name), STR_FMT(k->sealed), STR_FMT(k->sealed));
+			return ERR_INPUT;
+		}
+		buf_free(&path);
+	}
+	if (directory >= 0 && seal_key_file(directory, ret_key) && errno != ENOENT) {
+		buf_printf(why, "the sealed store's key file, %s: %s", SEAL_KEY_FILE,
+			   errno == EPERM ? "others can read it, or it is not yours" : strerror(errno));
+		return ERR_INPUT;
+	}
+	*ret_directory = fd_take(&directory);
+	return ERR_OK;
+}
+
+enum err configure_keeper(const struct spec *spec, const struct rundir *run, struct buf *why, int *ret_fd,
+			  int *ret_seal_key)
 {
 	auto_arena arena = arena_new(256 * 1024);
+	auto_fd seals = -1;
 	char *environment[4];
 	enum err e = arena ? check_sources(spec->policy, why) : ERR_MEMORY;
 
 	if (!e)
+		e = open_seals(spec->policy, &seals, ret_seal_key, why);
+	if (!e)
 		e = command_environment(arena, environment);
-	return e ? e : keeper_config_make(spec->policy, str_of(run->id), secret_variable, NULL, environment, ret_fd);
+	return e ? e : keeper_config_make(spec->policy, str_of(run->id), secret_variable, NULL, environment, seals,
+					  *ret_seal_key >= 0, ret_fd);
 }
 
 /* --- courier --- */

@@ -35,7 +35,9 @@ struct placeholders;
 must_use enum err configure_sealed(struct str bytes, int *ret_fd);
 /** configure_*() - a sealed memfd with the configuration of that process; ERR_LOCAL, ERR_MEMORY,
  *  ERR_INPUT with one line in @why */
-must_use enum err configure_keeper(const struct spec *spec, const struct rundir *run, struct buf *why, int *ret_fd);
+/** configure_keeper() - *ret_seal_key: -1 before; the sealed store's key file, if the policy needs it and it is there */
+must_use enum err configure_keeper(const struct spec *spec, const struct rundir *run, struct buf *why, int *ret_fd,
+				   int *ret_seal_key);
 must_use enum err configure_courier(const struct spec *spec, const struct rundir *run,
 				    const struct placeholders *placeholders, struct str machine,
 				    const struct keeper_start *keeper, int *ret_fd);
