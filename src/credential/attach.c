@@ -50,6 +50,24 @@ static void drop_siblings(const struct policy_credential *c, struct str placehol
 	head->field_count = kept;
 }
 
+/* With a user, as RFC 7617 has it. */
+static void put_secret(struct buf *out, struct str user, struct str secret)
+{
+	auto_buf both = BUF_EMPTY;
+
+	if (user.n == 0) {
+		buf_put(out, secret);
+		return;
+	}
+	buf_init_secret(&both, OWN_BASIC_MAX + SECRET_MAX_BYTES);
+	buf_put(&both, user);
+	buf_put_z(&both, ":");
+	buf_put(&both, secret);
+	buf_put_base64(out, buf_str(&both));
+	if (buf_err(&both) && !out->err)
+		out->err = buf_err(&both);
+}
+
 static enum err set_header(const struct policy_credential *c, struct str secret, struct str placeholder,
 			   struct buf *out, struct head *head)
 {
@@ -58,7 +76,7 @@ static enum err set_header(const struct policy_credential *c, struct str secret,
 	if (!format_is_sound(c))
 		return ERR_CREDENTIAL;
 	buf_put(out, str_head(c->header_format, mark));
-	buf_put(out, secret);
+	put_secret(out, c->header_user, secret);
 	buf_put(out, str_from(c->header_format, mark + MARK.n));
 	(void)head_remove(head, c->header_name);
 	drop_siblings(c, placeholder, head);

@@ -80,8 +80,17 @@ static enum err compile_header(struct compile *c, const struct document_credenti
 		return compile_fail(c, in->format.at,
 				    "'format': expected the text of a header with {secret} in it "
 				    "once, such as \"Bearer {secret}\"");
+	if (err == ERR_OK && in->user.at.line && in->format.at.line)
+		return compile_fail(c, in->format.at,
+				    "'format' and 'user' exclude each other: with 'user' the header is "
+				    "\"Basic \" and user and secret in base64");
+	if (err == ERR_OK && in->user.at.line)
+		err = compile_name(c, &in->user, "a user in a header", &out->header_user);
 	if (err == ERR_OK)
-		err = compile_text(c, in->format.at.line ? in->format.text : STR("{secret}"),
+		err = compile_text(c,
+				   in->format.at.line ? in->format.text
+				   : in->user.at.line ? STR("Basic {secret}")
+						      : STR("{secret}"),
 				   &out->header_format);
 	return err;
 }
@@ -254,7 +263,7 @@ static enum err compile_rest(struct compile *c, const struct document_credential
 /* A view that a strategy has no use for is empty, never NULL: it is followed by a NUL like the rest. */
 static const struct policy_credential nothing = {
 	.environment = STR_INIT(""), .file = STR_INIT(""), .sealed = STR_INIT(""),
-	.header_name = STR_INIT(""), .header_format = STR_INIT(""), .placeholder_environment = STR_INIT(""),
+	.header_name = STR_INIT(""), .header_format = STR_INIT(""), .header_user = STR_INIT(""), .placeholder_environment = STR_INIT(""),
 	.placeholder = STR_INIT(""), .placeholder_prefix = STR_INIT(""), .aws_profile = STR_INIT(""),
 };
 

@@ -147,6 +147,7 @@ static const struct schema file_schema = { SCHEMA(document_file, "a credential f
 static const struct schema header_schema = { SCHEMA(document_header, "a credential's header", NO_NAME), {
 	KEY(document_header, "name", SHAPE_TEXT, name),
 	KEY(document_header, "format", SHAPE_TEXT, format),
+	KEY(document_header, "user", SHAPE_TEXT, user),
 } };
 
 static const struct schema placeholder_schema = { SCHEMA(document_placeholder, "a placeholder", NO_NAME), {

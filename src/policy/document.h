@@ -90,7 +90,7 @@ struct document_file {
 };
 struct document_header {
 	struct place at;
-	struct document_text name, format;
+	struct document_text name, format, user;
 };
 struct document_placeholder {
 	struct place at;

@@ -82,6 +82,7 @@ struct policy_credential {
 	enum policy_strategy strategy;
 	enum policy_own own;
 	struct str header_name, header_format;	/* header, token, login: format has "{secret}" exactly once; else empty */
+	struct str header_user;			/* if not empty: base64("user:secret") stands for "{secret}" */
 	struct str placeholder_environment;	/* variable in the guest that holds the placeholder */
 	struct str placeholder;			/* fixed by the policy, or empty: made for each run, of the
 						   shape placeholder_prefix + random */

@@ -49,6 +49,27 @@ static enum err apply(const struct policy_credential *c, struct str secret, cons
 	return e;
 }
 
+/* As git wants a token over HTTPS: the agent's own Basic, of a placeholder, is replaced whole. */
+static void a_header_with_a_user_is_basic(void **state)
+{
+	(void)state;
+	struct policy_credential c = header("authorization", "Basic {secret}");
+	struct head in = request("/", NULL), out;
+	const struct head_field *f;
+	auto_buf b = BUF_EMPTY, plain = BUF_EMPTY;
+	bool attached;
+
+	c.header_user = STR("x-access-token");
+	assert_int_equal(head_add(&in, STR("authorization"), STR("Basic eDp5")), ERR_OK);
+	assert_int_equal(apply(&c, SECRET, &in, &b, &out, &attached), ERR_OK);
+	f = head_find(&out, STR("authorization"));
+	assert_true(attached && f && str_starts(f->value, STR("Basic ")));
+	buf_init(&plain, 1024);
+	assert_int_equal(base64_decode(&plain, str_from(f->value, 6)), ERR_OK);
+	assert_true(str_starts(buf_str(&plain), STR("x-access-token:")));
+	assert_true(str_eq(str_from(buf_str(&plain), 15), SECRET));
+}
+
 static void a_query_takes_the_secret_as_one_value(void **state)
 {
 	(void)state;
@@ -359,6 +380,7 @@ static void a_secret_of_another_kind_may_have_lines(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_header_with_a_user_is_basic),
 		cmocka_unit_test(a_query_takes_the_secret_as_one_value),
 		cmocka_unit_test(a_path_takes_the_secret_as_one_segment),
 		cmocka_unit_test(a_secret_cannot_walk_the_path),

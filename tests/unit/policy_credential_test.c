@@ -179,6 +179,22 @@ static void logins_know_their_hosts_and_files(void **state)
 	policy_free(p);
 }
 
+static void a_header_may_be_basic(void **state)
+{
+	(void)state;
+	struct policy *p = load(K(FROM "header: {name: authorization, user: x-access-token}"));
+
+	assert_true(is(policy_credential(p, 0)->header_user, "x-access-token") &&
+		    is(policy_credential(p, 0)->header_format, "Basic {secret}"));
+	policy_free(p);
+	p = load(TOKEN("grant: github_app, app_id: 1, installation_id: 2}, header: {name: authorization, user: x-access-token"));
+	assert_true(is(policy_credential(p, 0)->header_format, "Basic {secret}"));
+	policy_free(p);
+	refused(&(struct mistake) { K(FROM "header: {name: a, user: b, format: \"{secret}\"}"),
+				    "'format' and 'user' exclude each other", "\"{secret}\"" }, 1);
+	refused(&(struct mistake) { K(FROM "header: {name: a, user: \"b:c\"}"), "'b:c' cannot be a user", "\"b:c\"" }, 1);
+}
+
 static void a_certificate(void **state)
 {
 	(void)state;
@@ -314,6 +330,7 @@ int main(void)
 		cmocka_unit_test(a_signature_of_aws),
 		cmocka_unit_test(tokens_by_grant),
 		cmocka_unit_test(logins_know_their_hosts_and_files),
+		cmocka_unit_test(a_header_may_be_basic),
 		cmocka_unit_test(a_certificate),
 		cmocka_unit_test(keys_that_do_not_suit_are_refused),
 		cmocka_unit_test(placeholders_that_cannot_work_are_refused),
