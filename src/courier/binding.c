@@ -94,14 +94,15 @@ static const struct binding_ops *const strategies[] = {
 	[POLICY_STRATEGY_HEADER] = &binding_plain,
 	[POLICY_STRATEGY_PLACEHOLDER] = &binding_plain,
 	[POLICY_STRATEGY_SIGV4] = &binding_sigv4,
-	[POLICY_STRATEGY_CERTIFICATE] = NULL,
+	[POLICY_STRATEGY_TOKEN] = &binding_token,
+	[POLICY_STRATEGY_LOGIN] = &binding_token,
+	[POLICY_STRATEGY_CERTIFICATE] = &binding_client_certificate,
 };
 
 /* ---- one binding ---- */
 
 enum err binding_start(struct exchange *x, struct binding **ret)
 {
-	enum policy_strategy strategy = x->credential->strategy;
 	struct binding *b = calloc(1, sizeof *b);
 
 	if (!b)
@@ -109,7 +110,7 @@ enum err binding_start(struct exchange *x, struct binding **ret)
 	b->exchange = x;
 	b->credential = x->credential;
 	b->placeholder = placeholder_of(x, x->credential);
-	b->ops = strategy < sizeof strategies / sizeof *strategies ? strategies[strategy] : NULL;
+	b->ops = strategies[x->credential->strategy];
 	*ret = b;
 	return ERR_OK;
 }
@@ -118,7 +119,7 @@ void binding_free(struct binding *b)
 {
 	if (!b)
 		return;
-	if (b->ops && b->ops->free)
+	if (b->ops->free)
 		b->ops->free(b);
 	vault_wait_end(&b->wait);
 	vault_secret_release(b->secret);
@@ -171,10 +172,6 @@ enum err binding_run(struct binding *b, const char **ret_reason)
 		*ret_reason = "it was detached from this sandbox";
 		return ERR_CREDENTIAL;
 	}
-	if (!b->ops) {
-		*ret_reason = "its strategy is not known";
-		return ERR_CREDENTIAL;
-	}
 	if (!b->ready)
 		e = b->ops->run(b, ret_reason);
 	if (e != ERR_OK)
@@ -222,27 +219,18 @@ enum err binding_message(struct binding *b, struct str message, struct buf *out,
 }
 
 uint64_t binding_pool(const struct binding *b) { return b->pool; }
-struct str binding_certificate(const struct binding *b) { return (void)b, STR(""); }
+
+struct str binding_certificate(const struct binding *b)
+{
+	return b->ops->certificate ? b->ops->certificate(b) : STR("");
+}
+
 uint64_t binding_generation(const struct binding *b) { return b->secret ? b->secret->generation : 0; }
 
 void binding_refused(struct binding *b)
 {
-	if (b->secret)
+	if (b->ops->refused)
+		b->ops->refused(b);
+	else if (b->secret)
 		vault_invalidate(b->exchange->courier->vault, b->credential, b->secret->generation);
-}
-
-/* ---- token endpoints ---- */
-
-bool binding_is_local(struct exchange *x)
-{
-	(void)x;
-	return false;
-}
-
-enum err binding_local_answer(struct binding *b, uint16_t *ret_status, struct buf *body)
-{
-	(void)b;
-	(void)ret_status;
-	(void)body;
-	return ERR_CREDENTIAL;
 }

@@ -11,6 +11,10 @@ struct binding_ops {
 	enum err (*apply)(struct binding *b, const struct head *in, struct buf *out, struct head *ret_head);
 	/** NULL: nothing of its own */
 	void (*free)(struct binding *b);
+	/** the upstream answered 401; NULL: the vault is told */
+	void (*refused)(struct binding *b);
+	/** as binding_certificate(); NULL: none */
+	struct str (*certificate)(const struct binding *b);
 };
 
 struct binding {
@@ -32,6 +36,6 @@ int32_t binding_number(const struct binding *b);
 /** binding_take() - @secret (counted, taken) is what goes out */
 void binding_take(struct binding *b, const struct vault_secret *secret);
 
-extern const struct binding_ops binding_sigv4;
+extern const struct binding_ops binding_sigv4, binding_token, binding_client_certificate;
 /** binding_sigv4_examine() - binding_examine() for that strategy */
 must_use enum step binding_sigv4_examine(struct exchange *x, struct str placeholder);

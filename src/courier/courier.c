@@ -17,8 +17,10 @@
 #include "courier/control.h"
 #include "courier/exchange.h"
 #include "courier/fetch.h"
+#include "courier/certificate.h"
 #include "courier/journal.h"
 #include "courier/questions.h"
+#include "courier/token.h"
 #include "courier/registry_table.h"
 #include "courier/tunnel.h"
 
@@ -164,6 +166,7 @@ static void ticked(uv_timer_t *timer)
 	tunnel_tick(c, now);
 	carriers_tick(c->carriers, now);
 	fetch_tick(c, now);
+	tokens_tick(c->tokens, now);
 	for (int i = 0; i < COURIER_PEERS; i++)
 		question_dropped(&c->links[i]);
 	if (now >= c->checkpoint_at_ms) {
@@ -281,7 +284,9 @@ enum err courier_prepare(const struct courier_options *o, struct courier **ret, 
 	for (int i = 0; i < COURIER_PEERS; i++)
 		c->links[i] = (struct courier_link){ .courier = c, .peer = (enum courier_peer)i };
 	c->leaves = leaves_new();
-	enum err e = c->leaves ? load_policy(c, ret_problem, problem_bytes) : ERR_MEMORY;
+	c->tokens = tokens_new(c);
+	c->certificates = certificates_new(c);
+	enum err e = c->leaves && c->tokens && c->certificates ? load_policy(c, ret_problem, problem_bytes) : ERR_MEMORY;
 
 	if (e == ERR_OK)
 		e = load_upstream(c, ret_problem, problem_bytes);
@@ -348,6 +353,7 @@ void courier_stop(struct courier *c, struct str result, int exit_code)
 	c->stopping = true;
 	end_exchanges(c, ERR_CANCELLED);
 	registry_tables_free(c);
+	tokens_stop(c->tokens);
 	fetch_end_all(c);
 	for (int i = 0; i < COURIER_PEERS; i++) {
 		question_dropped(&c->links[i]);
@@ -387,6 +393,8 @@ void courier_free(struct courier *c)
 	carriers_free(c->carriers);
 	upstream_free(c->upstream);
 	upstream_tls_context_free(c->tls);
+	tokens_free(c->tokens);
+	certificates_free(c->certificates);
 	vault_free(c->vault);
 	keeper_client_free(c->keeper);
 	snapshot_release(c->snapshot);

@@ -75,6 +75,8 @@ struct courier {
 	struct leaves *leaves;
 	struct exchange *exchanges;		/* all that run */
 	struct tunnel *tunnels;
+	struct tokens *tokens;			/* got for the agent */
+	struct certificates *certificates;
 	struct fetch *fetches;			/* the courier's own requests that run */
 	uint32_t fetch_count;
 	uint64_t fetch_number;

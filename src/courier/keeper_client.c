@@ -253,7 +253,7 @@ void keeper_client_free(struct keeper_client *c)
 
 static uint64_t default_timeout(enum keeper_op op)
 {
-	return op == KEEPER_LEAF || op == KEEPER_SIGN || op == KEEPER_LOGIN || op == KEEPER_REPLACE
+	return op == KEEPER_LEAF || op == KEEPER_SIGN || op == KEEPER_LOGIN || op == KEEPER_LEASE || op == KEEPER_REPLACE
 		       ? KEEPER_CLIENT_MS : KEEPER_CLIENT_SOURCE_MS;
 }
 

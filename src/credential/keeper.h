@@ -39,6 +39,8 @@
  *                empty: kept as they are)                   credential that is one refresh token: access
  *                                                           token empty, refresh token)
  *   CERTIFICATE  nothing                                    PEM: certificates and key
+ *   LEASE        "take", before a refresh, until after its  "taken", or "busy" if another program or sandbox
+ *                REPLACE; or "leave"                        refreshes this file now; then as REPLACE's. "left"
  *
  * From SIGV4 on several values in one text are each followed by a NUL. A field holds visible
  * ASCII and spaces (SIGV4: and newlines). Which credential takes which ops: keeper_use below.
@@ -59,7 +61,7 @@
 
 enum keeper_op {
 	KEEPER_LEAF = 1, KEEPER_SIGN, KEEPER_SECRET, KEEPER_SIGV4, KEEPER_ACCOUNT, KEEPER_JWT, KEEPER_LOGIN,
-	KEEPER_REPLACE, KEEPER_CERTIFICATE, KEEPER_OP_END
+	KEEPER_REPLACE, KEEPER_CERTIFICATE, KEEPER_LEASE, KEEPER_OP_END
 };
 /* the secrets of one credential: its source, and what the policy's token block names beside it */
 enum keeper_part { KEEPER_PART_SOURCE, KEEPER_PART_CLIENT_SECRET, KEEPER_PART_ACTOR_TOKEN, KEEPER_PARTS };
@@ -69,10 +71,10 @@ enum keeper_part { KEEPER_PART_SOURCE, KEEPER_PART_CLIENT_SECRET, KEEPER_PART_AC
 
 /* What a credential is for, from its strategy in the policy; it takes these ops and no others:
  *   SECRET       SECRET                      header, placeholder; token by client secret or token exchange
- *   REFRESH      SECRET, REPLACE             token by a refresh token
+ *   REFRESH      SECRET, LEASE, REPLACE      token by a refresh token
  *   SIGV4        SIGV4                       the secret access key stays in the keeper
  *   JWT          ACCOUNT, JWT, and SECRET of the parts beside the source: the private key stays
- *   CLAUDE, CODEX  LOGIN, REPLACE
+ *   CLAUDE, CODEX  LOGIN, LEASE, REPLACE
  *   CERTIFICATE  CERTIFICATE */
 enum keeper_use {
 	KEEPER_USE_SECRET, KEEPER_USE_REFRESH, KEEPER_USE_SIGV4, KEEPER_USE_JWT, KEEPER_USE_CLAUDE,

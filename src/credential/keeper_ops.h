@@ -32,6 +32,17 @@ must_use enum err keeper_op_login(const struct keeper_credential *c, struct str 
 must_use enum err keeper_op_replace(const struct keeper_credential *c, struct str asked, struct buf *out,
 				    const char **ret_reason);
 
+/** struct keeper_lease - the right to refresh what is in a file; {-1, -1, NULL}: none */
+struct keeper_lease {
+	int directory, lock;
+	const char *made;		/* name of the directory that is the lock; NULL: `lock` is */
+};
+/** keeper_op_lease() - takes it, without waiting, and appends "taken" or "busy" and the fields of REPLACE's reply */
+must_use enum err keeper_op_lease(const struct keeper_credential *c, struct keeper_lease *lease, struct buf *out,
+				  const char **ret_reason);
+/** keeper_lease_leave() - idempotent */
+void keeper_lease_leave(struct keeper_lease *lease);
+
 /** keeper_text_expires_s() - until when a command's output is good, since 1970: what it says itself ("Expiration"
  *  of a credential_process), or an hour after @now_s */
 uint64_t keeper_text_expires_s(const struct keeper_credential *c, struct str text, uint64_t now_s);

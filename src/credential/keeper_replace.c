@@ -7,6 +7,8 @@
  * synced and renamed, with its mode; nobody ever sees half of it.
  * The lock is Claude Code's own for its file (a directory, stale after 15 seconds without a sign of life, as
  * its proper-lockfile has it), else flock() on a file beside. It is never waited for here: ERR_MORE.
+ * A lease is the same from before a refresh until after it: of two sandboxes, or a sandbox and Claude Code itself
+ * (whose own lock of that purpose it is), one refreshes, and the other finds what came of it.
  */
 #include "credential/keeper_login.h"
 #include "credential/keeper_ops.h"
@@ -27,6 +29,8 @@
 #define NAME_MAX_BYTES 200
 #define CLAUDE_LOCK ".storage-write.lock"
 #define CLAUDE_STALE_S 15
+#define CLAUDE_LEASE ".oauth_refresh.lock"
+#define CLAUDE_LEASE_STALE_S 60
 
 enum { ASKED_HASH, ASKED_ACCESS, ASKED_REFRESH, ASKED_ID_TOKEN, ASKED_EXPIRES, ASKED_FIELDS };
 
@@ -46,70 +50,83 @@ enum err keeper_op_login(const struct keeper_credential *c, struct str text, str
 /* ---- the file's place and its lock ---- */
 
 struct place {
-	int directory, lock;		/* lock: -1, or flock()ed */
-	bool claude_lock;		/* the directory is ours to remove */
+	struct keeper_lease held;
 	char name[NAME_MAX_BYTES + 1];
 };
 
-static void place_leave(struct place *p)
+void keeper_lease_leave(struct keeper_lease *l)
 {
-	if (p->claude_lock)
-		(void)unlinkat(p->directory, CLAUDE_LOCK, AT_REMOVEDIR);
-	auto_fd_close(&p->lock);
-	auto_fd_close(&p->directory);
+	if (l->made)
+		(void)unlinkat(l->directory, l->made, AT_REMOVEDIR);
+	l->made = NULL;
+	auto_fd_close(&l->lock);
+	auto_fd_close(&l->directory);
+	l->lock = l->directory = -1;
 }
 
-static enum err take_claude_lock(struct place *p)
+/* A directory is the lock. */
+static enum err make_lock(struct keeper_lease *l, const char *name, int stale_s)
 {
 	struct stat st;
 
 	for (int i = 0; i < 2; i++) {
-		if (mkdirat(p->directory, CLAUDE_LOCK, 0700) == 0) {
-			p->claude_lock = true;
+		if (mkdirat(l->directory, name, 0700) == 0) {
+			l->made = name;
 			return ERR_OK;
 		}
 		if (errno != EEXIST)
 			return ERR_LOCAL;
-		if (fstatat(p->directory, CLAUDE_LOCK, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    st.st_mtim.tv_sec + CLAUDE_STALE_S >= time(NULL))
+		if (fstatat(l->directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    st.st_mtim.tv_sec + stale_s >= time(NULL))
 			return ERR_MORE;
-		(void)unlinkat(p->directory, CLAUDE_LOCK, AT_REMOVEDIR);
+		(void)unlinkat(l->directory, name, AT_REMOVEDIR);
 	}
 	return ERR_MORE;
 }
 
-static enum err take_file_lock(struct place *p)
+static enum err take_file_lock(struct keeper_lease *l, const char *of, const char *suffix)
 {
-	char name[NAME_MAX_BYTES + 8];
+	char name[NAME_MAX_BYTES + 16];
 
-	snprintf(name, sizeof name, ".%s.lock", p->name);
-	p->lock = openat(p->directory, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (p->lock < 0)
+	snprintf(name, sizeof name, ".%s%s", of, suffix);
+	l->lock = openat(l->directory, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (l->lock < 0)
 		return ERR_LOCAL;
-	if (flock(p->lock, LOCK_EX | LOCK_NB))
+	if (flock(l->lock, LOCK_EX | LOCK_NB))
 		return errno == EWOULDBLOCK ? ERR_MORE : ERR_LOCAL;
 	return ERR_OK;
 }
 
-static enum err place_enter(const struct keeper_credential *c, struct place *p)
+static enum err open_directory(const struct keeper_credential *c, struct place *p)
 {
 	const char *slash = strrchr(c->source.real, '/');
 	size_t n = (size_t)(slash - c->source.real);
 	char directory[4096];
-	enum err e;
 
-	*p = (struct place){ .directory = -1, .lock = -1 };
+	*p = (struct place){ .held = { -1, -1, NULL } };
 	if (n >= sizeof directory || strlen(slash + 1) > NAME_MAX_BYTES || !slash[1])
 		return ERR_LOCAL;
 	memcpy(directory, n ? c->source.real : "/", n ? n : 1);
 	directory[n ? n : 1] = 0;
 	memcpy(p->name, slash + 1, strlen(slash + 1) + 1);
-	p->directory = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (p->directory < 0)
-		return ERR_LOCAL;
-	e = c->use == KEEPER_USE_CLAUDE ? take_claude_lock(p) : take_file_lock(p);
+	p->held.directory = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return p->held.directory < 0 ? ERR_LOCAL : ERR_OK;
+}
+
+/* For a moment, to write; or as a lease. */
+static enum err place_enter(const struct keeper_credential *c, bool lease, struct place *p)
+{
+	enum err e = open_directory(c, p);
+
 	if (e)
-		place_leave(p);
+		return e;
+	if (c->use == KEEPER_USE_CLAUDE)
+		e = make_lock(&p->held, lease ? CLAUDE_LEASE : CLAUDE_LOCK,
+			      lease ? CLAUDE_LEASE_STALE_S : CLAUDE_STALE_S);
+	else
+		e = take_file_lock(&p->held, p->name, lease ? ".refresh.lock" : ".lock");
+	if (e)
+		keeper_lease_leave(&p->held);
 	return e;
 }
 
@@ -133,18 +150,18 @@ static enum err write_file(const struct place *p, struct str text)
 	bool ok;
 
 	/* of another owner's file there would be one of ours afterwards */
-	if (fstatat(p->directory, p->name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode) ||
+	if (fstatat(p->held.directory, p->name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode) ||
 	    st.st_uid != geteuid() || getrandom(&number, sizeof number, 0) != sizeof number)
 		return ERR_LOCAL;
 	snprintf(temporary, sizeof temporary, ".%s.%016llx", p->name, (unsigned long long)number);
-	auto_fd fd = openat(p->directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+	auto_fd fd = openat(p->held.directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 			    st.st_mode & 0777);
 	if (fd < 0)
 		return ERR_LOCAL;
-	ok = write_all(fd, text) && renameat(p->directory, temporary, p->directory, p->name) == 0;
+	ok = write_all(fd, text) && renameat(p->held.directory, temporary, p->held.directory, p->name) == 0;
 	if (!ok)
-		(void)unlinkat(p->directory, temporary, 0);
-	return ok && fsync(p->directory) == 0 ? ERR_OK : ERR_LOCAL;
+		(void)unlinkat(p->held.directory, temporary, 0);
+	return ok && fsync(p->held.directory) == 0 ? ERR_OK : ERR_LOCAL;
 }
 
 /* ---- compare and swap ---- */
@@ -251,10 +268,38 @@ enum err keeper_op_replace(const struct keeper_credential *c, struct str asked, 
 	if (c->source.kind != KEEPER_FILE || !keeper_fields(asked, fields, ASKED_FIELDS) || !well_formed(c, fields))
 		return ERR_INPUT;
 	*ret_reason = "its file cannot be locked";
-	e = place_enter(c, &place);
+	e = place_enter(c, false, &place);
 	if (e)
 		return e;
 	e = replace(c, &place, fields, out, ret_reason);
-	place_leave(&place);
+	keeper_lease_leave(&place.held);
 	return e;
+}
+
+/* ---- leases ---- */
+
+enum err keeper_op_lease(const struct keeper_credential *c, struct keeper_lease *lease, struct buf *out,
+			 const char **ret_reason)
+{
+	auto_buf text = BUF_EMPTY;
+	struct keeper_login token = { .access = { NULL, 0 } };
+	struct place place;
+	uint64_t stamp;
+	enum err e = lease->directory >= 0 ? ERR_OK : place_enter(c, true, &place);
+
+	*ret_reason = "its file cannot be locked";
+	if (e && e != ERR_MORE)
+		return e;
+	if (!e && lease->directory < 0)
+		*lease = place.held;
+	buf_init_secret(&text, KEEPER_SOURCE_MAX);
+	keeper_put_field(out, e ? STR("busy") : STR("taken"));
+	e = keeper_source_read(&c->source, &text, &stamp, ret_reason);
+	if (!e && c->use != KEEPER_USE_REFRESH)
+		return keeper_op_login(c, buf_str(&text), out, ret_reason);
+	if (!e)
+		e = keeper_source_line(buf_str(&text), &token.refresh, ret_reason);
+	if (!e)
+		keeper_put_login(out, &token);
+	return e ? e : buf_err(out);
 }

@@ -105,7 +105,7 @@ static bool use_takes(enum keeper_use use, uint32_t op, uint8_t part)
 	case KEEPER_USE_SECRET:
 		return op == KEEPER_SECRET;
 	case KEEPER_USE_REFRESH:
-		return op == KEEPER_SECRET || op == KEEPER_REPLACE;
+		return op == KEEPER_SECRET || op == KEEPER_LEASE || op == KEEPER_REPLACE;
 	case KEEPER_USE_SIGV4:
 		return op == KEEPER_SIGV4;
 	case KEEPER_USE_JWT:
@@ -113,7 +113,7 @@ static bool use_takes(enum keeper_use use, uint32_t op, uint8_t part)
 		       (op == KEEPER_SECRET && part != KEEPER_PART_SOURCE);
 	case KEEPER_USE_CLAUDE:
 	case KEEPER_USE_CODEX:
-		return op == KEEPER_LOGIN || op == KEEPER_REPLACE;
+		return op == KEEPER_LOGIN || op == KEEPER_LEASE || op == KEEPER_REPLACE;
 	case KEEPER_USE_CERTIFICATE:
 		return op == KEEPER_CERTIFICATE;
 	case KEEPER_USES:
@@ -333,6 +333,43 @@ static void retry(struct keeper *k, uint64_t now_ms)
 	}
 }
 
+/* ---- leases ---- */
+
+static void leave(struct keeper_desk *desk)
+{
+	if (desk->leased)
+		keeper_lease_leave(&desk->lease);
+	desk->leased = false;
+}
+
+static enum err lease(struct keeper *k, const struct keeper_request *r, size_t n, const char **ret_reason)
+{
+	const struct keeper_credential *c = &k->config->credentials[r->credential];
+	struct keeper_desk *desk = &k->desks[r->credential];
+	struct str asked = str_make(r->text, n);
+	auto_buf out = BUF_EMPTY;
+	enum err e = ERR_OK;
+
+	*ret_reason = "a lease was asked for that is none";
+	if (c->source.kind != KEEPER_FILE || (!str_eq(asked, STR("take")) && !str_eq(asked, STR("leave"))))
+		return ERR_INPUT;
+	buf_init_secret(&out, KEEPER_DATA_MAX);
+	if (str_eq(asked, STR("leave"))) {
+		leave(desk);
+		keeper_put_field(&out, STR("left"));
+	} else {
+		if (!desk->leased)
+			desk->lease = (struct keeper_lease){ -1, -1, NULL };
+		e = keeper_op_lease(c, &desk->lease, &out, ret_reason);
+		desk->leased = desk->lease.directory >= 0;
+		if (e)
+			leave(desk);
+	}
+	if (!e)
+		answer(k, r, ERR_OK, &out, *ret_reason);
+	return e;
+}
+
 /* ---- time ---- */
 
 size_t keeper_wants(const struct keeper *k, struct pollfd *fds, uint64_t *ret_deadline_ms)
@@ -389,6 +426,7 @@ void keeper_end(struct keeper *k)
 		drop_all(k, &k->desks[i].waits);
 		keeper_run_end(&k->desks[i].run);
 		buf_free(&k->desks[i].kept);
+		leave(&k->desks[i]);
 	}
 }
 
@@ -409,6 +447,8 @@ static enum err ask_credential(struct keeper *k, const struct keeper_request *r,
 	}
 	if (r->op == KEEPER_REPLACE)
 		return replace(k, r, n, ret_reason);
+	if (r->op == KEEPER_LEASE)
+		return lease(k, r, n, ret_reason);
 	if (s->kind == KEEPER_COMMAND)
 		return wait_for_run(k, r, n, ret_reason);
 	buf_init_secret(&text, KEEPER_SOURCE_MAX);
@@ -434,7 +474,8 @@ static bool well_formed(const struct keeper *k, const struct keeper_request *r, 
 		return false;
 	if (r->op == KEEPER_SECRET)
 		return n == 0 || n == KEEPER_STAMP_BYTES;
-	return n == 0 || r->op == KEEPER_SIGV4 || r->op == KEEPER_JWT || r->op == KEEPER_REPLACE;
+	return n == 0 || r->op == KEEPER_SIGV4 || r->op == KEEPER_JWT || r->op == KEEPER_REPLACE ||
+	       r->op == KEEPER_LEASE;
 }
 
 enum err keeper_take(struct keeper *k, const struct keeper_request *r, size_t n)

@@ -4,6 +4,7 @@
 #include "credential/keeper.h"
 #include "credential/keeper_config.h"
 #include "credential/keeper_key.h"
+#include "credential/keeper_ops.h"
 #include "credential/keeper_run.h"
 #include "tls/mint.h"
 
@@ -18,6 +19,8 @@ struct keeper_desk {
 	struct buf kept;		/* output of an earlier run, for ops that sign */
 	uint64_t kept_until_s;		/* since 1970; 0: none is kept */
 	uint64_t started_ms, runs;
+	struct keeper_lease lease;
+	bool leased;
 };
 
 struct keeper {

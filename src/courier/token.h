@@ -1,0 +1,40 @@
+/* token.h - tokens that the courier gets for the agent: by a grant, or from an agent's own login
+ *
+ * One a credential and sandbox, whoever asks: kept until shortly before it expires, asked for once however many
+ * wait, and not again at once after a failure. What it takes (secrets, signatures, a request to the token
+ * endpoint) is asked for without blocking anybody.
+ */
+#pragma once
+
+#include "courier/courier.h"
+
+#define TOKEN_EARLY_S 60		/* before its end, or a tenth of its life, whichever is less, another is got */
+#define TOKEN_LOGIN_EARLY_S 300		/* of a login's */
+#define TOKEN_BACKOFF_MS 5000		/* after a failure, twice as long each time, until */
+#define TOKEN_BACKOFF_MAX_MS 300000
+#define TOKEN_REFUSED_MS 30000		/* an upstream's 401 makes for another token once in this time */
+#define TOKEN_REASON_BYTES 160
+
+struct tokens;
+
+/** tokens_new() - of @c; NULL without memory */
+struct tokens *tokens_new(struct courier *c);
+/** tokens_stop() - nothing is asked for any more: before the vault, the keeper's client and the spool go */
+void tokens_stop(struct tokens *t);
+void tokens_free(struct tokens *t);
+/** tokens_tick() - at least once a second */
+void tokens_tick(struct tokens *t, uint64_t now_ms);
+
+/** token_ask() - the present token of @c (strategy token or login), of the policy in @snapshot
+ * @parent: id of the request that it is for
+ * @w, @changed, @user: as vault_ask(); end the wait with vault_wait_end()
+ * *ret:    counted: vault_secret_release()
+ * *ret_reason: words for the agent; they live as long as @t, or until the next failure
+ * Return: ERR_OK; ERR_MORE; ERR_CREDENTIAL; ERR_MEMORY */
+must_use enum err token_ask(struct tokens *t, struct snapshot *snapshot, const struct policy_credential *c,
+			    struct str parent, struct vault_wait *w, void (*changed)(void *user), void *user,
+			    const struct vault_secret **ret, const char **ret_reason);
+/** token_refused() - an upstream answered 401 to @generation of @c's */
+void token_refused(struct tokens *t, const struct policy_credential *c, uint64_t generation);
+/** token_left_s() - how long the present token of @c is still good; 0 without one */
+uint64_t token_left_s(const struct tokens *t, const struct policy_credential *c);
