@@ -96,6 +96,8 @@ static enum err on_search(void *user, struct str plain, size_t *ret_held)
 	struct answer_encoded *a = user;
 	enum err e = search_feed(&a->plain, plain);
 
+	if (e == ERR_SECRET_REFLECTED)
+		a->x->reflected = (int32_t)a->plain.hit;
 	*ret_held = search_held(&a->plain);
 	return e;
 }

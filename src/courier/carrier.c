@@ -54,12 +54,12 @@ void carriers_tick(struct carriers *p, uint64_t now_ms)
 	upstream_tick(p->upstream, now_ms);
 }
 
-void carriers_drop(struct carriers *p, uint64_t number)
+void carriers_drop(struct carriers *p, uint32_t credential)
 {
 	for (struct http2_session *s = p->sessions; s; s = s->next)
-		if (s->number == number)
+		if (s->credential == credential)
 			http2_session_drain(s);
-	upstream_drop(p->upstream, number);
+	upstream_drop(p->upstream, credential);
 }
 
 /* ---- places that speak HTTP/1.1 ---- */
@@ -160,7 +160,7 @@ static enum err settle(struct carrier *c)
 	if (e != ERR_OK) {
 		c->reason = upstream_reason(c->connection);
 	} else if (upstream_http2(c->connection)) {
-		e = http2_session_new(c->pool, c->connection, c->target.pool, &s);
+		e = http2_session_new(c->pool, c->connection, c->target.credential, &s);
 		if (e == ERR_OK) {
 			c->connection = NULL;
 			e = carrier_http2_new(c, s);

@@ -42,9 +42,9 @@ struct carriers *carriers_new(uv_loop_t *loop, struct upstream *u);
 void carriers_free(struct carriers *p);
 /** carriers_tick() - deadlines; at least once a second */
 void carriers_tick(struct carriers *p, uint64_t now_ms);
-/** carriers_drop() - no connection of pool @number is used for anything that begins later; those that
+/** carriers_drop() - no connection with @credential (upstream.h) is used for anything that begins later; those that
  *  nobody uses are closed. Exchanges that run on one are the caller's to end. */
-void carriers_drop(struct carriers *p, uint64_t number);
+void carriers_drop(struct carriers *p, uint32_t credential);
 
 /** carrier_dial() - a way to the target: a kept connection, a stream, or a new connection
  * Return: ERR_OK and *ret (see carrier_status()); ERR_LIMIT, ERR_MEMORY, ERR_LOCAL */

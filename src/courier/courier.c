@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "courier/control.h"
+#include "courier/detach.h"
 #include "courier/exchange.h"
 #include "courier/fetch.h"
 #include "courier/certificate.h"
@@ -164,6 +165,7 @@ static void ticked(uv_timer_t *timer)
 		exchange_tick(x, now);
 	}
 	tunnel_tick(c, now);
+	detach_tick(c);
 	carriers_tick(c->carriers, now);
 	fetch_tick(c, now);
 	tokens_tick(c->tokens, now);
@@ -240,6 +242,8 @@ static enum err load_policy(struct courier *c, char *problem, size_t problem_byt
 	}
 	c->keeper = keeper_client_new(c->options.loop, c->options.keeper);
 	c->vault = c->keeper ? vault_new(c->keeper, policy) : NULL;
+	if (c->vault)
+		detach_begin(c);
 	e = c->vault ? snapshot_new(policy, f, &c->snapshot) : ERR_MEMORY;
 	if (e != ERR_OK) {
 		policy_free(policy);

@@ -83,6 +83,9 @@ struct courier {
 	struct registry_table *registry_tables;	/* what registries' metadata says: registry_table.h */
 	unsigned decodes;			/* jobs of the decoder that run: decode.h */
 	uint64_t request_number, bytes;		/* counted against the limits */
+	uint32_t reflections[POLICY_CREDENTIALS_MAX];	/* answers that held a secret, by vault_number(): detach.c */
+	uint64_t detached[POLICY_CREDENTIALS_MAX / 64];
+	bool detach_due;
 	uint64_t allowed, denied, limited;	/* for the stop record */
 	bool limit_recorded;
 	bool stopping;

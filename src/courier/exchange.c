@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "courier/binding.h"
 #include "courier/deny.h"
+#include "courier/detach.h"
 #include "courier/journal.h"
 #include "courier/protocol.h"
 #include "courier/relay.h"
@@ -232,6 +233,7 @@ static enum step stage_dial(struct exchange *x)
 		const struct upstream_target target = {
 			.scheme = x->head.scheme, .host = x->head.host, .port = x->head.port,
 			.pool = x->binding ? binding_pool(x->binding) : 0,
+			.credential = x->credential ? (uint32_t)(vault_number(x->courier->vault, x->credential) + 1) : 0,
 			.certificate = x->binding ? binding_certificate(x->binding) : STR(""), .rule = x->rule,
 			.websocket = x->head.websocket, .fresh = x->retried, .repeatable = repeatable(x),
 		};
@@ -406,6 +408,8 @@ static void settle(struct exchange *x)
 		carrier_release(x->carrier, x->result == ERR_OK && x->up.done);
 		x->carrier = NULL;
 	}
+	if (x->result == ERR_SECRET_REFLECTED)
+		detach_reflected(x);
 	if (!x->intent_stored)
 		x->courier->denied++;
 	if (x->intent_stored || (x->result != ERR_LIMIT && !x->beyond_limit))
@@ -522,7 +526,8 @@ void exchange_open(struct courier *c, struct link *link, const struct link_frame
 		link_reset(link, f->stream, ERR_MEMORY);
 		return;
 	}
-	*x = (struct exchange){ .owner = { take_frame }, .courier = c, .link = link, .stream = f->stream, .reason = "" };
+	*x = (struct exchange){ .owner = { take_frame }, .courier = c, .link = link, .stream = f->stream, .reason = "",
+				.reflected = -1 };
 	x->started_ms = clock_ms();
 	x->deadline_ms = x->started_ms + EXCHANGE_HEAD_MS;
 	x->beyond_limit = ++c->request_number > courier_limit_requests(c);

@@ -109,6 +109,7 @@ struct exchange {
 	const struct policy_credential *credential;
 	bool credential_attached;	/* the rule's credential went with the request */
 	struct str foreign;		/* credential whose placeholder was blocked */
+	int32_t reflected;		/* vault_number() of the one whose secret the answer held; -1: none */
 	struct binding *binding;	/* NULL: none, or not yet */
 	bool local;			/* answered here, and relayed to nobody */
 	struct carrier *carrier;

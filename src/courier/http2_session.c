@@ -499,7 +499,7 @@ static int greet(struct http2_session *s)
 							     HTTP2_CONNECTION_WINDOW_BYTES);
 }
 
-enum err http2_session_new(struct carriers *p, struct upstream_connection *connection, uint64_t number,
+enum err http2_session_new(struct carriers *p, struct upstream_connection *connection, uint32_t credential,
 			   struct http2_session **ret)
 {
 	struct http2_session *s = calloc(1, sizeof *s);
@@ -513,7 +513,7 @@ enum err http2_session_new(struct carriers *p, struct upstream_connection *conne
 	}
 	s->pool = p;
 	s->connection = connection;
-	s->number = number;
+	s->credential = credential;
 	queue_init_secret(&s->out, 2 * HTTP2_OUTPUT_MAX);
 	http2_fields_init(&s->fields);
 	s->idle_ms = s->heard_ms = s->glitches_ms = clock_ms();

@@ -63,7 +63,7 @@ struct http2_session {
 	struct http2_session *next, **at;
 	struct http2_session *due_next, **due_at;
 	struct upstream_connection *connection;
-	uint64_t number;			/* of the connection's pool */
+	uint32_t credential;			/* as in its target */
 	nghttp2_session *ng;
 	struct queue out;			/* framed for the upstream; carries secrets */
 	struct http2_fields fields;		/* of the header block that is being received */
@@ -79,7 +79,7 @@ struct http2_session {
 };
 
 /** http2_session_new() - over a READY connection that chose h2, which is the session's on ERR_OK. ERR_MEMORY */
-must_use enum err http2_session_new(struct carriers *p, struct upstream_connection *connection, uint64_t number,
+must_use enum err http2_session_new(struct carriers *p, struct upstream_connection *connection, uint32_t credential,
 				    struct http2_session **ret);
 /** http2_session_find() - one that has room for a stream to @t, or NULL
  * @websocket: it must take those (RFC 8441) */

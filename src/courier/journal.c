@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "courier/detach.h"
 #include "courier/binding.h"
 #include "courier/protocol.h"
 
@@ -256,6 +257,8 @@ static void put_result(struct record *r, const struct exchange *x)
 	record_text(r, "result", str_of(err_name(x->result)), 64);
 	put_text(r, "text", str_of(x->reason), 256);
 	put_text(r, "placeholder_of", x->foreign, 128);
+	if (detach_credential(x))
+		record_text(r, "secret_of", detach_credential(x)->name, 128);
 	record_integer(r, "duration_ms", clock_ms() - x->started_ms);
 }
 

@@ -13,12 +13,25 @@
 #include "courier/answer.h"
 #include "courier/binding.h"
 
+static enum err reflected(struct exchange *x, uint32_t hit)
+{
+	x->reflected = (int32_t)hit;
+	return ERR_SECRET_REFLECTED;
+}
+
+/* The next bytes of the body. */
+static enum err search(struct exchange *x, struct str bytes)
+{
+	uint32_t hit;
+
+	return x->down.scrub && scrub_feed(x->down.scrub, bytes, &hit) ? reflected(x, hit) : ERR_OK;
+}
+
 /* A secret that was fetched while this answer runs is searched for from here on; what is held
  * back under the old set may be the beginning of one of its needles, so it is looked at again. */
 static enum err follow_vault(struct exchange *x)
 {
 	struct relay_down *down = &x->down;
-	uint32_t hit;
 
 	if (vault_current(x->courier->vault) == down->set)
 		return ERR_OK;
@@ -31,18 +44,23 @@ static enum err follow_vault(struct exchange *x)
 	down->scrub = scrub_new(down->set->set);
 	if (!down->scrub)
 		return ERR_MEMORY;
-	struct str held = str_from(queue_str(&down->clear), queue_bytes(&down->clear) - down->held);
-
-	return scrub_feed(down->scrub, held, &hit) ? ERR_SECRET_REFLECTED : ERR_OK;
+	return search(x, str_from(queue_str(&down->clear), queue_bytes(&down->clear) - down->held));
 }
 
-static bool head_reveals(const struct exchange *x, const struct head *h)
+static bool reveals(struct exchange *x, struct str bytes)
 {
-	const struct scrub_set *set = x->down.set ? x->down.set->set : NULL;
 	uint32_t hit;
 
-	for (uint32_t i = 0; set && i < h->field_count; i++)
-		if (scrub_search(set, h->fields[i].name, &hit) || scrub_search(set, h->fields[i].value, &hit))
+	if (!x->down.set || !scrub_search(x->down.set->set, bytes, &hit))
+		return false;
+	(void)reflected(x, hit);
+	return true;
+}
+
+static bool head_reveals(struct exchange *x, const struct head *h)
+{
+	for (uint32_t i = 0; i < h->field_count; i++)
+		if (reveals(x, h->fields[i].name) || reveals(x, h->fields[i].value))
 			return true;
 	return false;
 }
@@ -66,19 +84,14 @@ static size_t held_back(const struct exchange *x, size_t there)
 
 bool relay_reveals(struct exchange *x, struct str bytes)
 {
-	uint32_t hit;
-
-	return follow_vault(x) != ERR_OK || (x->down.set && scrub_search(x->down.set->set, bytes, &hit));
+	return follow_vault(x) != ERR_OK || reveals(x, bytes);
 }
 
 enum err relay_search(struct exchange *x, struct str bytes)
 {
-	uint32_t hit;
 	enum err e = follow_vault(x);
 
-	if (e == ERR_OK && x->down.scrub && scrub_feed(x->down.scrub, bytes, &hit))
-		e = ERR_SECRET_REFLECTED;
-	return e;
+	return e == ERR_OK ? search(x, bytes) : e;
 }
 
 enum err relay_pass(struct exchange *x, struct str bytes, bool searched)
@@ -102,13 +115,12 @@ static enum err pass_directly(struct exchange *x, struct str data, size_t *ret_n
 {
 	struct relay_down *down = &x->down;
 	enum err e = follow_vault(x);
-	uint32_t hit;
 
 	*ret_n = data.n;
 	if (e == ERR_OK)
 		e = relay_count(x, data.n);
-	if (e == ERR_OK && down->scrub && scrub_feed(down->scrub, data, &hit))
-		e = ERR_SECRET_REFLECTED;
+	if (e == ERR_OK)
+		e = search(x, data);
 	if (e != ERR_OK)
 		return e;
 	size_t held = held_back(x, data.n);

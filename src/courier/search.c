@@ -26,8 +26,6 @@ void search_free(struct search *s)
 
 static enum err follow_vault(struct search *s)
 {
-	uint32_t hit;
-
 	if (vault_current(s->vault) == s->set)
 		return ERR_OK;
 	vault_release(s->set);
@@ -39,7 +37,7 @@ static enum err follow_vault(struct search *s)
 	s->scrub = scrub_new(s->set->set);
 	if (!s->scrub)
 		return ERR_MEMORY;
-	return scrub_feed(s->scrub, buf_str(&s->tail), &hit) ? ERR_SECRET_REFLECTED : ERR_OK;
+	return scrub_feed(s->scrub, buf_str(&s->tail), &s->hit) ? ERR_SECRET_REFLECTED : ERR_OK;
 }
 
 /* The last search_held() bytes of the tail and @bytes together. */
@@ -60,12 +58,11 @@ static enum err keep_tail(struct search *s, struct str bytes)
 
 enum err search_feed(struct search *s, struct str bytes)
 {
-	uint32_t hit;
 	enum err e = follow_vault(s);
 
 	if (e != ERR_OK || !s->scrub)
 		return e;
-	if (scrub_feed(s->scrub, bytes, &hit))
+	if (scrub_feed(s->scrub, bytes, &s->hit))
 		return ERR_SECRET_REFLECTED;
 	return keep_tail(s, bytes);
 }

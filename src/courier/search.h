@@ -7,6 +7,7 @@ struct search {
 	struct vault *vault;
 	struct vault_set *set;		/* NULL: nothing is known */
 	struct scrub *scrub;
+	uint32_t hit;			/* whose it is that was found */
 	struct buf tail;		/* the last bytes, that may be the beginning of a secret */
 };
 

@@ -34,6 +34,7 @@ struct upstream_connection {
 	enum head_scheme scheme;
 	uint16_t port, dial_port;
 	uint64_t pool;
+	uint32_t credential;
 	struct str certificate;
 	bool http1_only;
 	bool reused, overridden;
@@ -294,11 +295,11 @@ static struct upstream_connection *kept(struct upstream *u, const struct upstrea
 	return NULL;
 }
 
-void upstream_drop(struct upstream *u, uint64_t pool)
+void upstream_drop(struct upstream *u, uint32_t credential)
 {
 	for (struct upstream_connection *c = u->all, *next; c; c = next) {
 		next = c->next;
-		if (c->state == IDLE && c->pool == pool)
+		if (c->state == IDLE && c->credential == credential)
 			destroy(c);
 	}
 }
@@ -325,7 +326,7 @@ enum err upstream_dial(struct upstream *u, const struct upstream_target *t, void
 		return ERR_MEMORY;
 	}
 	*c = (struct upstream_connection){ .upstream = u, .scheme = t->scheme, .port = t->port, .fd = -1,
-					   .pool = t->pool, .certificate = t->certificate,
+					   .pool = t->pool, .credential = t->credential, .certificate = t->certificate,
 					   .http1_only = t->http1_only, .rule = t->rule,
 					   .host_bytes = t->host.n, .reason = "" };
 	memcpy(c->host, t->host.p, t->host.n);

@@ -25,6 +25,7 @@ struct upstream_target {
 	struct str host;			/* canonical; copied */
 	uint16_t port;
 	uint64_t pool;				/* never shared between two numbers; 0: no credential */
+	uint32_t credential;			/* that goes over it, for upstream_drop(): vault_number() + 1; 0: none */
 	struct str certificate;			/* PEM of a client certificate and its key, or empty; implied by
 						   the pool's number; borrowed until READY or failed */
 	bool http1_only;			/* HTTP/2 is not offered; whoever does not say so must be able to
@@ -48,8 +49,8 @@ void upstream_free(struct upstream *u);
 /** upstream_tick() - deadlines; at least once a second */
 void upstream_tick(struct upstream *u, uint64_t now_ms);
 
-/** upstream_drop() - idle connections of that pool are closed */
-void upstream_drop(struct upstream *u, uint64_t pool);
+/** upstream_drop() - idle connections with that credential are closed */
+void upstream_drop(struct upstream *u, uint32_t credential);
 
 /** upstream_dial() - a kept connection or a new one
  * Return: ERR_OK and *ret (see upstream_status()); ERR_LIMIT, ERR_MEMORY, ERR_LOCAL */

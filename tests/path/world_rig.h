@@ -40,6 +40,7 @@ static const char usual_policy[] =
 	"    source: {environment: API_KEY}\n"
 	"    hosts: [api.test]\n"
 	"    strategy: placeholder\n"
+	"    detach_after: 0\n"
 	"    placeholder: {environment: API_KEY, value: " PLACEHOLDER "}\n"
 	"network:\n"
 	"  - {name: no-admin, hosts: [api.test], methods: [\"*\"], paths: [/admin/**], verdict: deny}\n"

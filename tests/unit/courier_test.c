@@ -61,7 +61,7 @@ static void a_denial_names_the_rule(void **state)
 	buf_put_byte(&p->body, 0);
 	assert_non_null(strstr(p->body.p, "\"type\":\"permission_error\""));
 	assert_non_null(strstr(p->body.p, "\"rule\":\"no-admin\""));
-	assert_non_null(strstr(p->body.p, "\"line\":9"));
+	assert_non_null(strstr(p->body.p, "\"line\":10"));
 	assert_non_null(strstr(p->body.p, "/w/paddock.yaml"));
 	p = ask_wait(&rig, &(struct ask){ .method = "DELETE" });
 	assert_int_equal(p->head.status, 403);
@@ -116,6 +116,34 @@ static void a_reflected_secret_is_cut_off(void **state)
 
 	assert_int_equal(p->head.status, 502);
 	assert_int_equal(trail(&rig, "\"kind\":\"outcome\"", "SECRET_REFLECTED", NULL), 4);
+	rig_stop(&rig);
+}
+
+/* By default after three answers that held it; what is under way with it ends too. */
+static void a_secret_that_comes_back_often_is_detached(void **state)
+{
+	(void)state;
+	char policy[sizeof usual_policy];
+	char *key = strstr(memcpy(policy, usual_policy, sizeof policy), "    detach_after: 0\n");
+
+	memmove(key, key + 20, strlen(key + 20) + 1);
+	rig_free(&rig);
+	memset(&rig, 0, sizeof rig);
+	rig_start(&rig, policy, 0);
+	rig_hello(&rig);
+	uint32_t running = ask(&rig, &(struct ask){ .path = "/hang", .name = "x-api-key", .value = PLACEHOLDER });
+
+	rig_arrived(&rig, 1);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(ask_wait(&rig, &(struct ask){ .path = "/reflect-header" })->head.status, 502);
+	struct reply *p = ask_wait(&rig, &(struct ask){ .path = "/first" });
+
+	assert_int_equal(p->head.status, 503);
+	assert_int_equal(rig_wait(&rig, running)->head.status, 503);
+	assert_int_equal(world.requests, 4);
+	assert_int_equal(trail(&rig, "\"kind\":\"outcome\"", "SECRET_REFLECTED", "\"secret_of\":\"api\""), 3);
+	assert_int_equal(trail(&rig, "\"kind\":\"limit\"", "credential api is detached", NULL), 1);
+	assert_int_equal(ask_wait(&rig, &(struct ask){ .host = "other.test" })->head.status, 200);
 	rig_stop(&rig);
 }
 
@@ -511,6 +539,7 @@ int main(void)
 		T(a_private_address_is_refused_unless_named),
 		T(a_wrong_certificate_is_refused),
 		T(a_reflected_secret_is_cut_off),
+		T(a_secret_that_comes_back_often_is_detached),
 		T(a_secret_is_searched_for_in_every_answer),
 		T(an_encoded_answer_that_does_not_decode_is_refused),
 		T(a_placeholder_on_its_way_elsewhere_is_blocked),
