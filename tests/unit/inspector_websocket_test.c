@@ -5,8 +5,9 @@
 
 #include <nghttp2/nghttp2.h>
 
+#define KEY "dGhlIHNhbXBsZSBub25jZQ=="
 #define HANDSHAKE(path) "GET " path " HTTP/1.1\r\n" HOST "Upgrade: websocket\r\nConnection: Upgrade\r\n" \
-	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n" \
+	"Sec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 13\r\n" \
 	"Sec-WebSocket-Extensions: permessage-deflate\r\nSec-WebSocket-Protocol: chat\r\n\r\n"
 
 /* What the client reads: after its handshake, the server's frames. */
@@ -312,8 +313,7 @@ static void handshakes_that_are_not_whole_are_refused(void **state)
 	static const char *const bad[] = {
 		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n",
 		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x\r\n\r\n",
-		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 8\r\n"
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 8\r\nSec-WebSocket-Key: " KEY "\r\n\r\n",
 		"Upgrade: tls/1.0\r\nConnection: Upgrade\r\n\r\n",
 	};
 
