@@ -23,6 +23,12 @@
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED_CLANG
+#endif
+#endif
+
 static const int base_calls[] = {
 	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(close),
 	SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(lseek), SCMP_SYS(munmap), SCMP_SYS(mremap),
@@ -46,6 +52,9 @@ static const int base_calls[] = {
 static const int job_calls[] = {
 	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(brk), SCMP_SYS(munmap),
 	SCMP_SYS(mremap),
+#if defined(__SANITIZE_ADDRESS__) || defined(SANITIZED_CLANG)
+	SCMP_SYS(madvise), SCMP_SYS(sigaltstack), SCMP_SYS(sched_yield),	/* the sanitizer's own */
+#endif
 };
 
 static const int socket_calls[] = {

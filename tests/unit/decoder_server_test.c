@@ -152,6 +152,19 @@ static void wait_for_children(unsigned n)
 	assert_int_equal(children(), n);
 }
 
+/* In read(), that is: its other calls do not wait. */
+static bool waits(pid_t pid)
+{
+	char path[64], text[512] = "";
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0 && read(fd, text, sizeof text - 1) > 0);
+	close(fd);
+	return strstr(text, ") S ") != NULL;
+}
+
 /* A job that has begun: its child is confined, and waits for more. */
 static int begun(pid_t *ret_child)
 {
@@ -169,6 +182,8 @@ static int begun(pid_t *ret_child)
 	assert_int_equal(decoder_hear(job, &output), DECODER_MARK);
 	*ret_child = child_of_server(0);
 	assert_true(*ret_child > 0);
+	for (int i = 0; i < 500 && !waits(*ret_child); i++)
+		usleep(10000);
 	return job;
 }
 
@@ -336,7 +351,8 @@ static void the_server_is_confined(void **state)
 		recv(job, &(char){ 0 }, 1, 0);
 		close(job);
 	}
-	usleep(50000);
+	for (int i = 0; i < 500 && !waits(pid); i++)
+		usleep(10000);
 	status = made_to_call(pid, SYS_execve, 0, 0, 0);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
 	close(fd);
