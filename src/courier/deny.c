@@ -26,7 +26,8 @@ static const char *type_of(enum err e)
 
 static bool by_policy(const struct deny *d)
 {
-	return d->result == ERR_POLICY_DENIED || d->result == ERR_PROTOCOL_UNRECOGNISED;
+	return d->result == ERR_POLICY_DENIED || d->result == ERR_PROTOCOL_UNRECOGNISED ||
+	       (d->result == ERR_UPGRADE_REFUSED && d->rule && !d->rule->websocket);
 }
 
 static void put_message(const struct deny *d, struct buf *b)
