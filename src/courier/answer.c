@@ -13,6 +13,7 @@ enum step answer_begin(struct exchange *x, struct head *head, bool body)
 	const char *reason = "";
 	enum err e = protocol_answer(x, head, body, &reason);
 
+	head_remove(head, STR("x-paddock-reason"));	/* ours alone: protocol_registry.c */
 	if (e != ERR_OK)
 		return exchange_fail(x, e, reason);
 	if (body && !x->down.filter)

@@ -454,6 +454,7 @@ static void destroy(struct exchange *x)
 {
 	link_set_user(x->link, x->stream, NULL);
 	protocol_free(x);
+	buf_free(&x->refusal);
 	relay_free(x);
 	if (x->carrier)
 		carrier_release(x->carrier, false);

@@ -116,6 +116,7 @@ struct exchange {
 	bool retried;			/* the second and last attempt, on a connection of its own */
 	bool dialled;			/* bytes may have left */
 
+	struct buf refusal;		/* what the head of a protocol's refusal points into */
 	struct protocol_run *protocol;	/* of a rule that understands what passes; NULL: it does not, or not yet */
 
 	struct relay_up up;

@@ -16,7 +16,7 @@
 #include <stdio.h>
 
 #define REFS_BYTES_MAX (256u * 1024)
-#define REFS_RECORDED_MAX 64
+#define REFS_RECORDED_MAX 32
 #define LFS_BATCH_MAX (1024u * 1024)
 #define COMMANDS_MAX 1024
 #define REFUSAL_LINE_MAX 900

@@ -7,7 +7,9 @@
  * Metadata for the guest goes through the decoder with a filter (policy/registry_filter.h): versions that may not be
  * installed are left out, so that a package manager resolves to what may.
  * The head asks for what can be read: whole, unencoded, not "if it changed" (what passes depends on today's date).
- * A refusal is put as the registry's clients print it.
+ * A refusal is put as the registry's clients print it: npm the text of "error", cargo the body, apt the status line. pip
+ * shows of a page that it cannot have nothing but a Content-Type which it does not know, and only under status 200: that
+ * is what it gets, with no link in it. The trail says what it was.
  */
 #include "courier/protocol.h"
 
@@ -462,7 +464,47 @@ static void put_reason(struct protocol_run *run, struct buf *out)
 		out->len = before;
 }
 
-/* npm prints the text of "error"; cargo, pip -v and apt print plain text, or nothing. */
+/* A field's value, or a reason phrase: printable, no quote, and not too long. */
+static void put_line(struct buf *out, struct str s, size_t max)
+{
+	s = str_head(s, max);
+	for (size_t i = 0; i < s.n; i++)
+		buf_put_byte(out, (uint8_t)s.p[i] < 0x20 || (uint8_t)s.p[i] >= 0x7f || s.p[i] == '"' || s.p[i] == '\\'
+					  ? ' ' : (uint8_t)s.p[i]);
+}
+
+static bool from_pip(const struct head *head)
+{
+	const struct head_field *agent = head_find(head, STR("user-agent"));
+
+	return agent && str_starts(agent->value, STR("pip/"));
+}
+
+/* The lines live in the exchange's storage, for the head that points to them. */
+static bool plain_refusal(struct protocol_run *run, struct str reason, struct head *head, struct buf *body)
+{
+	const struct registry_rule *rule = run->data;
+	struct registry_request q;
+	struct buf *line = &run->x->refusal;
+
+	buf_free(line);
+	buf_init(line, 1024);
+	if (rule->type == REGISTRY_PYPI && err_http_status(run->x->result) == 403 && from_pip(&run->x->head) &&
+	    registry_request(rule, &run->x->head, &q) && q.action == REGISTRY_METADATA) {
+		buf_put_z(line, "text/plain; refused=\"");
+		put_line(line, reason, 400);
+		buf_put_z(line, "\"");
+		head->status = 200;
+		head->fields[0].value = buf_str(line);
+		return true;
+	}
+	put_line(line, reason, 400);
+	buf_put(body, reason);
+	buf_put_z(body, "\n");
+	head->fields[0].value = STR("text/plain; charset=utf-8");
+	return head_add(head, STR("x-paddock-reason"), buf_str(line)) == ERR_OK;
+}
+
 static bool refusal(struct protocol_run *run, struct head *head, struct buf *body)
 {
 	const struct registry_rule *rule = run->data;
@@ -475,12 +517,8 @@ static bool refusal(struct protocol_run *run, struct head *head, struct buf *bod
 	if (buf_err(&reason) != ERR_OK)
 		return false;
 	buf_clear(body);
-	if (rule->type != REGISTRY_NPM) {
-		buf_put(body, buf_str(&reason));
-		buf_put_z(body, "\n");
-		head->fields[0].value = STR("text/plain; charset=utf-8");
-		return true;
-	}
+	if (rule->type != REGISTRY_NPM)
+		return plain_refusal(run, buf_str(&reason), head, body);
 	root = json_object();
 	json_object_set_new(root, "error", json_stringn(reason.p, reason.len));
 	text = json_dumps(root, JSON_COMPACT);

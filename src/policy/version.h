@@ -5,7 +5,7 @@
  *   pypi    PEP 440; specifiers: ~= == != <= >= < > ===, comma between
  *   debian  deb-version(7); << <= = >= >> (and < >), comma between
  * A pre-release satisfies a range only as it would there (npm and Cargo: if a bound names a pre-release of the same
- * version; PEP 440: if any bound is one).
+ * version; PEP 440: if a bound other than != < > is one).
  */
 #pragma once
 

@@ -288,7 +288,7 @@ static bool specifier(struct str s, const struct pep440 *v, struct str text, boo
 	s = version_trim(str_from(s, ops[i].text.n));
 	if (ops[i].spec == SPEC_ARBITRARY) {
 		*holds &= !v || str_eq_nocase(s, text);
-		*pre_named = true;
+		*pre_named |= parse(s, &limit) && is_pre(&limit);
 		return s.n > 0;
 	}
 	prefix = (ops[i].spec == SPEC_EQUAL || ops[i].spec == SPEC_NOT) && str_ends(s, STR(".*"));
@@ -298,7 +298,7 @@ static bool specifier(struct str s, const struct pep440 *v, struct str text, boo
 	    (limit.local.n && ops[i].spec != SPEC_EQUAL && ops[i].spec != SPEC_NOT) ||
 	    (ops[i].spec == SPEC_COMPATIBLE && limit.count < 2))
 		return false;
-	*pre_named |= is_pre(&limit) && ops[i].spec != SPEC_NOT;
+	*pre_named |= is_pre(&limit) && ops[i].spec != SPEC_NOT && ops[i].spec != SPEC_LESS && ops[i].spec != SPEC_MORE;
 	*holds &= !v || agrees(ops[i].spec, v, &limit, prefix);
 	return true;
 }

@@ -154,6 +154,17 @@ static void put_response_framing(struct buf *b, const struct head *h, struct str
 	}
 }
 
+/* Of a refusal of ours: the one line that some clients print (apt, pip). */
+static struct str reason_of(const struct head *h)
+{
+	const struct head_field *own = h->status >= 400 ? head_find(h, STR("x-paddock-reason")) : NULL;
+
+	for (size_t i = 0; own && i < own->value.n; i++)
+		if ((uint8_t)own->value.p[i] < 0x20 || (uint8_t)own->value.p[i] >= 0x7f)
+			return http1_reason(h->status);
+	return own ? own->value : http1_reason(h->status);
+}
+
 enum err http1_put_response(struct buf *b, const struct head *h, struct str method, bool version_10,
 			    bool close)
 {
@@ -164,7 +175,7 @@ enum err http1_put_response(struct buf *b, const struct head *h, struct str meth
 	buf_put(b, STR("HTTP/1.1 "));
 	buf_put_decimal(b, h->status);
 	buf_put_byte(b, ' ');
-	buf_put(b, http1_reason(h->status));
+	buf_put(b, reason_of(h));
 	buf_put(b, STR("\r\n"));
 	put_fields(b, h, false);
 	put_response_framing(b, h, method, version_10);

@@ -101,11 +101,10 @@ def pip(s, servers):
     r = install("hay==1.2")
     check("pip: a yanked version by its number, with the reason", "version = '1.2'" in r.stdout and "broken" in r.stderr, said(r))
     r = install("evil")
-    check("pip: a denied package is refused", r.returncode != 0 and "evil" in r.stderr, said(r))
-    print("# pip says of a denied package:", [line for line in r.stderr.splitlines() if line][:3])
+    check("pip: a denied package is refused in words", r.returncode != 0 and "deny list" in r.stderr, said(r))
     r = s.sh(f"pip download --no-cache-dir --trusted-host {HOSTS['pypi']} http://{HOSTS['pypi']}/packages/hay-2.0-py3-none-any.whl",
              "--quiet", *servers.options())
-    check("pip: a file by its address is refused", r.returncode != 0 and "403" in r.stderr, said(r))
+    check("pip: a file by its address is refused in words", r.returncode != 0 and "published 2 days ago" in r.stderr, said(r))
     s.set_policy(policy("pypi", "versions: {hay: \"<1.1\"}"))
     r = install("hay")
     check("pip: a range narrows", "version = '1.0'" in r.stdout, said(r))
@@ -153,8 +152,7 @@ apt-get $O update >/dev/null && apt-get $O download {package} && ls *.deb
     check("apt: the trail has version and digest", rows and rows[0]["registry_version"] == "1.0-1" and
           rows[0]["registry_digest"].startswith("sha256:"), rows)
     r = download("evil")
-    check("apt: another is refused", r.returncode != 0 and "403" in r.stderr, said(r))
-    print("# apt says:", [line for line in r.stderr.splitlines() if "403" in line][:1])
+    check("apt: another is refused in words", r.returncode != 0 and "not among the packages" in r.stderr, said(r))
     r = download("straw")
     check("apt: a version out of range is refused", r.returncode != 0 and "403" in r.stderr, said(r))
 
