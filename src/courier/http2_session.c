@@ -24,6 +24,8 @@
 #define READS_MAX 16		/* in one turn */
 #define TELLS_MAX 4096
 #define PAID 1000u		/* a glitch */
+#define FRAME_HEADER 9
+#define IN_FLIGHT_MAX ((int64_t)2 * HTTP2_STREAMS_MAX * HTTP2_WINDOW_BYTES)
 
 /* ---- nghttp2's memory ---- */
 
@@ -172,6 +174,7 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void 
 	struct http2_session *s = user;
 
 	(void)ng;
+	s->useful += (int64_t)hd->length + FRAME_HEADER;
 	if (hd->type == NGHTTP2_DATA && hd->length > 0) {
 		earn(s, hd->length >= 512);
 		return 0;
@@ -320,8 +323,12 @@ static int on_close(nghttp2_session *ng, int32_t id, uint32_t error, void *user)
 static int on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 {
 	(void)ng;
+	struct http2_session *s = user;
+
 	if (frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS)
-		earn(user, 4);		/* it will be answered by WINDOW_UPDATE, for one */
+		earn(s, 4);		/* it will be answered by WINDOW_UPDATE, for one */
+	if (frame->hd.type == NGHTTP2_RST_STREAM)
+		s->useful += 2 * HTTP2_WINDOW_BYTES;	/* what may be on the way to a stream that is no more */
 	return 0;
 }
 
@@ -378,6 +385,18 @@ static void flush(struct http2_session *s)
 	}
 }
 
+/* @n bytes came, and nghttp2 has told what they were. */
+static bool pay_bytes(struct http2_session *s, size_t n)
+{
+	s->useful -= (int64_t)n;
+	for (; s->useful <= -HTTP2_GLITCH_BYTES; s->useful += HTTP2_GLITCH_BYTES)
+		if (!pay(s))
+			return false;
+	if (s->useful > IN_FLIGHT_MAX)
+		s->useful = IN_FLIGHT_MAX;
+	return true;
+}
+
 static void receive(struct http2_session *s)
 {
 	s->more = false;
@@ -400,7 +419,7 @@ static void receive(struct http2_session *s)
 		s->heard_ms = clock_ms();
 		ssize_t took = nghttp2_session_mem_recv(s->ng, (const uint8_t *)s->pool->input, n);
 
-		if (took < 0)
+		if (took < 0 || !pay_bytes(s, n))
 			session_fail(s, took == NGHTTP2_ERR_NOMEM ? ERR_MEMORY : ERR_UPSTREAM_MALFORMED, "");
 		pump(s);
 	}

@@ -19,9 +19,11 @@
 #define HTTP2_IDLE_MS 60000				/* without a stream */
 #define HTTP2_SILENT_MS 10000				/* an exchange that ends badly after so long without a byte: */
 							/* nothing new on that connection */
-/* Frames that carry no piece of an answer: SETTINGS, PING, WINDOW_UPDATE, empty DATA, unknown ones ... */
+/* Frames that carry no piece of an answer: SETTINGS, PING, WINDOW_UPDATE, empty DATA ...; and bytes that belong to no
+ * frame of use: of unknown frames, CONTINUATION, closed streams. So many of the latter count as one of the former. */
 #define HTTP2_GLITCHES_BURST 2000
 #define HTTP2_GLITCHES_PER_SECOND 500
+#define HTTP2_GLITCH_BYTES 64
 /* Heads of one answer that wait for the owner, encoded */
 #define HTTP2_HEADS_MAX ((size_t)2 * HEAD_MAX_BYTES)
 
@@ -76,6 +78,7 @@ struct http2_session {
 	bool more;				/* the last read was cut short: there is more to read */
 	uint64_t heard_ms, idle_ms;		/* last byte from the upstream; since when without a stream */
 	uint64_t glitches, glitches_ms;		/* thousandths that are left, as of when */
+	int64_t useful;				/* bytes of frames of use that began, less those received */
 };
 
 /** http2_session_new() - over a READY connection that chose h2, which is the session's on ERR_OK. ERR_MEMORY */
