@@ -293,6 +293,9 @@ static enum step answer_locally(struct exchange *x)
 	struct head h = { .kind = HEAD_RESPONSE, .framing = HEAD_BODY_LENGTH, .final = true };
 	auto_buf body = BUF_EMPTY;
 
+	relay_collect(x, BINDING_BODY_MAX);	/* and forgotten */
+	if (!x->up.complete)
+		return STEP_WAIT;
 	buf_init(&body, REFUSAL_MAX);
 	enum err e = binding_local_answer(x->binding, &h.status, &body);
 

@@ -521,6 +521,43 @@ static void a_locked_file_is_not_touched(void **state)
 	assert_int_equal(replace(KEEPER_USE_CODEX, "rt-old", "h.e30.s", "b", "", ""), ERR_OK);
 }
 
+/* Of two sandboxes one refreshes at a time; Claude Code outside of them takes the same lock. */
+static void a_lease_is_one_askers(void **state)
+{
+	(void)state;
+	static const struct { enum keeper_use use; const char *name, *text, *lock; } cases[] = {
+		{ KEEPER_USE_CLAUDE, ".credentials.json", CLAUDE, ".oauth_refresh.lock" },
+		{ KEEPER_USE_CODEX, "auth.json", CODEX, NULL },
+		{ KEEPER_USE_REFRESH, "token", "old-refresh\n", NULL },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct keeper_lease one = { -1, -1, NULL }, two = { -1, -1, NULL };
+		char lock[128];
+
+		put_file(cases[i].name, cases[i].text, 0600);
+		snprintf(lock, sizeof lock, "%s/%s", directory, cases[i].lock ? cases[i].lock : "none");
+		const struct keeper_credential c = login_of(cases[i].use);
+
+		buf_clear(&out);
+		assert_int_equal(keeper_op_lease(&c, &one, &out, &reason), ERR_OK);
+		field_is(0, 8, "taken");
+		assert_int_equal(access(lock, F_OK), cases[i].lock ? 0 : -1);
+		buf_clear(&out);
+		assert_int_equal(keeper_op_lease(&c, &two, &out, &reason), ERR_OK);
+		field_is(0, 8, "busy");
+		field_is(2, 8, i == 0 ? "sk-ant-ort01-old" : i == 1 ? "rt-old" : "old-refresh");
+		assert_int_equal(two.directory, -1);
+		keeper_lease_leave(&one);
+		keeper_lease_leave(&one);
+		assert_int_equal(access(lock, F_OK), -1);
+		buf_clear(&out);
+		assert_int_equal(keeper_op_lease(&c, &two, &out, &reason), ERR_OK);
+		field_is(0, 8, "taken");
+		keeper_lease_leave(&two);
+	}
+}
+
 static void bad_replacements_are_refused(void **state)
 {
 	(void)state;
@@ -575,7 +612,8 @@ int main(void)
 		T(aws_keys_sign_for_their_services_alone), T(assertions_are_signed_for_their_issuer),
 		T(weak_and_other_keys_are_refused), T(a_client_certificate_has_its_key), T(logins_are_read),
 		D(a_login_is_replaced_if_it_is_the_one_that_was_read), D(a_refresh_token_alone_is_replaced),
-		D(a_locked_file_is_not_touched), D(bad_replacements_are_refused), T(fields_are_counted),
+		D(a_locked_file_is_not_touched), D(a_lease_is_one_askers),
+		D(bad_replacements_are_refused), T(fields_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
