@@ -242,6 +242,47 @@ static enum err add_needles(struct scrub_set *set, const struct entry *entry, ui
 	return e;
 }
 
+static size_t held(const struct vault *v)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < v->count; i++) {
+		for (int part = 0; part < KEEPER_PARTS; part++) {
+			n += v->entries[i].slots[part].current != NULL;
+			for (int k = 0; k < VAULT_OLD_MAX; k++)
+				n += v->entries[i].slots[part].old[k] != NULL;
+		}
+		for (int k = 0; k < LEARNT_MAX; k++)
+			n += v->entries[i].learnt[k] != NULL;
+	}
+	return n;
+}
+
+static void older(struct vault_secret **at, struct vault_secret ***oldest)
+{
+	if (*at && (!*oldest || (*at)->generation < (**oldest)->generation))
+		*oldest = at;
+}
+
+/* Forgets what is longest in nobody's use; false if there are present secrets alone. */
+static bool drop_oldest(struct vault *v)
+{
+	struct vault_secret **oldest = NULL;
+
+	for (uint32_t i = 0; i < v->count; i++) {
+		for (int part = 0; part < KEEPER_PARTS; part++)
+			for (int k = 0; k < VAULT_OLD_MAX; k++)
+				older(&v->entries[i].slots[part].old[k], &oldest);
+		for (int k = 0; k < LEARNT_MAX; k++)
+			older(&v->entries[i].learnt[k], &oldest);
+	}
+	if (!oldest)
+		return false;
+	secret_drop(*oldest);
+	*oldest = NULL;
+	return true;
+}
+
 /* The set of needles anew, with every secret that is held now. */
 static enum err rebuild(struct vault *v)
 {
@@ -250,6 +291,8 @@ static enum err rebuild(struct vault *v)
 
 	if (!s)
 		return ERR_MEMORY;
+	while (held(v) > SCRUB_NEEDLES_MAX && drop_oldest(v))
+		;
 	s->references = 1;
 	s->set = scrub_set_new();
 	if (!s->set)
