@@ -11,6 +11,7 @@
  */
 #include "inspector/connection.h"
 
+#include "base/clock.h"
 #include "inspector/claims.h"
 #include "inspector/session.h"
 #include "wire/proxy_head.h"
@@ -87,17 +88,20 @@ static void take_in(struct connection *c, size_t n)
 	c->transport.ops->consumed(&c->transport, n);
 }
 
-/* Decrypts until there is no input or enough plaintext. */
+/* Decrypts until there is no input or enough plaintext; by way of one buffer for all, so that a connection holds
+ * no more than what came. */
 static enum err decrypt(struct connection *c)
 {
-	while (buf_room(&c->text) >= GUEST_TLS_CHUNK) {
-		size_t n;
-		enum err e = buf_reserve(&c->text, GUEST_TLS_CHUNK);
+	static char plain[GUEST_TLS_CHUNK];
 
-		if (!e)
-			e = guest_tls_read(c->tls, buf_tail(&c->text), GUEST_TLS_CHUNK, &n);
+	while (buf_room(&c->text) >= sizeof plain) {
+		size_t n;
+		enum err e = guest_tls_read(c->tls, plain, sizeof plain, &n);
+
 		if (e == ERR_OK) {
-			c->text.len += n;
+			buf_put(&c->text, str_make(plain, n));
+			if (buf_err(&c->text))
+				return buf_err(&c->text);
 		} else if (e == ERR_MORE && c->in.len) {
 			n = c->in.len < GUEST_TLS_CHUNK ? c->in.len : GUEST_TLS_CHUNK;
 			e = guest_tls_input(c->tls, str_head(buf_str(&c->in), n));
@@ -217,6 +221,7 @@ void connection_deadline(struct connection *c, uint64_t ms)
 void connection_enter(struct connection *c, enum phase phase, uint64_t ms)
 {
 	c->phase = phase;
+	c->entered_ms = clock_ms();
 	connection_deadline(c, ms);
 }
 
@@ -404,6 +409,50 @@ void connection_lost(struct connection *c, enum err why)
 	connection_wake(c);
 }
 
+/* Since when has it been waited for the client's first words, or for the rest of a head? UINT64_MAX: it is not. */
+static uint64_t waited_since(const struct connection *c)
+{
+	switch (c->phase) {
+	case PHASE_proxy:
+	case PHASE_sniff:
+	case PHASE_hello:
+	case PHASE_shake:
+		return c->entered_ms;
+	case PHASE_head:
+		return c->http1.head_begun ? c->wait.at_ms - c->inspector->limits.head_ms : c->entered_ms;
+	case PHASE_session:
+		return c->requests ? UINT64_MAX : c->entered_ms;
+	case PHASE_route:
+	case PHASE_tunnel:
+	case PHASE_leaf:
+	case PHASE_relay:
+	case PHASE_messages:
+	case PHASE_finish:
+	case PHASE_linger:
+	case PHASE_COUNT:
+		break;
+	}
+	return UINT64_MAX;
+}
+
+/* If none is idle, the client that has taken longest to say what it wants: else a few thousand that say
+ * nothing would keep out everybody who has something to say. */
+static void refuse_slowest(struct inspector *i)
+{
+	uint64_t since = clock_ms() - i->limits.slow_ms;
+	struct connection *slowest = NULL;
+
+	for (struct connection *c = i->connections; c; c = c->next)
+		if (waited_since(c) <= since) {
+			since = waited_since(c);
+			slowest = c;
+		}
+	if (!slowest)
+		return;
+	(void)connection_refuse(slowest, ERR_LIMIT, "too many connections at once, and this one was the slowest");
+	connection_end(slowest);
+}
+
 /* At the limit, the connection that has been idle between requests for longest makes room: its client
  * kept it in a pool, and must expect that it is closed. */
 static void close_idlest(struct inspector *i)
@@ -414,8 +463,10 @@ static void close_idlest(struct inspector *i)
 		if ((c->phase == PHASE_session ? session_idle(c->session) : http1_idle(c)) && c->in.len == 0 &&
 		    is_written(c) && (!idlest || c->wait.at_ms <= idlest->wait.at_ms))
 			idlest = c;
-	if (!idlest)
+	if (!idlest) {
+		refuse_slowest(i);
 		return;
+	}
 	session_say_goodbye(idlest->session);
 	(void)pump(idlest);
 	if (idlest->tls)

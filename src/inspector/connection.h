@@ -68,6 +68,7 @@ struct connection {
 	struct connection *next, **link;
 	struct connection *woken_next, **woken_link;	/* NULL link: it sleeps */
 	enum phase phase;
+	uint64_t entered_ms;		/* into that phase */
 	struct wait wait;
 	struct buf opened;		/* OPEN as it came */
 	struct msg_connect asked;	/* views into it */

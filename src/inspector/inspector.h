@@ -13,7 +13,7 @@
 /** struct inspector_limits - each with its reason in inspector.c; tests set their own */
 struct inspector_limits {
 	uint32_t connections_max, lookups_max, exchanges_max;
-	uint64_t sniff_ms, handshake_ms, head_ms, idle_ms, ask_ms, continue_ms, stall_ms, linger_ms;
+	uint64_t sniff_ms, handshake_ms, head_ms, idle_ms, ask_ms, continue_ms, stall_ms, linger_ms, slow_ms;
 };
 extern const struct inspector_limits inspector_limits_default;
 

@@ -1,6 +1,15 @@
 /* inspector_limits_test.c - the inspector's deadlines and limits, and a guest that keeps to nothing */
 #include "inspector_world.h"
 
+static unsigned refused(const uint32_t *streams, unsigned n)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		count += guest(streams[i])->reset && guest(streams[i])->reason == ERR_LIMIT;
+	return count;
+}
+
 static int begin_impatient(void **state)
 {
 	struct inspector_limits limits = inspector_limits_default;
@@ -23,6 +32,7 @@ static int begin_few(void **state)
 
 	(void)state;
 	limits.connections_max = 8;
+	limits.slow_ms = 50;
 	world_begin(&limits);
 	return 0;
 }
@@ -85,15 +95,6 @@ static void a_client_is_told_to_continue(void **state)
 	assert_false(guest_got(s, "100 Continue"));
 }
 
-static unsigned refused(const uint32_t *streams, unsigned n)
-{
-	unsigned count = 0;
-
-	for (unsigned i = 0; i < n; i++)
-		count += guest(streams[i])->reset && guest(streams[i])->reason == ERR_LIMIT;
-	return count;
-}
-
 static void a_flood_is_refused_not_queued(void **state)
 {
 	uint32_t s[40];
@@ -123,6 +124,27 @@ static void an_idle_connection_makes_room(void **state)
 	assert_true(guest(s[0])->ended && !guest(s[0])->reset);
 	for (unsigned i = 1; i < 9; i++)
 		assert_false(guest(s[i])->ended);
+}
+
+/* Eight that say nothing, or not enough, hold all there is: each honest client takes the place of the slowest. */
+static void the_slow_make_room(void **state)
+{
+	static const char *const words[] = { "", "GET / HTTP/1.1\r\nHost", "\x16\x03\x01", "P" };
+	uint32_t slow[8], early, honest;
+
+	(void)state;
+	for (unsigned i = 0; i < 8; i++)
+		slow[i] = fetch(words[i % 4]);
+	early = fetch("GET / HTTP/1.1\r\n" HOST "\r\n");
+	RUN_UNTIL(guest(early)->reset);		/* none of them has been slow for long enough yet */
+	usleep(60 * 1000);
+	for (unsigned i = 0; i < 4; i++) {
+		honest = fetch("GET / HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n");
+		RUN_UNTIL(guest_got(honest, "hello") && guest(honest)->ended);
+	}
+	assert_int_equal(refused(slow, 4), 4);		/* the honest ones linger until they have read all */
+	assert_int_equal(refused(slow + 4, 4), 0);
+	assert_true(claimed(CLAIM_REFUSED, ERR_LIMIT));
 }
 
 static void hundreds_of_clients_are_served(void **state)
@@ -205,7 +227,7 @@ int main(void)
 #define PATIENT(f) cmocka_unit_test_setup_teardown(f, begin_patient, end)
 	const struct CMUnitTest tests[] = {
 		T(a_courier_that_is_silent_says_no), T(slow_clients_are_not_waited_for), T(a_stalled_exchange_ends),
-		FEW(an_idle_connection_makes_room), T(a_client_is_told_to_continue), T(a_flood_is_refused_not_queued),
+		FEW(an_idle_connection_makes_room), FEW(the_slow_make_room), T(a_client_is_told_to_continue), T(a_flood_is_refused_not_queued),
 		PATIENT(hundreds_of_clients_are_served), PATIENT(a_hostile_guest_harms_itself),
 	};
 
