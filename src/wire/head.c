@@ -33,15 +33,24 @@ static bool char_in(char c, const char *set)
 	return c && strchr(set, c);
 }
 
-static bool is_token_char(char c)
-{
-	return ascii_alpha(c) || ascii_digit(c) || char_in(c, "!#$%&'*+-.^_`|~");
-}
+/* Each byte of each head is looked up here, by both sides: what it may be part of. */
+enum {
+	TOKEN = 1,	/* RFC 9110 s5.6.2 */
+	PCHAR = 2,	/* RFC 3986 s3.3, but for %XX */
+	LOWER = 4,	/* a token's byte that is no capital */
+};
+static const uint8_t byte_class[256] = {
+	['a' ... 'z'] = TOKEN | PCHAR | LOWER, ['A' ... 'Z'] = TOKEN | PCHAR, ['0' ... '9'] = TOKEN | PCHAR | LOWER,
+	['!'] = TOKEN | PCHAR | LOWER, ['$'] = TOKEN | PCHAR | LOWER, ['&'] = TOKEN | PCHAR | LOWER,
+	['\''] = TOKEN | PCHAR | LOWER, ['*'] = TOKEN | PCHAR | LOWER, ['+'] = TOKEN | PCHAR | LOWER,
+	['-'] = TOKEN | PCHAR | LOWER, ['.'] = TOKEN | PCHAR | LOWER, ['_'] = TOKEN | PCHAR | LOWER,
+	['~'] = TOKEN | PCHAR | LOWER, ['#'] = TOKEN | LOWER, ['%'] = TOKEN | LOWER, ['^'] = TOKEN | LOWER,
+	['`'] = TOKEN | LOWER, ['|'] = TOKEN | LOWER, ['('] = PCHAR, [')'] = PCHAR, [','] = PCHAR, [';'] = PCHAR,
+	['='] = PCHAR, [':'] = PCHAR, ['@'] = PCHAR,
+};
 
-static bool is_pchar(char c)
-{
-	return ascii_alpha(c) || ascii_digit(c) || char_in(c, "-._~!$&'()*+,;=:@");
-}
+static bool is_token_char(char c) { return byte_class[(uint8_t)c] & TOKEN; }
+static bool is_pchar(char c) { return byte_class[(uint8_t)c] & PCHAR; }
 
 bool method_check(struct str method)
 {
@@ -58,7 +67,7 @@ bool field_name_check(struct str name)
 	if (name.n == 0 || name.n > UINT16_MAX)
 		return false;
 	for (size_t i = 0; i < name.n; i++)
-		if (!is_token_char(name.p[i]) || ascii_lower(name.p[i]) != name.p[i])
+		if (!(byte_class[(uint8_t)name.p[i]] & LOWER))
 			return false;
 	return true;
 }
@@ -170,34 +179,36 @@ bool query_check(struct str query)
 	return true;
 }
 
-static bool name_in(struct str name, const char *const *list)
+static bool name_in(struct str name, const struct str *list, size_t count)
 {
-	for (; *list; list++)
-		if (str_eq(name, str_of(*list)))
+	for (size_t i = 0; i < count; i++)
+		if (str_eq(name, list[i]))
 			return true;
 	return false;
 }
+#define NAME_IN(name, list) name_in(name, list, sizeof(list) / sizeof *(list))
 
 bool field_is_hop_by_hop(struct str lower_name)
 {
-	static const char *const names[] = {
-		"connection", "keep-alive", "proxy-connection", "transfer-encoding", "te", "upgrade",
-		"trailer", "expect", "proxy-authorization", NULL,
+	static const struct str names[] = {
+		STR_INIT("connection"), STR_INIT("keep-alive"), STR_INIT("proxy-connection"),
+		STR_INIT("transfer-encoding"), STR_INIT("te"), STR_INIT("upgrade"), STR_INIT("trailer"),
+		STR_INIT("expect"), STR_INIT("proxy-authorization"),
 	};
 
-	return name_in(lower_name, names);
+	return NAME_IN(lower_name, names);
 }
 
 /* RFC 9110 s6.5.1: fields that frame, route or authenticate have no place after the body,
  * where what decides has already been decided. */
 static bool field_is_refused_in_trailers(struct str name)
 {
-	static const char *const names[] = {
-		"host", "te", "authorization", "cookie", "set-cookie", "content-type", "content-encoding",
-		"content-range", NULL,
+	static const struct str names[] = {
+		STR_INIT("host"), STR_INIT("te"), STR_INIT("authorization"), STR_INIT("cookie"), STR_INIT("set-cookie"),
+		STR_INIT("content-type"), STR_INIT("content-encoding"), STR_INIT("content-range"),
 	};
 
-	return name_in(name, names);
+	return NAME_IN(name, names);
 }
 
 /* -- the whole ---------------------------------------------------------------------- */
@@ -306,14 +317,15 @@ static bool framing_check(const struct head *h)
 /* The handshake's own fields are of one hop; what is asked for otherwise is a GET without a body. */
 static bool websocket_check(const struct head *h)
 {
-	static const char *const names[] = {
-		"sec-websocket-key", "sec-websocket-version", "sec-websocket-accept", "sec-websocket-extensions", NULL,
+	static const struct str names[] = {
+		STR_INIT("sec-websocket-key"), STR_INIT("sec-websocket-version"), STR_INIT("sec-websocket-accept"),
+		STR_INIT("sec-websocket-extensions"),
 	};
 
 	if (!h->websocket)
 		return true;
 	for (uint32_t i = 0; i < h->field_count; i++)
-		if (name_in(h->fields[i].name, names))
+		if (NAME_IN(h->fields[i].name, names))
 			return false;
 	return h->framing == HEAD_BODY_NONE &&
 	       (h->kind == HEAD_REQUEST ? str_eq(h->method, STR("GET")) && str_starts(h->path, STR("/"))
