@@ -131,8 +131,11 @@ class Services:
         return server.server_address[1]
 
     def options(self):
-        out = ["--upstream-ca", str(self.pki / "ca.pem")]
-        for host in self.HOSTS:
+        return ["--upstream-ca", str(self.pki / "ca.pem"), *self.options_for(*self.HOSTS)]
+
+    def options_for(self, *hosts):
+        out = []
+        for host in hosts:
             out += ["--resolve", f"{host}:443:127.0.0.1:{self.ports['mtls' if host.startswith('mtls') else 'plain']}"]
         return out
 
