@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SLOTS (1u << 19)		/* > 2 * GIT_COMMITS_MAX */
+#define SLOTS_FIRST 256u		/* doubled while more than half of them are taken */
 #define PARENTS_MAX 64
 
 static EVP_MD *digests[2];		/* SHA-1, SHA-256: of the process, made before confinement */
@@ -23,7 +23,7 @@ struct git_commits {
 	uint32_t count, room, mark;
 	size_t kept;			/* bytes of content */
 	struct git_commit *items;
-	uint32_t *slots;		/* index + 1 */
+	uint32_t *slots, slot_count;	/* index + 1; a power of two of them */
 	EVP_MD_CTX *digest;
 };
 
@@ -43,7 +43,8 @@ struct git_commits *git_commits_new(unsigned id_bytes)
 	if (!s)
 		return NULL;
 	s->id_bytes = id_bytes;
-	s->slots = calloc(SLOTS, sizeof *s->slots);
+	s->slot_count = SLOTS_FIRST;
+	s->slots = calloc(s->slot_count, sizeof *s->slots);
 	s->digest = EVP_MD_CTX_new();
 	if (s->slots && s->digest)
 		return s;
@@ -82,10 +83,10 @@ static bool make_id(struct git_commits *s, struct str content, uint8_t ret[GIT_I
 /* The slot of @id: where it is, or where it would be. */
 static uint32_t *slot_of(const struct git_commits *s, const uint8_t *id)
 {
-	uint32_t i = ((uint32_t)id[0] << 16 | (uint32_t)id[1] << 8 | id[2]) & (SLOTS - 1);
+	uint32_t i = ((uint32_t)id[0] << 16 | (uint32_t)id[1] << 8 | id[2]) & (s->slot_count - 1);
 
 	while (s->slots[i] && memcmp(s->items[s->slots[i] - 1].id, id, s->id_bytes) != 0)
-		i = (i + 1) & (SLOTS - 1);
+		i = (i + 1) & (s->slot_count - 1);
 	return &s->slots[i];
 }
 
@@ -160,11 +161,27 @@ static bool parse(const struct git_commits *s, struct str content, struct git_co
 	return c->parent;
 }
 
+static enum err more_slots(struct git_commits *s)
+{
+	uint32_t *slots = calloc((size_t)s->slot_count * 2, sizeof *slots);
+
+	if (!slots)
+		return ERR_MEMORY;
+	free(s->slots);
+	s->slots = slots;
+	s->slot_count *= 2;
+	for (uint32_t i = 0; i < s->count; i++)
+		*slot_of(s, s->items[i].id) = i + 1;
+	return ERR_OK;
+}
+
 static enum err room(struct git_commits *s)
 {
 	uint32_t more = s->room ? s->room * 2 : 256;
 	struct git_commit *items;
 
+	if (s->count >= s->slot_count / 2 && more_slots(s) != ERR_OK)
+		return ERR_MEMORY;
 	if (s->count < s->room)
 		return ERR_OK;
 	items = reallocarray(s->items, more, sizeof *items);

@@ -105,6 +105,7 @@ static void commits_as_deltas(void **state)
 	(void)state;
 	check_push("deltas", "git.history=0 no\n");
 	check_push("deltas_by_id", "git.history=0 no\n");
+	check_push("many", "git.history=0 no\n");
 }
 
 /* Every cut, and a flipped byte anywhere in the pack: an error or the same answer, never "no" for a forced push. */
