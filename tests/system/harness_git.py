@@ -82,6 +82,16 @@ with tempfile.TemporaryDirectory(prefix="paddock-git-") as directory, sandbox("g
     r = git("curl -s -o /dev/null -w '%{http_code}' " + f"http://{HOSTS['code']}/acme/site.git/HEAD")
     check("what is no smart HTTP is not recognised", r.stdout.endswith("403"), said(r))
 
+    def batch(repository, operation):
+        r = git("curl -s -o /dev/null -w '%{http_code}' -H 'content-type: application/vnd.git-lfs+json' -d '" +
+                '{"operation":"' + operation + '","objects":[]}' + f"' http://{HOSTS['code']}/acme/{repository}.git/info/lfs/objects/batch")
+        return r.stdout[-3:], len(servers.asked("code", f"{repository}.git/info/lfs"))
+
+    check("LFS: a download is passed on", batch("other", "download")[1] == 1, servers.asked("code", "lfs"))
+    check("LFS: an upload where the rule has no push is not", batch("other", "upload") == ("403", 1), servers.asked("code", "lfs"))
+    check("LFS: an upload where it has one is", batch("site", "upload")[1] == 1, servers.asked("code", "lfs"))
+    check("LFS: an operation that nobody knows is not", batch("site", "x")[1] == 1, servers.asked("code", "lfs"))
+
     s.set_policy(POLICY.replace("refs:", "force: true\n      delete: true\n      refs:"))
     r = git("git checkout -q agent/old && git commit -q --amend -m rewritten && git push -q -f origin agent/old && "
             "git push -q origin :agent/new")

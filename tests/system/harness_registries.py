@@ -1,10 +1,11 @@
 """npm, pip, cargo and apt through rules that speak registries: what is allowed installs, what is too young, denied or out
 of range is resolved around or refused in words, and the trail says which package, version and digest came in."""
 import json
+import subprocess
 import tempfile
 
-from paddock import check, finish, sandbox
-from registries import HOSTS, Registries
+from paddock import check, finish, sandbox, wait_for
+from registries import HOSTS, TOKEN, Registries
 
 RULE = """\
   - name: {kind}
@@ -84,6 +85,43 @@ def npm(s, servers):
     check("npm: latest points to what is left, and a lock file installs again", "hay 1.0.0" in r.stdout and "again" in r.stdout, said(r))
 
 
+def private(s, servers):
+    s.set_policy(policy("npm", "min_age: 7d\n    credential: npm") + f"""\
+credentials:
+  npm:
+    source: {{environment: NPM_TOKEN}}
+    hosts: [{HOSTS['npm']}]
+    strategy: header
+    header: {{name: authorization, format: "Bearer {{secret}}"}}
+    placeholder: {{environment: NPM_TOKEN, prefix: "npm_"}}
+""")
+    r = s.sh(f"cd $HOME; rm -rf p; mkdir p; cd p; npm init -y >/dev/null; npm config set registry http://{HOSTS['npm']}/; "
+             "npm install --no-audit --no-fund --no-update-notifier @private/oat && cat node_modules/@private/oat/index.js",
+             "--quiet", *servers.options(), env={"NPM_TOKEN": TOKEN})
+    check("npm: a private registry, with the credential that the agent does not hold, ages too",
+          "oat 1.0.0" in r.stdout and TOKEN not in r.stdout + r.stderr, said(r))
+
+
+def reload(s, servers):
+    """A reload in the confined courier: advisories are those that were read at the start."""
+    osv = s.root / "osv.json"
+    osv.write_text(json.dumps([{"id": "MAL-1", "affected": [{"package": {"ecosystem": "npm", "name": "evil"}}]}]))
+    s.set_policy(policy("npm", f"deny: [fresh]\n      advisories: {osv}"))
+    url = f"http://{HOSTS['npm']}"
+    p = s.start(["sh", "-c", f"while :; do (for f in fresh evil/-/evil-1.0.0.tgz; do curl -s -m 5 -o /dev/null -w '%{{http_code}} ' "
+                             f"{url}/$f; done) > next; mv next status; sleep 0.2; done"], "--quiet", *servers.options(),
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def status():
+        f = s.workspace / "status"
+        return f.read_text().strip() if f.exists() else ""
+    check("reload: at first both are refused", wait_for(lambda: status() == "403 403", 30), status())
+    s.set_policy(policy("npm", f"deny: [oats]\n      advisories: {osv}"))
+    check("reload: another list takes effect, the advisories stay", wait_for(lambda: status() == "200 403", 15), status())
+    p.terminate()
+    p.communicate(timeout=40)
+
+
 def pip(s, servers):
     def install(what, path="simple"):
         return s.sh(f"cd $HOME; rm -rf t; pip install --disable-pip-version-check --no-cache-dir --retries 0 --target t "
@@ -159,7 +197,7 @@ apt-get $O update >/dev/null && apt-get $O download {package} && ls *.deb
 
 with tempfile.TemporaryDirectory(prefix="paddock-registries-") as directory, sandbox("registries") as s:
     servers = Registries(directory)
-    for task in (npm, pip, cargo, apt):
+    for task in (npm, private, reload, pip, cargo, apt):
         task(s, servers)
     check("nothing is left behind", not s.left_behind(), s.left_behind())
     servers.close()

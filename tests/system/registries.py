@@ -19,6 +19,7 @@ import urllib.parse
 import zipfile
 
 HOSTS = {kind: f"{kind}.example.test" for kind in ("code", "npm", "pypi", "crates", "apt")}
+TOKEN = "npm_of_the_test_that_nobody_else_knows"
 OLD, YOUNG = time.time() - 400 * 86400, time.time() - 2 * 86400
 
 
@@ -38,7 +39,8 @@ def tar_gz(files):
 
 
 class Npm:
-    """hay 1.0.0, 1.1.0 (old), 2.0.0 (young, latest); oats needs hay ^1; evil; swapped: another digest than it says."""
+    """hay 1.0.0, 1.1.0 (old), 2.0.0 (young, latest); oats needs hay; evil; swapped: another digest than it says;
+    @private/oat 1.0.0, 1.1.0 (young), for those with the token."""
 
     def __init__(self):
         self.files, self.documents = {}, {}
@@ -47,6 +49,7 @@ class Npm:
         self.package("@barn/straw", {"1.0.0": OLD})
         self.package("fresh", {"1.0.0": YOUNG})
         self.package("evil", {"1.0.0": OLD})
+        self.package("@private/oat", {"1.0.0": OLD, "1.1.0": YOUNG})
         self.package("swapped", {"1.0.0": OLD})
         self.files["/swapped/-/swapped-1.0.0.tgz"] = tar_gz({"package/package.json": '{"name":"swapped","version":"1.0.0"}',
                                                               "package/x": "other"})
@@ -68,6 +71,8 @@ class Npm:
 
     def get(self, path, headers):
         path = urllib.parse.unquote(path)
+        if path.startswith("/@private/") and headers.get("authorization") != f"Bearer {TOKEN}":
+            return 401, "application/json", b'{"error":"who are you"}'
         if path in self.files:
             return 200, "application/octet-stream", self.files[path]
         document = self.documents.get(path)
@@ -209,7 +214,8 @@ class Git:
                "CONTENT_TYPE": handler.headers.get("content-type", ""), "CONTENT_LENGTH": str(len(body)),
                "HTTP_CONTENT_ENCODING": handler.headers.get("content-encoding", ""),
                "GIT_PROTOCOL": handler.headers.get("git-protocol", "")}
-        out = subprocess.run(["git", "http-backend"], input=body, env=env, stdout=subprocess.PIPE).stdout
+        out = subprocess.run(["git", "http-backend"], input=body, env=env, stdout=subprocess.PIPE,
+                             stderr=subprocess.DEVNULL).stdout
         head, _, rest = out.partition(b"\r\n\r\n")
         status, fields = 200, []
         for line in head.decode().split("\r\n"):
