@@ -17,7 +17,7 @@
 #include <sys/random.h>
 
 #define WIRE_MAX (HEAD_MAX_BYTES + 3 * CARRIER_PIECE_BYTES)
-#define READ_BYTES ((size_t)32768)		/* one read: two TLS records */
+#define READ_BYTES ((size_t)49152)		/* one go: three TLS records, if they are here already */
 #define RAW_MAX ((size_t)HTTP1_HEAD_MAX + READ_BYTES)
 
 struct http1_carrier {
@@ -240,11 +240,16 @@ static enum err fill(struct carrier *c)
 		return ERR_MEMORY;
 	enum err e = upstream_read(h->connection, buf_tail(&h->raw.b), READ_BYTES, &n);
 
-	if (e == ERR_OK) {
+	if (e != ERR_OK)
+		return e;
+	h->answered = true;
+	h->raw.b.len += n;
+	for (size_t room = READ_BYTES - n; e == ERR_OK && room && upstream_pending(h->connection); room -= n) {
+		e = upstream_read(h->connection, buf_tail(&h->raw.b), room, &n);
+		n = e == ERR_OK ? n : 0;
 		h->raw.b.len += n;
-		h->answered = true;
 	}
-	return e;
+	return ERR_OK;		/* what stopped it is met again, behind what is here */
 }
 
 static enum err http1_next(struct carrier *c, struct carrier_event *ret)

@@ -182,6 +182,7 @@ static enum step take_websocket(struct exchange *x, struct head *h)
 		return exchange_fail(x, e == ERR_MEMORY ? e : ERR_UPSTREAM_MALFORMED, "");
 	x->down.status = h->status;
 	x->down.head_parsed = true;
+	exchange_progress(x);
 	return STEP_NEXT;
 }
 

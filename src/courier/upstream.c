@@ -606,6 +606,11 @@ const char *upstream_reason(const struct upstream_connection *c) { return c->rea
 bool upstream_reused(const struct upstream_connection *c) { return c->reused; }
 bool upstream_overridden(const struct upstream_connection *c) { return c->overridden; }
 
+bool upstream_pending(const struct upstream_connection *c)
+{
+	return c->state == READY && c->tls && upstream_tls_pending(c->tls);
+}
+
 bool upstream_http2(const struct upstream_connection *c) { return c->tls && upstream_tls_http2(c->tls); }
 
 const struct address *upstream_address(const struct upstream_connection *c)

@@ -78,6 +78,8 @@ bool upstream_overridden(const struct upstream_connection *c);
 /** upstream_read() - up to @n bytes. ERR_OK with *ret_n > 0; ERR_MORE: `changed` will tell;
  *  ERR_CLOSED: an orderly end; ERR_UPSTREAM_CLOSED, ERR_UPSTREAM_TLS, ERR_MEMORY: broken off */
 must_use enum err upstream_read(struct upstream_connection *c, char *p, size_t n, size_t *ret_n);
+/** upstream_pending() - is there something to read that has been received already? */
+bool upstream_pending(const struct upstream_connection *c);
 /** upstream_write() - takes the front of @bytes. ERR_OK with *ret_n > 0; ERR_MORE: `changed` will
  *  tell; ERR_UPSTREAM_CLOSED, ERR_UPSTREAM_TLS, ERR_MEMORY */
 must_use enum err upstream_write(struct upstream_connection *c, struct str bytes, size_t *ret_n);

@@ -49,6 +49,37 @@ static void one_connection_carries_many_exchanges(void **state)
 	rig_stop(&rig);
 }
 
+/* Who dials for others and gives up leaves them the connection. */
+static void a_connection_that_others_wait_for_outlives_who_dialled(void **state)
+{
+	(void)state;
+	uint32_t first = ask(&rig, &(struct ask){ .path = "/first" });
+	uint32_t second = ask(&rig, &(struct ask){ .path = "/second" });
+	uint32_t third = ask(&rig, &(struct ask){ .path = "/third" });
+
+	link_reset(rig.link, first, ERR_CANCELLED);
+	assert_int_equal(rig_wait(&rig, second)->head.status, 200);
+	assert_int_equal(rig_wait(&rig, third)->head.status, 200);
+	assert_int_equal(world.connections, 1);
+	assert_null(strstr(world.log, "/first"));
+	rig_stop(&rig);
+}
+
+/* All that wait fail with it. */
+static void a_connection_that_fails_fails_for_all(void **state)
+{
+	(void)state;
+	uint32_t streams[5];
+
+	for (size_t i = 0; i < 5; i++)
+		streams[i] = ask(&rig, &(struct ask){ .host = "wrong.test" });
+	for (size_t i = 0; i < 5; i++)
+		assert_int_equal(rig_wait(&rig, streams[i])->head.status, 502);
+	assert_int_equal(world.connections, 1);
+	assert_int_equal(trail(&rig, "\"kind\":\"outcome\"", "UPSTREAM_TLS", NULL), 5);
+	rig_stop(&rig);
+}
+
 static void the_upstreams_bound_on_streams_is_kept(void **state)
 {
 	(void)state;
@@ -266,6 +297,8 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(one_connection_carries_many_exchanges),
+		T(a_connection_that_others_wait_for_outlives_who_dialled),
+		T(a_connection_that_fails_fails_for_all),
 		T(the_upstreams_bound_on_streams_is_kept),
 		T(a_credential_is_attached_and_never_indexed),
 		T(no_answer_brings_the_secret_back),

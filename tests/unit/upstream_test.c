@@ -219,6 +219,61 @@ static void bytes_pass_both_ways_and_the_end_is_told(void **state)
 	pair_free(&p);
 }
 
+/* The server asks for a certificate and will have none but ours; the context knows it the second time. */
+static void a_client_certificate_is_shown(void **state)
+{
+	(void)state;
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *leaf = certificate(key, &trusted, "client", "DNS:client.test", 1);
+	BIO *bio = BIO_new(BIO_s_mem());
+	char pem[8192];
+
+	PEM_write_bio_X509(bio, leaf);
+	PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL);
+	size_t pem_bytes = (size_t)BIO_read(bio, pem, sizeof pem);
+	struct upstream_tls_options o = { .host = STR_INIT("api.test"), .certificate = { pem, pem_bytes } };
+
+	for (int i = 0; i < 3; i++) {
+		struct pair p = { .client = NULL };
+		X509_STORE *store;
+
+		pair_make(&p, "api.test", &(struct server){ .alt = "DNS:api.test" });
+		store = SSL_CTX_get_cert_store(p.server_context);
+		X509_STORE_add_cert(store, trusted.certificate);
+		SSL_set_verify(p.server, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+		for (int j = 0; i && j < i; j++) {	/* the same context, and the same PEM */
+			upstream_tls_free(p.client);
+			assert_int_equal(upstream_tls_new(p.context, &o, &p.client), ERR_OK);
+		}
+		enum err e = shake(&p, 16384);
+		char byte;
+		size_t n;
+
+		carry(&p, 16384);
+		if (i) {
+			X509 *shown = SSL_get1_peer_certificate(p.server);
+
+			assert_int_equal(e, ERR_OK);
+			assert_non_null(shown);
+			assert_int_equal(X509_cmp(shown, leaf), 0);
+			X509_free(shown);
+		} else {
+			assert_true(e != ERR_OK || upstream_tls_read(p.client, &byte, 1, &n) == ERR_UPSTREAM_TLS);
+		}
+		pair_free(&p);
+	}
+	struct pair p = { .client = NULL };
+	struct upstream_tls *t;
+
+	pair_make(&p, "api.test", &(struct server){ .alt = "DNS:api.test" });
+	o.certificate.n = pem_bytes / 2;
+	assert_int_equal(upstream_tls_new(p.context, &o, &t), ERR_CREDENTIAL);
+	pair_free(&p);
+	BIO_free(bio);
+	X509_free(leaf);
+	EVP_PKEY_free(key);
+}
+
 static void noise_is_a_failure(void **state)
 {
 	(void)state;
@@ -265,6 +320,7 @@ int main(void)
 		cmocka_unit_test(names_are_verified),
 		cmocka_unit_test(chains_dates_and_versions_are_verified),
 		cmocka_unit_test(bytes_pass_both_ways_and_the_end_is_told),
+		cmocka_unit_test(a_client_certificate_is_shown),
 		cmocka_unit_test(noise_is_a_failure),
 		cmocka_unit_test(extra_authorities_must_be_certificates),
 	};
