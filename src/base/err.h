@@ -31,11 +31,11 @@ enum err_fault {
 	X(LINK_CREDIT,             502, FAULT_PADDOCK,  "link credit exceeded") \
 	X(HEAD_MALFORMED,          400, FAULT_AGENT,    "malformed or ambiguous request head") \
 	X(HEAD_TOO_LARGE,          431, FAULT_AGENT,    "request head too large") \
-	X(HEAD_VERSION,            505, FAULT_AGENT,    "only HTTP/1.1 (and HTTP/1.0 requests) are spoken here") \
+	X(HEAD_VERSION,            505, FAULT_AGENT,    "only HTTP/2, HTTP/1.1 and HTTP/1.0 requests are spoken here") \
 	X(BODY_FRAMING,            400, FAULT_AGENT,    "malformed or ambiguous message framing") \
 	X(BODY_TOO_LARGE,          413, FAULT_AGENT,    "message body too large") \
 	X(NAME_MISMATCH,           421, FAULT_AGENT,    "DNS name, TLS server name and Host do not agree") \
-	X(UPGRADE_REFUSED,         426, FAULT_AGENT,    "protocol upgrades are not carried: use plain HTTP requests") \
+	X(UPGRADE_REFUSED,         426, FAULT_AGENT,    "only a whole WebSocket handshake is a protocol upgrade that is carried") \
 	X(WEBSOCKET,               400, FAULT_AGENT,    "malformed WebSocket frame") \
 	X(MESSAGE_DENIED,          403, FAULT_AGENT,    "a WebSocket message is denied by policy") \
 	X(PROTOCOL_UNRECOGNISED,   403, FAULT_AGENT,    "the rule's protocol (git, a package registry) does not recognise this request") \

@@ -88,8 +88,8 @@ static void take_in(struct connection *c, size_t n)
 	c->transport.ops->consumed(&c->transport, n);
 }
 
-/* Decrypts until there is no input or enough plaintext; by way of one buffer for all, so that a connection holds
- * no more than what came. */
+/* Decrypts until there is no input or enough plaintext; by way of one buffer for all, so that a connection
+ * holds no more than what came. */
 static enum err decrypt(struct connection *c)
 {
 	static char plain[GUEST_TLS_CHUNK];
@@ -198,8 +198,10 @@ static bool is_written(const struct connection *c)
 
 enum err connection_fields(struct connection *c, struct str *ret)
 {
-	struct msg_connect m = { .host = str_of(c->host), .port = c->asked.port, .scheme = (uint8_t)c->scheme,
-				 .connection = c->id, .process = c->asked.process, .token = connection_token(c) };
+	struct msg_connect m = {
+		.host = str_of(c->host), .port = c->asked.port, .scheme = (uint8_t)c->scheme,
+		.connection = c->id, .process = c->asked.process, .token = connection_token(c),
+	};
 	enum err e = c->fields.len ? ERR_OK : put_connect(&c->fields, &m);
 
 	*ret = buf_str(&c->fields);
@@ -342,8 +344,8 @@ static enum step late(struct connection *c)
 	case PHASE_route:
 		return connection_refuse(c, ERR_TIMEOUT, "the courier did not answer");
 	case PHASE_sniff:
-		return connection_refuse(c, ERR_PROTOCOL_UNKNOWN, "the client sent nothing: a protocol in which the "
-								  "server speaks first?");
+		return connection_refuse(c, ERR_PROTOCOL_UNKNOWN,
+					 "the client sent nothing: does the server speak first?");
 	case PHASE_hello:
 	case PHASE_leaf:
 	case PHASE_shake:
@@ -409,7 +411,8 @@ void connection_lost(struct connection *c, enum err why)
 	connection_wake(c);
 }
 
-/* Since when has it been waited for the client's first words, or for the rest of a head? UINT64_MAX: it is not. */
+/* Since when has it been waited for the client's first words, or for the rest of a head? UINT64_MAX: it is
+ * not. */
 static uint64_t waited_since(const struct connection *c)
 {
 	switch (c->phase) {
@@ -449,7 +452,8 @@ static void refuse_slowest(struct inspector *i)
 		}
 	if (!slowest)
 		return;
-	(void)connection_refuse(slowest, ERR_LIMIT, "too many connections at once, and this one was the slowest");
+	(void)connection_refuse(slowest, ERR_LIMIT,
+				"too many connections at once, and this one was the slowest");
 	connection_end(slowest);
 }
 
@@ -460,8 +464,8 @@ static void close_idlest(struct inspector *i)
 	struct connection *idlest = NULL;
 
 	for (struct connection *c = i->connections; c; c = c->next)
-		if ((c->phase == PHASE_session ? session_idle(c->session) : http1_idle(c)) && c->in.len == 0 &&
-		    is_written(c) && (!idlest || c->wait.at_ms <= idlest->wait.at_ms))
+		if ((c->phase == PHASE_session ? session_idle(c->session) : http1_idle(c)) &&
+		    c->in.len == 0 && is_written(c) && (!idlest || c->wait.at_ms <= idlest->wait.at_ms))
 			idlest = c;
 	if (!idlest) {
 		refuse_slowest(i);

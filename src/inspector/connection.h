@@ -14,8 +14,8 @@
  *   finish   what is left to write is written
  *   linger   the client's last bytes are thrown away, so that it can read ours
  *
- * connection_run() calls the phase's step until it waits, once a turn of the loop, after anything that happened
- * (connection_wake()). A step looks at state and moves on; it does not matter why it was called.
+ * connection_run() calls the phase's step until it waits, once a turn of the loop, after anything that
+ * happened (connection_wake()). A step looks at state and moves on; it does not matter why it was called.
  */
 #pragma once
 
@@ -26,8 +26,8 @@
 #include "wire/http1_body.h"
 #include "wire/websocket.h"
 
-#define PHASES(X) X(proxy) X(route) X(tunnel) X(sniff) X(hello) X(leaf) X(shake) X(head) X(relay) X(messages) \
-	X(session) X(finish) X(linger)
+#define PHASES(X) X(proxy) X(route) X(tunnel) X(sniff) X(hello) X(leaf) X(shake) \
+	X(head) X(relay) X(messages) X(session) X(finish) X(linger)
 
 enum phase {
 #define PHASE_ENUM(name) PHASE_##name,
@@ -100,15 +100,16 @@ struct connection {
 
 /* connection.c */
 
-/** connection_new() - in the phase sniff, its transport still to be set; NULL: too many, or no memory (the idlest
- *  had to go first, and there was none). The caller says connection_begin() when host and port are known. */
+/** connection_new() - in the phase sniff, its transport still to be set; NULL: too many, or no memory (the
+ * idlest had to go first, and there was none). The caller says connection_begin() when host and port are
+ * known. */
 struct connection *connection_new(struct inspector *i);
 void connection_begin(struct connection *c);
 /** connection_begin_proxy() - instead: its first head says where to; connection_drop(): it never began */
 void connection_begin_proxy(struct connection *c);
 void connection_drop(struct connection *c);
-/** connection_input() - @bytes came; connection_input_end(): no more will; connection_lost(): the transport is
- *  over. Each wakes. */
+/** connection_input() - @bytes came; connection_input_end(): no more will; connection_lost(): the transport
+ * is over. Each wakes. */
 void connection_input(struct connection *c, struct str bytes);
 void connection_input_end(struct connection *c);
 void connection_lost(struct connection *c, enum err why);
@@ -141,13 +142,13 @@ must_use enum err connection_fields(struct connection *c, struct str *ret);
 /** connection_has_left() - a TLS client that closes has gone, and waits for nothing */
 static inline bool connection_has_left(const struct connection *c) { return c->ended || c->notified; }
 
-/* handshake.c, http1.c, http1_relay.c, session.c, tunnel.c, proxy.c: the steps, and what they have in common */
+/* handshake.c, http1.c, http1_relay.c, session.c, tunnel.c, proxy.c: the steps, what they share */
 
 enum step step_proxy(struct connection *c);
 enum step step_route(struct connection *c);
 enum step step_tunnel(struct connection *c);
-/** connection_pass() - as the courier said: unopened, or to be opened; proxy_routed() - the same for a proxy's client,
- *  which gets an answer; connection_token() - what it says who it is */
+/** connection_pass() - as the courier said: unopened, or to be opened; proxy_routed() - the same for a
+ * proxy's client, which gets an answer; connection_token() - what it says who it is */
 enum step connection_pass(struct connection *c);
 enum step proxy_routed(struct connection *c);
 struct str connection_token(const struct connection *c);

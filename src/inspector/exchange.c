@@ -1,9 +1,9 @@
 /* exchange.c - one request and its answer on the courier's link
  *
- * Theory of operation: the head goes out with the OPEN if there is room, else as soon as there is. The courier
- * is believed in what it says, but its bytes have been an upstream's: heads are checked again, lengths are held
- * to, the order of heads, data and trailers too; an answer that breaks a rule counts as reset. Body bytes stand
- * in x->body (a window of them at most) until the front takes them.
+ * Theory of operation: the head goes out with the OPEN if there is room, else as soon as there is. The
+ * courier is believed in what it says, but its bytes have been an upstream's: heads are checked again,
+ * lengths are held to, the order of heads, data and trailers too; an answer that breaks a rule counts as
+ * reset. Body bytes stand in x->body (a window of them at most) until the front takes them.
  */
 #include "inspector/exchange.h"
 
@@ -135,7 +135,8 @@ static enum err take_final(struct exchange *x, const struct head *h)
 		return ERR_UPSTREAM_MALFORMED;
 	x->answered = true;
 	x->granted = h->websocket;
-	x->has_body = x->granted || (h->status != 204 && h->status != 304 && !str_eq(exchange_method(x), STR("HEAD")));
+	x->has_body = x->granted ||
+		      (h->status != 204 && h->status != 304 && !str_eq(exchange_method(x), STR("HEAD")));
 	x->framing = x->granted ? HEAD_BODY_STREAMED : h->framing;
 	x->left = x->has_body && h->framing == HEAD_BODY_LENGTH ? h->length : 0;
 	if (x->websocket && !x->granted) {	/* nothing of the client's follows */

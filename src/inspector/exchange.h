@@ -5,7 +5,8 @@
  * taken out, so that backpressure runs through (I7).
  *
  *   exchange_begin() > exchange_room(), exchange_send().. > exchange_send_end()
- *   head() (interim).. head() (final) > exchange_body(), exchange_take().. > exchange_drained(), exchange_whole()
+ *   head() (interim).. head() (final) > exchange_body(), exchange_take()..
+ *     > exchange_drained(), exchange_whole()
  */
 #pragma once
 
@@ -18,8 +19,8 @@
 struct exchange;
 
 struct exchange_ops {
-	/** a head of the answer, checked: interim ones, then a final one; its views are borrowed. An error ends
-	 *  the exchange, as x->reset. */
+	/** a head of the answer, checked: interim ones, then a final one; its views are borrowed. An error
+	 * ends the exchange, as x->reset. */
 	enum err (*head)(struct exchange *x, const struct head *h);
 	/** something changed: bytes, the end or a reset came, or there is room to send */
 	void (*moved)(struct exchange *x);
@@ -67,15 +68,18 @@ static inline bool exchange_drained(const struct exchange *x) { return x->ended 
 must_use enum err exchange_whole(const struct exchange *x);
 /** exchange_answer() - in the courier's place: an answer with this body, whose head the front makes */
 void exchange_answer(struct exchange *x, struct str body);
-/** exchange_complete() - every byte of the answer has come and was taken: what is left is the courier's END */
+/** exchange_complete() - every byte of the answer has come and was taken: only the courier's END is left */
 static inline bool exchange_complete(const struct exchange *x)
 {
 	bool more = x->has_body && (x->framing == HEAD_BODY_STREAMED || x->left);
 
 	return x->body.len == 0 && (x->ended || (x->answered && !more));
 }
-/** exchange_close() - idempotent; what is still open is reset, or with ERR_OK left to end by itself. Buffers keep
- *  little memory: exchange_free() frees all */
+/** exchange_close() - idempotent; what is still open is reset, or with ERR_OK left to end by itself. Buffers
+ * keep little memory: exchange_free() frees all */
 void exchange_close(struct exchange *x, enum err why);
 void exchange_free(struct exchange *x, enum err why);
-static inline struct str exchange_method(const struct exchange *x) { return str_make(x->method, x->method_bytes); }
+static inline struct str exchange_method(const struct exchange *x)
+{
+	return str_make(x->method, x->method_bytes);
+}

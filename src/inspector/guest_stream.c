@@ -121,7 +121,8 @@ void guest_stream_open(struct inspector *i, uint32_t number, struct str fields)
 		e = find_host(c);
 	connection_begin(c);
 	if (e) {
-		(void)connection_refuse(c, e, "this address was not given for a name, or is the sandbox's own");
+		(void)connection_refuse(c, e,
+					"this address was not given for a name, or is the sandbox's own");
 		connection_end(c);
 	}
 }

@@ -123,6 +123,7 @@ enum step step_shake(struct connection *c)
 		return STEP_AGAIN;
 	}
 	if (e != ERR_MORE)
-		return refuse(c, ERR_TLS, "the handshake failed (an untrusted certificate, or neither h2 nor http/1.1 offered?)");
+		return refuse(c, ERR_TLS,
+			      "the handshake failed (an untrusted certificate, or no HTTP offered?)");
 	return c->ended ? connection_refuse(c, ERR_TLS, "the handshake was cut off") : STEP_WAIT;
 }

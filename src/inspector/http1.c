@@ -47,10 +47,11 @@ static void put_error(struct connection *c, enum err why, uint16_t status, const
 	struct buf body = { .p = room, .cap = sizeof room, .max = sizeof room }, *out = &c->out;
 
 	answer_put(&body, why, status, text);
-	buf_printf(out, "HTTP/1.1 %u %.*s\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n", status,
-		   STR_FMT(http1_reason(status)), body.len);
+	buf_printf(out, "HTTP/1.1 %u %.*s\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n",
+		   status, STR_FMT(http1_reason(status)), body.len);
 	if (status == 426)	/* RFC 9110 s15.5.22 wants to hear what would be spoken */
-		buf_put_z(out, "upgrade: websocket\r\nsec-websocket-version: 13\r\nconnection: upgrade, close\r\n\r\n");
+		buf_put_z(out, "upgrade: websocket\r\nsec-websocket-version: 13\r\nconnection: upgrade, "
+			       "close\r\n\r\n");
 	else if (status == 407)
 		buf_put_z(out, "proxy-authenticate: Basic realm=\"Paddock\"\r\nconnection: close\r\n\r\n");
 	else
@@ -68,7 +69,7 @@ enum step http1_fail(struct connection *c, enum err why, uint16_t status, const 
 	exchange_close(x, why);
 	if (!c->http1.head_written)
 		put_error(c, why, answer_status(why, status), text, !head_request);
-	if (c->http1.head_written || buf_err(&c->out)) {	/* no second answer: the client sees it cut off */
+	if (c->http1.head_written || buf_err(&c->out)) { /* no second answer: the client sees it cut off */
 		c->transport.ops->reset(&c->transport, why);
 		return STEP_OVER;
 	}
@@ -102,7 +103,8 @@ enum step http1_next(struct connection *c)
 	if (close)
 		connection_enter(c, PHASE_finish, c->inspector->limits.stall_ms);
 	else
-		connection_enter(c, c->proxy == PROXY_ABSOLUTE ? PHASE_proxy : PHASE_head, c->inspector->limits.idle_ms);
+		connection_enter(c, c->proxy == PROXY_ABSOLUTE ? PHASE_proxy : PHASE_head,
+				 c->inspector->limits.idle_ms);
 	return STEP_AGAIN;
 }
 
@@ -130,7 +132,8 @@ static enum step take_head(struct connection *c, struct str bytes)
 	if (e)
 		return http1_refuse(c, e, 0, "");
 	if (!str_eq(r.head.host, str_of(c->host)) || r.head.port != c->asked.port)
-		return http1_refuse(c, ERR_NAME_MISMATCH, 0, "Host is not the name and port of the connection");
+		return http1_refuse(c, ERR_NAME_MISMATCH, 0,
+				    "Host is not the name and port of the connection");
 	if (r.upgrade || (r.head.websocket && !websocket_key_check(r.websocket_key)))
 		return http1_refuse(c, ERR_UPGRADE_REFUSED, 0, "");
 	if (r.head.websocket)
@@ -144,7 +147,8 @@ static enum step take_head(struct connection *c, struct str bytes)
 	return STEP_AGAIN;
 }
 
-/* RFC 9113 s3.3: on a plain connection a client may just begin; the first letters alone could still be others'. */
+/* RFC 9113 s3.3: on a plain connection a client may just begin; the first letters alone could still be
+ * others'. */
 static bool is_preface(const struct connection *c, struct str text)
 {
 	struct str preface = STR(SESSION_PREFACE);

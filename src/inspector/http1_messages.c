@@ -1,8 +1,8 @@
 /* http1_messages.c - a WebSocket over HTTP/1.1, after 101
  *
- * Theory of operation: the connection is the WebSocket's now, and ends with it. The client's bytes are taken as
- * the courier takes messages, frames go out as the output has room (messages.h); who breaks a rule, or is refused
- * by the courier, is told by a close frame.
+ * Theory of operation: the connection is the WebSocket's now, and ends with it. The client's bytes are taken
+ * as the courier takes messages, frames go out as the output has room (messages.h); who breaks a rule, or is
+ * refused by the courier, is told by a close frame.
  */
 #include "inspector/connection.h"
 #include "inspector/messages.h"

@@ -4,8 +4,9 @@
  * exchanges, questions and claims. Every open stream has an owner behind its user pointer, whose first
  * member is a struct stream; a frame goes to that owner, and frames of streams without one are
  * dropped (their credit goes back). What an owner has to do for a connection waits for the end of the turn,
- * when all that came has been handed out: so small pieces leave together, in one TLS record and one write. The guest is not read before the courier has said HELLO. The end
- * of either link ends the process (I8): a sandbox without its inspector has no way out.
+ * when all that came has been handed out: so small pieces leave together, in one TLS record and one write.
+ * The guest is not read before the courier has said HELLO. The end of either link ends the process (I8): a
+ * sandbox without its inspector has no way out.
  */
 #include "inspector/inspector.h"
 
@@ -20,18 +21,18 @@
 #include <unistd.h>
 
 const struct inspector_limits inspector_limits_default = {
-	.connections_max = 256,		/* npm opens some 50; each may hold half a megabyte */
-	.exchanges_max = 1024,		/* each may hold a window of its answer */
-	.lookups_max = 256,		/* resolvers ask two at a time, per process */
-	.sniff_ms = 10 * 1000,		/* a client that speaks first does so at once */
-	.handshake_ms = 30 * 1000,	/* several round trips, under emulation */
-	.head_ms = 30 * 1000,		/* a head is sent in one piece by all but slow attacks */
-	.idle_ms = 5 * 60 * 1000,	/* longer than clients keep idle connections (5 s to 4 min) */
-	.ask_ms = 4 * 1000,		/* resolvers give up after 5 s: they shall hear SERVFAIL first */
-	.continue_ms = 200,		/* clients wait a second for 100 Continue; a denial comes sooner */
-	.stall_ms = 30 * 60 * 1000,	/* a model may think for long; the courier has its own deadlines */
-	.slow_ms = 2 * 1000,		/* without a request, before it may have to make room; see connection.c */
-	.linger_ms = 2 * 1000,		/* for the client to read our last bytes before a reset */
+	.connections_max = 256,	    /* npm opens some 50; each may hold half a megabyte */
+	.exchanges_max = 1024,	    /* each may hold a window of its answer */
+	.lookups_max = 256,	    /* resolvers ask two at a time, per process */
+	.sniff_ms = 10 * 1000,	    /* a client that speaks first does so at once */
+	.handshake_ms = 30 * 1000,  /* several round trips, under emulation */
+	.head_ms = 30 * 1000,	    /* a head is sent in one piece by all but slow attacks */
+	.idle_ms = 5 * 60 * 1000,   /* longer than clients keep idle connections (5 s to 4 min) */
+	.ask_ms = 4 * 1000,	    /* resolvers give up after 5 s: they shall hear SERVFAIL first */
+	.continue_ms = 200,	    /* clients wait a second for 100 Continue; a denial comes sooner */
+	.stall_ms = 30 * 60 * 1000, /* a model may think for long; the courier has its own deadlines */
+	.slow_ms = 2 * 1000,	    /* without a request, before it may have to make room; see connection.c */
+	.linger_ms = 2 * 1000,	    /* for the client to read our last bytes before a reset */
 };
 
 static void stop(struct inspector *i, enum err why)

@@ -40,7 +40,7 @@ struct inspector {
 	struct names *names;
 	struct claims *claims;
 	struct waits waits;
-	uv_prepare_t turn;		/* once per turn of the loop: what was woken runs, what was written goes */
+	uv_prepare_t turn; /* once per turn of the loop: what was woken runs, what was written goes */
 	struct inspector_limits limits;
 	struct connection *connections, *woken;
 	struct lookup *lookups;

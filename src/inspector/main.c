@@ -20,7 +20,7 @@
 #define COURIER_FD 4
 #define DESCRIPTORS_MAX 16
 #define KEPT_BYTES (1024 * 1024)	/* of memory that is free, kept for what comes next */
-#define GATE_CONNECTIONS_MAX 8192	/* idle ones hold little; what each may hold is bounded as in a sandbox */
+#define GATE_CONNECTIONS_MAX 8192 /* idle ones hold little; what each may hold is bounded as in a sandbox */
 
 static enum err end_reason;
 

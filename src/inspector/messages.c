@@ -1,13 +1,13 @@
 /* messages.c - a WebSocket between a client's frames and the courier's link
  *
- * Theory of operation: one joined message at a time. It stays in the reader until the courier has taken all of
- * it, and meanwhile no further frame is read: so a courier that stops, stops the client. The memory of joined
- * messages is counted over the whole inspector; whoever would go over the sum is told 1009 and closed (I7).
- * Down there is nothing to join: the link's form says the length, one frame of that length follows.
+ * Theory of operation: one joined message at a time. It stays in the reader until the courier has taken all
+ * of it, and meanwhile no further frame is read: so a courier that stops, stops the client. The memory of
+ * joined messages is counted over the whole inspector; whoever would go over the sum is told 1009 and closed
+ * (I7). Down there is nothing to join: the link's form says the length, one frame of that length follows.
  *
- * Closes are passed on, with code and reason, in both directions, and each side answers the other's by itself.
- * What ends without a close, ends without one on the other side too, but for our own verdicts: 1002, 1007, 1009
- * for a client's mistakes, 1008 where policy ends it, 1011 for what failed behind us.
+ * Closes are passed on, with code and reason, in both directions, and each side answers the other's by
+ * itself. What ends without a close, ends without one on the other side too, but for our own verdicts: 1002,
+ * 1007, 1009 for a client's mistakes, 1008 where policy ends it, 1011 for what failed behind us.
  *
  * Trust: every byte of the client's is hostile; the courier's are checked by length and kind.
  * Source: RFC 6455 s5, s7; RFC 8441 s5.
@@ -125,8 +125,8 @@ static enum err begin_down(struct messages *m, struct buf *out)
 	memcpy(m->down_head + m->down_head_bytes, piece.p, piece.n);
 	m->down_head_bytes += piece.n;
 	exchange_take(x, piece.n);
-	e = websocket_message_head(str_make(m->down_head, m->down_head_bytes), WEBSOCKET_MESSAGE_MAX, &m->down_opcode,
-				   &length);
+	e = websocket_message_head(str_make(m->down_head, m->down_head_bytes), WEBSOCKET_MESSAGE_MAX,
+				   &m->down_opcode, &length);
 	if (e)
 		return e == ERR_MORE ? ERR_OK : ERR_UPSTREAM_MALFORMED;
 	if (m->closed)

@@ -1,8 +1,8 @@
 /* messages.h - a WebSocket between a client's frames and the courier's link
  *
  * Up: frames are read strictly, unmasked and joined; each whole message goes to the courier, where rules, the
- * placeholder finder and the scrubber see it. Down: messages become frames as they come, in pieces. Either front
- * feeds in what its client sent and takes out frames; backpressure is the exchange's.
+ * placeholder finder and the scrubber see it. Down: messages become frames as they come, in pieces. Either
+ * front feeds in what its client sent and takes out frames; backpressure is the exchange's.
  */
 #pragma once
 
@@ -18,7 +18,7 @@ struct messages {
 	struct websocket_reader reader;
 	size_t counted;			/* of its memory in the inspector's sum */
 	char head[WEBSOCKET_HEADER_BYTES];
-	struct str waiting[2];		/* of the joined message: the link's header and payload still to be sent */
+	struct str waiting[2]; /* of the joined message: the link's header and payload still to be sent */
 	char down_head[WEBSOCKET_HEADER_BYTES];
 	size_t down_head_bytes;
 	uint64_t down_left;		/* of the frame that is being written */
@@ -40,6 +40,7 @@ bool messages_ready(struct messages *m);
 must_use enum err messages_down(struct messages *m, struct buf *out, size_t full);
 /** messages_over() - all that the courier had to say is written */
 bool messages_over(const struct messages *m);
-/** messages_close() - a close frame of our own, unless one has gone or a frame is half written; @code 0: as befits
+/** messages_close() - a close frame of our own, unless one has gone or a frame is half written; @code 0:
+ *  as befits
  *  @why */
 void messages_close(struct messages *m, struct buf *out, enum err why, uint16_t code);

@@ -18,8 +18,8 @@ void names_free(struct names *n);
 /** names_give() - the number of @host (a canonical name), a new one if it had none
  * Return: ERR_OK; ERR_LIMIT; ERR_INPUT (no canonical name) */
 must_use enum err names_give(struct names *n, struct str host, uint32_t *ret_number);
-/** names_set_tunnelled(), names_tunnelled() - may some port of @host pass unopened? As the courier said last; kept for
- *  names that have a number, or get one now (false if that fails: then it is opened, or refused) */
+/** names_set_tunnelled(), names_tunnelled() - may some port of @host pass unopened? As the courier said last;
+ * kept for names that have a number, or get one now (false if that fails: then it is opened, or refused) */
 void names_set_tunnelled(struct names *n, struct str host, bool tunnelled);
 bool names_tunnelled(struct names *n, struct str host);
 /** names_ipv4(), names_ipv6() - the addresses of a number: 198.18.0.0/15, fd00:7061:6464::/96 */

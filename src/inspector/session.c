@@ -2,12 +2,13 @@
  *
  * Theory of operation: a turn feeds nghttp2 the client's plaintext, lets streams that waited go on, and takes
  * nghttp2's output as far as the connection has room. Nothing is read while the client does not read: neither
- * answers nor acknowledgements pile up (I7). Header blocks are collected field by field under wire/http2.h's cap;
- * their raw frames are counted too, and so is every frame that asks for nothing (session_guard.h). A client that
- * has used up its patience gets GOAWAY with ENHANCE_YOUR_CALM, and a claim says of what there was too much.
+ * answers nor acknowledgements pile up (I7). Header blocks are collected field by field under wire/http2.h's
+ * cap; their raw frames are counted too, and so is every frame that asks for nothing (session_guard.h). A
+ * client that has used up its patience gets GOAWAY with ENHANCE_YOUR_CALM, and a claim says of what there was
+ * too much.
  *
- * Stream errors end a stream, connection errors the connection; both by nghttp2's judgement, which is RFC 9113's,
- * but for the meaning of a request, which is wire/http2.c's and answered in words.
+ * Stream errors end a stream, connection errors the connection; both by nghttp2's judgement, which is RFC
+ * 9113's, but for the meaning of a request, which is wire/http2.c's and answered in words.
  *
  * Trust: every byte is the client's. Source: RFC 9113; RFC 8441; RFC 9218 s2.1.
  */
@@ -62,8 +63,8 @@ static int on_begin_headers(nghttp2_session *nghttp2, const nghttp2_frame *frame
 	return 0;
 }
 
-static int on_header(nghttp2_session *nghttp2, const nghttp2_frame *frame, const uint8_t *name, size_t name_bytes,
-		     const uint8_t *value, size_t value_bytes, uint8_t flags, void *user)
+static int on_header(nghttp2_session *nghttp2, const nghttp2_frame *frame, const uint8_t *name,
+		     size_t name_bytes, const uint8_t *value, size_t value_bytes, uint8_t flags, void *user)
 {
 	struct session *s = user;
 
@@ -76,7 +77,8 @@ static int on_header(nghttp2_session *nghttp2, const nghttp2_frame *frame, const
 
 /* nghttp2 would leave such a field out: nothing is repaired here (I4). */
 static int on_invalid_header(nghttp2_session *nghttp2, const nghttp2_frame *frame, const uint8_t *name,
-			     size_t name_bytes, const uint8_t *value, size_t value_bytes, uint8_t flags, void *user)
+			     size_t name_bytes, const uint8_t *value, size_t value_bytes, uint8_t flags,
+			     void *user)
 {
 	struct session *s = user;
 
@@ -143,7 +145,8 @@ static int on_frame_recv(nghttp2_session *nghttp2, const nghttp2_frame *frame, v
 	return 0;
 }
 
-static int on_data_chunk(nghttp2_session *nghttp2, uint8_t flags, int32_t id, const uint8_t *p, size_t n, void *user)
+static int on_data_chunk(nghttp2_session *nghttp2, uint8_t flags, int32_t id, const uint8_t *p, size_t n,
+			 void *user)
 {
 	struct session_stream *t = nghttp2_session_get_stream_user_data(nghttp2, id);
 
@@ -167,7 +170,8 @@ static int on_invalid_frame(nghttp2_session *nghttp2, const nghttp2_frame *frame
 
 /* -- what goes -------------------------------------------------------------------------- */
 
-/* nghttp2 resets a stream for a mistake of the client's, which costs as much as a reset of its own (CVE-2025-8671). */
+/* nghttp2 resets a stream for a mistake of the client's, which costs as much as a reset of its own
+ * (CVE-2025-8671). */
 static void count_mistake(struct session *s, uint32_t code, bool begun)
 {
 	bool refused = code == NGHTTP2_REFUSED_STREAM;
@@ -190,7 +194,8 @@ static int on_frame_send(nghttp2_session *nghttp2, const nghttp2_frame *frame, v
 		guard_earn(&s->guard);
 	if ((frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) &&
 	    (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) && t && !t->upload_done)
-		(void)nghttp2_submit_rst_stream(nghttp2, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
+		(void)nghttp2_submit_rst_stream(nghttp2, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+						NGHTTP2_NO_ERROR);
 	if (frame->hd.type == NGHTTP2_RST_STREAM)
 		count_mistake(s, frame->rst_stream.error_code, t);
 	if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR && !s->calm)
@@ -255,7 +260,8 @@ static enum step leave_in_anger(struct session *s)
 static enum step failed(struct session *s, ssize_t why)
 {
 	if (!s->calm && why == NGHTTP2_ERR_BAD_CLIENT_MAGIC)
-		return connection_refuse(s->connection, ERR_PROTOCOL_UNKNOWN, "the first bytes are not HTTP/2's");
+		return connection_refuse(s->connection, ERR_PROTOCOL_UNKNOWN,
+					 "the first bytes are not HTTP/2's");
 	if (!s->calm && why == NGHTTP2_ERR_NOMEM)
 		return connection_refuse(s->connection, ERR_MEMORY, "no memory for HTTP/2");
 	if (!s->calm)	/* the library's own limits: acknowledgements that wait, CONTINUATION frames */
@@ -270,7 +276,8 @@ static enum step feed(struct session *s)
 	struct str text;
 	ssize_t n;
 
-	if (c->out.len >= CONNECTION_OUT_LOW && nghttp2_session_get_outbound_queue_size(s->nghttp2) >= QUEUE_MAX)
+	if (c->out.len >= CONNECTION_OUT_LOW &&
+	    nghttp2_session_get_outbound_queue_size(s->nghttp2) >= QUEUE_MAX)
 		return STEP_WAIT;
 	if (connection_text(c, &text)) {
 		end_streams(s, ERR_CANCELLED);
@@ -364,7 +371,7 @@ void session_say_goodbye(struct session *s)
 
 /* -- beginning and end ------------------------------------------------------------------ */
 
-#define FRAME_TYPE_UNKNOWN_FIRST 0x0au	/* those below are RFC 9113's; its extensions that we let nghttp2 read: none */
+#define FRAME_TYPE_UNKNOWN_FIRST 0x0au	/* those below are RFC 9113's; of extensions nghttp2 reads none */
 
 /* Frames of types that nobody asked for are passed over, as RFC 9113 s5.5 has it; but nghttp2 tells of the
  * beginning of only those that it is to hand on, and a flood of them must be counted too. */
@@ -401,7 +408,8 @@ static bool configure(struct session *s, nghttp2_session_callbacks *callbacks, n
 	nghttp2_option_set_no_auto_window_update(option, 1);
 	nghttp2_option_set_no_closed_streams(option, 1);
 	return nghttp2_session_server_new2(&s->nghttp2, callbacks, s, option) == 0 &&
-	       nghttp2_submit_settings(s->nghttp2, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof *settings) == 0 &&
+	       nghttp2_submit_settings(s->nghttp2, NGHTTP2_FLAG_NONE, settings,
+				       sizeof settings / sizeof *settings) == 0 &&
 	       nghttp2_session_set_local_window_size(s->nghttp2, NGHTTP2_FLAG_NONE, 0, SESSION_WINDOW) == 0;
 }
 

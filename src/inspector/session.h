@@ -1,8 +1,9 @@
 /* session.h - HTTP/2 with a client: one session of many exchanges
  *
- * nghttp2 does frames, HPACK and flow control; wire/http2.h makes the canonical heads; each stream is an exchange
- * (exchange.h). Files: session.c the connection's side, session_stream.c a stream's, session_guard.c what a client
- * may cost. The functions that take a session take NULL too, which is a connection that has none.
+ * nghttp2 does frames, HPACK and flow control; wire/http2.h makes the canonical heads; each stream is an
+ * exchange (exchange.h). Files: session.c the connection's side, session_stream.c a stream's, session_guard.c
+ * what a client may cost. The functions that take a session take NULL too, which is a connection that has
+ * none.
  */
 #pragma once
 

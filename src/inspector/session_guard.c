@@ -24,9 +24,11 @@ static bool draw(struct bucket *b, uint64_t now_ms)
 
 void guard_init(struct guard *g, uint64_t now_ms)
 {
-	*g = (struct guard){
-		.frames = { GUARD_FRAMES_BURST * 1000ul, GUARD_FRAMES_BURST, GUARD_FRAMES_PER_SECOND, now_ms },
-		.resets = { GUARD_RESETS_BURST * 1000ul, GUARD_RESETS_BURST, GUARD_RESETS_PER_SECOND, now_ms },
+	*g = (struct guard) {
+		.frames = { GUARD_FRAMES_BURST * 1000ul, GUARD_FRAMES_BURST, GUARD_FRAMES_PER_SECOND,
+			    now_ms },
+		.resets = { GUARD_RESETS_BURST * 1000ul, GUARD_RESETS_BURST, GUARD_RESETS_PER_SECOND,
+			    now_ms },
 	};
 }
 

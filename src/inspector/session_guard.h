@@ -15,7 +15,7 @@
 #define GUARD_FRAMES_PER_SECOND 200u
 /* A response's frame is worth this many of the client's WINDOW_UPDATEs and PINGs; a request too. */
 #define GUARD_FRAMES_PER_DATA 8u
-/* Streams that were reset, by the client or by us for a mistake of its: of many requests, some are cancelled. */
+/* Streams that were reset, by the client or by us for its mistakes: of many requests, some are cancelled. */
 #define GUARD_RESETS_BURST 200u
 #define GUARD_RESETS_PER_SECOND 20u
 /* One header block: HPACK needs each of its bytes, so the raw block is bounded too, and its frames. */

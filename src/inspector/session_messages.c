@@ -1,8 +1,9 @@
 /* session_messages.c - a WebSocket over HTTP/2 (RFC 8441)
  *
- * Theory of operation: the stream's DATA are the WebSocket's bytes. What the client sends waits in t->upload, at
- * most its window, and is consumed as messages_up() takes it; frames for the client are made when nghttp2 asks
- * for bytes. The end of either direction is the end of all; who is refused is told by a close frame first.
+ * Theory of operation: the stream's DATA are the WebSocket's bytes. What the client sends waits in t->upload,
+ * at most its window, and is consumed as messages_up() takes it; frames for the client are made when nghttp2
+ * asks for bytes. The end of either direction is the end of all; who is refused is told by a close frame
+ * first.
  */
 #include "inspector/session_private.h"
 

@@ -18,7 +18,7 @@ struct session_stream {
 	struct session_stream *next, **link;
 	int32_t id;
 	struct wait wait;
-	struct buf upload;		/* DATA that the courier has not yet taken; at most the stream's window */
+	struct buf upload; /* DATA that the courier has not yet taken; at most the stream's window */
 	struct buf trailers;		/* of the request, encoded */
 	bool upload_done;		/* END_STREAM came */
 	bool submitted;			/* the answer's final head is nghttp2's */

@@ -1,10 +1,11 @@
 /* session_stream.c - a stream of an HTTP/2 session: an exchange, with nghttp2's flow control in front
  *
  * Theory of operation: DATA goes to the courier as its link takes it, and only what went is consumed, so that
- * the client's window opens no sooner; the rest waits here, at most a stream's window. The answer's body waits in
- * the exchange; nghttp2 asks for it when the client's window and the output have room, and is deferred while there
- * is none. Resets pass both ways: what the client resets is reset towards the courier when nghttp2 closes the
- * stream; what the courier resets is answered in words before the head, and by RST_STREAM after it.
+ * the client's window opens no sooner; the rest waits here, at most a stream's window. The answer's body
+ * waits in the exchange; nghttp2 asks for it when the client's window and the output have room, and is
+ * deferred while there is none. Resets pass both ways: what the client resets is reset towards the courier
+ * when nghttp2 closes the stream; what the courier resets is answered in words before the head, and by
+ * RST_STREAM after it.
  * Source: RFC 9113 s5.1, s5.4.2, s8.1; RFC 9110 s15.2.
  */
 #include "inspector/session_private.h"
@@ -33,8 +34,9 @@ static nghttp2_nv *nvs(size_t count)
 		const struct http2_nv *f = &fields_out[i];
 
 		/* nghttp2 copies, and its type has no const */
-		nv_out[i] = (nghttp2_nv){ (uint8_t *)(uintptr_t)f->name.p, (uint8_t *)(uintptr_t)f->value.p, f->name.n,
-					  f->value.n, f->never_index ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE };
+		nv_out[i] = (nghttp2_nv) { (uint8_t *)(uintptr_t)f->name.p, (uint8_t *)(uintptr_t)f->value.p,
+					   f->name.n, f->value.n,
+					   f->never_index ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE };
 	}
 	return nv_out;
 }
@@ -105,7 +107,8 @@ static bool submit(struct session_stream *t, size_t count, bool with_body)
 	nghttp2_data_provider body = { .source.ptr = t, .read_callback = read_body };
 
 	t->submitted = true;
-	return nghttp2_submit_response(t->session->nghttp2, t->id, nvs(count), count, with_body ? &body : NULL) == 0;
+	return nghttp2_submit_response(t->session->nghttp2, t->id, nvs(count), count,
+				       with_body ? &body : NULL) == 0;
 }
 
 /* An error of the inspector's or the courier's, in words. */
@@ -113,7 +116,8 @@ static void answer_error(struct session_stream *t, enum err why, uint16_t status
 {
 	char room[ANSWER_MAX], digits[2][8];
 	struct buf body = { .p = room, .cap = sizeof room, .max = sizeof room };
-	struct buf number = { .p = digits[0], .cap = 8, .max = 8 }, length = { .p = digits[1], .cap = 8, .max = 8 };
+	struct buf number = { .p = digits[0], .cap = 8, .max = 8 },
+		   length = { .p = digits[1], .cap = 8, .max = 8 };
 
 	status = answer_status(why, status);
 	answer_put(&body, why, status, text);
@@ -168,8 +172,10 @@ static enum err take_head(struct exchange *x, const struct head *h)
 	}
 	if (h->final)
 		return submit(t, count, x->has_body) ? ERR_OK : ERR_MEMORY;
-	return nghttp2_submit_headers(t->session->nghttp2, NGHTTP2_FLAG_NONE, t->id, NULL, nvs(count), count, NULL) < 0
-		       ? ERR_MEMORY : ERR_OK;
+	return nghttp2_submit_headers(t->session->nghttp2, NGHTTP2_FLAG_NONE, t->id, NULL, nvs(count), count,
+				      NULL) < 0
+		       ? ERR_MEMORY
+		       : ERR_OK;
 }
 
 static void moved(struct exchange *x)
@@ -215,7 +221,8 @@ void session_stream_data(struct session_stream *t, struct str bytes)
 	struct exchange *x = &t->exchange;
 
 	t->expect_continue = false;
-	if (x->number && t->upload.len == 0 && !x->websocket && exchange_room(x) >= bytes.n && exchange_send(x, bytes) == ERR_OK) {
+	if (x->number && t->upload.len == 0 && !x->websocket && exchange_room(x) >= bytes.n &&
+	    exchange_send(x, bytes) == ERR_OK) {
 		(void)nghttp2_session_consume(t->session->nghttp2, t->id, bytes.n);
 	} else if (x->number && !x->ended) {
 		buf_put(&t->upload, bytes);
@@ -223,7 +230,7 @@ void session_stream_data(struct session_stream *t, struct str bytes)
 			refuse(t, buf_err(&t->upload), 0, "");
 		else
 			session_stream_moved(t);
-	} else {	/* already answered: nobody wants it, but the connection goes on */
+	} else { /* already answered: nobody wants it, but the connection goes on */
 		(void)nghttp2_session_consume(t->session->nghttp2, t->id, bytes.n);
 	}
 	progress(t);
@@ -272,13 +279,15 @@ void session_stream_fail(struct session_stream *t)
 
 static void late(struct wait *w)
 {
-	struct session_stream *t = (struct session_stream *)((char *)w - offsetof(struct session_stream, wait));
+	struct session_stream *t =
+		(struct session_stream *)((char *)w - offsetof(struct session_stream, wait));
 	struct connection *c = t->session->connection;
 
 	if (t->expect_continue) {
 		t->expect_continue = false;
 		fields_out[0] = (struct http2_nv){ STR(":status"), STR("100"), false };
-		(void)nghttp2_submit_headers(t->session->nghttp2, NGHTTP2_FLAG_NONE, t->id, NULL, nvs(1), 1, NULL);
+		(void)nghttp2_submit_headers(t->session->nghttp2, NGHTTP2_FLAG_NONE, t->id, NULL, nvs(1), 1,
+					     NULL);
 		progress(t);
 	} else {
 		connection_claim(c, ERR_TIMEOUT, "neither side moved");

@@ -47,7 +47,8 @@ must_use enum err guest_tls_handshake(struct guest_tls *t);
 bool guest_tls_asks(const struct guest_tls *t);
 /** guest_tls_server_name() - while it asks: the SNI as sent; empty if there was none */
 struct str guest_tls_server_name(const struct guest_tls *t);
-/** guest_tls_protocol() - after the handshake: what ALPN chose, "h2" or "http/1.1"; empty if nothing was offered */
+/** guest_tls_protocol() - after the handshake: what ALPN chose, "h2" or "http/1.1"; empty if nothing was
+ * offered */
 struct str guest_tls_protocol(const struct guest_tls *t);
 /** guest_tls_accept() - go on as @host, which has a leaf. ERR_INPUT (it has none), ERR_MEMORY */
 must_use enum err guest_tls_accept(struct guest_tls *t, struct str host);
@@ -58,7 +59,8 @@ void guest_tls_refuse(struct guest_tls *t, enum err why);
 /** guest_tls_read() - up to @n bytes of plaintext. ERR_OK with *ret_n > 0; ERR_MORE: input is needed;
  *  ERR_CLOSED: the client said close_notify; ERR_TLS: final */
 must_use enum err guest_tls_read(struct guest_tls *t, char *p, size_t n, size_t *ret_n);
-/** guest_tls_write() - @plain, at most GUEST_TLS_CHUNK bytes, becomes output. ERR_LIMIT, ERR_TLS, ERR_MEMORY */
+/** guest_tls_write() - @plain, at most GUEST_TLS_CHUNK bytes, becomes output. ERR_LIMIT, ERR_TLS, ERR_MEMORY
+ */
 must_use enum err guest_tls_write(struct guest_tls *t, struct str plain);
 /** guest_tls_close() - close_notify becomes output; idempotent */
 void guest_tls_close(struct guest_tls *t);

@@ -120,7 +120,8 @@ enum err canonical_cookies(struct head *h, struct buf *storage)
 
 bool canonical_is_handshake(struct str lower_name)
 {
-	return str_eq(lower_name, STR("sec-websocket-key")) || str_eq(lower_name, STR("sec-websocket-version")) ||
+	return str_eq(lower_name, STR("sec-websocket-key")) ||
+	       str_eq(lower_name, STR("sec-websocket-version")) ||
 	       str_eq(lower_name, STR("sec-websocket-accept")) ||
 	       str_eq(lower_name, STR("sec-websocket-extensions"));
 }

@@ -24,5 +24,5 @@ must_use enum err canonical_host(struct head *h, const char *host, struct buf *s
 /** canonical_cookies() - cookie fields become one, joined by "; " where the first stood (RFC 9113 s8.2.3)
  * @storage: at most the values' bytes and two for each more. buf_err(storage) */
 must_use enum err canonical_cookies(struct head *h, struct buf *storage);
-/** canonical_is_handshake() - is this field one of the WebSocket handshake's own, that each hop makes anew? */
+/** canonical_is_handshake() - is this field one of the WebSocket handshake's own, made anew by each hop? */
 bool canonical_is_handshake(struct str lower_name);

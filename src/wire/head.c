@@ -40,13 +40,31 @@ enum {
 	LOWER = 4,	/* a token's byte that is no capital */
 };
 static const uint8_t byte_class[256] = {
-	['a' ... 'z'] = TOKEN | PCHAR | LOWER, ['A' ... 'Z'] = TOKEN | PCHAR, ['0' ... '9'] = TOKEN | PCHAR | LOWER,
-	['!'] = TOKEN | PCHAR | LOWER, ['$'] = TOKEN | PCHAR | LOWER, ['&'] = TOKEN | PCHAR | LOWER,
-	['\''] = TOKEN | PCHAR | LOWER, ['*'] = TOKEN | PCHAR | LOWER, ['+'] = TOKEN | PCHAR | LOWER,
-	['-'] = TOKEN | PCHAR | LOWER, ['.'] = TOKEN | PCHAR | LOWER, ['_'] = TOKEN | PCHAR | LOWER,
-	['~'] = TOKEN | PCHAR | LOWER, ['#'] = TOKEN | LOWER, ['%'] = TOKEN | LOWER, ['^'] = TOKEN | LOWER,
-	['`'] = TOKEN | LOWER, ['|'] = TOKEN | LOWER, ['('] = PCHAR, [')'] = PCHAR, [','] = PCHAR, [';'] = PCHAR,
-	['='] = PCHAR, [':'] = PCHAR, ['@'] = PCHAR,
+	['a' ... 'z'] = TOKEN | PCHAR | LOWER,
+	['A' ... 'Z'] = TOKEN | PCHAR,
+	['0' ... '9'] = TOKEN | PCHAR | LOWER,
+	['!'] = TOKEN | PCHAR | LOWER,
+	['$'] = TOKEN | PCHAR | LOWER,
+	['&'] = TOKEN | PCHAR | LOWER,
+	['\''] = TOKEN | PCHAR | LOWER,
+	['*'] = TOKEN | PCHAR | LOWER,
+	['+'] = TOKEN | PCHAR | LOWER,
+	['-'] = TOKEN | PCHAR | LOWER,
+	['.'] = TOKEN | PCHAR | LOWER,
+	['_'] = TOKEN | PCHAR | LOWER,
+	['~'] = TOKEN | PCHAR | LOWER,
+	['#'] = TOKEN | LOWER,
+	['%'] = TOKEN | LOWER,
+	['^'] = TOKEN | LOWER,
+	['`'] = TOKEN | LOWER,
+	['|'] = TOKEN | LOWER,
+	['('] = PCHAR,
+	[')'] = PCHAR,
+	[','] = PCHAR,
+	[';'] = PCHAR,
+	['='] = PCHAR,
+	[':'] = PCHAR,
+	['@'] = PCHAR,
 };
 
 static bool is_token_char(char c) { return byte_class[(uint8_t)c] & TOKEN; }
@@ -204,8 +222,14 @@ bool field_is_hop_by_hop(struct str lower_name)
 static bool field_is_refused_in_trailers(struct str name)
 {
 	static const struct str names[] = {
-		STR_INIT("host"), STR_INIT("te"), STR_INIT("authorization"), STR_INIT("cookie"), STR_INIT("set-cookie"),
-		STR_INIT("content-type"), STR_INIT("content-encoding"), STR_INIT("content-range"),
+		STR_INIT("host"),
+		STR_INIT("te"),
+		STR_INIT("authorization"),
+		STR_INIT("cookie"),
+		STR_INIT("set-cookie"),
+		STR_INIT("content-type"),
+		STR_INIT("content-encoding"),
+		STR_INIT("content-range"),
 	};
 
 	return NAME_IN(name, names);
@@ -318,7 +342,9 @@ static bool framing_check(const struct head *h)
 static bool websocket_check(const struct head *h)
 {
 	static const struct str names[] = {
-		STR_INIT("sec-websocket-key"), STR_INIT("sec-websocket-version"), STR_INIT("sec-websocket-accept"),
+		STR_INIT("sec-websocket-key"),
+		STR_INIT("sec-websocket-version"),
+		STR_INIT("sec-websocket-accept"),
 		STR_INIT("sec-websocket-extensions"),
 	};
 

@@ -313,7 +313,8 @@ static void take_handshake(const struct survey *s, struct http1_request *m)
 
 	m->upgrade = s->websocket || s->other_protocol;
 	if (!s->websocket || s->other_protocol || !s->upgrade || m->version_10 || s->keys != 1 ||
-	    s->versions != 1 || !s->version_13 || h->framing != HEAD_BODY_NONE || !str_eq(h->method, STR("GET")))
+	    s->versions != 1 || !s->version_13 || h->framing != HEAD_BODY_NONE ||
+	    !str_eq(h->method, STR("GET")))
 		return;
 	for (uint32_t i = 0; i < h->field_count; i++)
 		if (!canonical_is_handshake(h->fields[i].name))
@@ -440,7 +441,8 @@ static enum err response_framing(struct str method, bool version_10, const struc
 }
 
 /* 101 where it was asked for: the canonical form of "granted" is 200, as HTTP/2 has it. */
-static enum err take_switching(const struct survey *s, struct str accept, bool version_10, struct http1_response *m)
+static enum err take_switching(const struct survey *s, struct str accept, bool version_10,
+			       struct http1_response *m)
 {
 	if (!accept.n || version_10 || !s->websocket || s->other_protocol || !s->upgrade || s->accepts != 1 ||
 	    !str_eq(s->accept, accept) || s->codings || s->lengths)
@@ -451,7 +453,8 @@ static enum err take_switching(const struct survey *s, struct str accept, bool v
 	return ERR_OK;
 }
 
-static enum err parse_response(struct str method, struct str accept, struct buf *storage, struct http1_response *m)
+static enum err parse_response(struct str method, struct str accept, struct buf *storage,
+			       struct http1_response *m)
 {
 	struct reader r = reader_of(buf_str(storage));
 	struct survey s = { 0 };

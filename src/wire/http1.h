@@ -32,8 +32,8 @@ struct http1_request {
 	bool version_10;	/* HTTP/1.0: the answer may not be chunked, and is the last */
 	bool close;		/* no further request will be read */
 	bool expect_continue;	/* wants 100 Continue before it sends the body */
-	bool upgrade;		/* asks for another protocol that is not spoken: any but h2c (which is ignored) and a
-				   whole WebSocket handshake (which is head.websocket) */
+	bool upgrade; /* asks for another protocol that is not spoken: any but h2c (which is ignored) and a
+			 whole WebSocket handshake (which is head.websocket) */
 	struct str websocket_key;	/* with head.websocket: as sent, not yet checked */
 };
 

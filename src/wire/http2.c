@@ -1,12 +1,12 @@
 /* http2.c - HTTP/2 fields to canonical heads, and back
  *
  * Theory of operation: fields are collected as they are decoded, by offset, as the storage may move while it
- * grows. When the block is whole, room for everything that is still to be rewritten is reserved, views are made,
- * and one walk tells pseudo-headers from fields, what frames the message, and what goes on. Then the steps of
- * canonical.h follow, the same as for HTTP/1.1, and head_check() has the last word.
+ * grows. When the block is whole, room for everything that is still to be rewritten is reserved, views are
+ * made, and one walk tells pseudo-headers from fields, what frames the message, and what goes on. Then the
+ * steps of canonical.h follow, the same as for HTTP/1.1, and head_check() has the last word.
  *
- * Every byte is hostile, the guest's and the upstream's alike. What is wrong while fields are collected is kept
- * and said at the end, as HPACK's state wants the whole block to be decoded anyway.
+ * Every byte is hostile, the guest's and the upstream's alike. What is wrong while fields are collected is
+ * kept and said at the end, as HPACK's state wants the whole block to be decoded anyway.
  * Source: RFC 9113 s8.1.1, s8.2, s8.3; RFC 8441 s4; RFC 9110 s6.5.1.
  */
 #include "wire/http2.h"
@@ -77,8 +77,8 @@ static struct head_field field_at(const struct http2_fields *f, uint32_t i)
 
 enum pseudo { METHOD, SCHEME, AUTHORITY, PATH, PROTOCOL, STATUS, PSEUDO_COUNT };
 static const struct str pseudo_names[PSEUDO_COUNT] = {
-	STR_INIT(":method"), STR_INIT(":scheme"), STR_INIT(":authority"), STR_INIT(":path"), STR_INIT(":protocol"),
-	STR_INIT(":status"),
+	STR_INIT(":method"), STR_INIT(":scheme"),   STR_INIT(":authority"),
+	STR_INIT(":path"),   STR_INIT(":protocol"), STR_INIT(":status"),
 };
 
 /** struct survey - what the fields of one block say about the message */
@@ -137,7 +137,8 @@ static enum err survey_field(struct survey *s, const struct head_field *f, bool 
 			return ERR_HEAD_MALFORMED;
 		s->expect_continue = true;
 	} else {
-		s->other_version |= str_eq(f->name, STR("sec-websocket-version")) && !str_eq(f->value, STR("13"));
+		s->other_version |=
+			str_eq(f->name, STR("sec-websocket-version")) && !str_eq(f->value, STR("13"));
 		keep = !field_is_hop_by_hop(f->name) && !str_eq(f->name, STR("http2-settings"));
 	}
 	*ret_keep = keep;
@@ -269,7 +270,8 @@ static enum err reserve(struct http2_fields *f)
 	if (f->failure)
 		return f->failure;
 	for (uint32_t i = 0; i < f->count; i++)
-		if (f->at[i].name_bytes == pseudo_names[PATH].n && str_eq(field_at(f, i).name, pseudo_names[PATH]))
+		if (f->at[i].name_bytes == pseudo_names[PATH].n &&
+		    str_eq(field_at(f, i).name, pseudo_names[PATH]))
 			room = 3 * f->at[i].value_bytes;
 	if (room > 3 * CANONICAL_TARGET_MAX)
 		return ERR_HEAD_TOO_LARGE;
@@ -295,7 +297,8 @@ static enum err response_framing(struct str method, const struct survey *s, bool
 {
 	bool body = http1_status_has_body(method, h->status);
 
-	if (s->has_length && (!str_decimal(s->length, UINT64_MAX, &h->length) || h->length > HTTP1_LENGTH_MAX))
+	if (s->has_length &&
+	    (!str_decimal(s->length, UINT64_MAX, &h->length) || h->length > HTTP1_LENGTH_MAX))
 		return ERR_BODY_FRAMING;
 	if (h->status < 200 || h->status == 204)	/* 204 is forgiven a length of 0 */
 		return h->length || (h->status < 200 && end_stream) ? ERR_BODY_FRAMING : ERR_OK;
@@ -329,7 +332,8 @@ static enum err response_parts(const struct survey *s, struct str method, bool e
 		(void)head_remove(h, STR("sec-websocket-accept"));
 		return s->has_length || end_stream ? ERR_HEAD_MALFORMED : head_check(h);
 	}
-	e = connect && status > 200 && status < 300 ? ERR_HEAD_MALFORMED : response_framing(method, s, end_stream, h);
+	e = connect && status > 200 && status < 300 ? ERR_HEAD_MALFORMED
+						    : response_framing(method, s, end_stream, h);
 	return e ? e : head_check(h);
 }
 
@@ -369,7 +373,8 @@ static void put(struct http2_nv *ret, size_t *count, struct str name, struct str
 	ret[(*count)++] = (struct http2_nv){ name, value, secret };
 }
 
-static void put_fields(const struct head *h, const struct head_field *except, struct http2_nv *ret, size_t *count)
+static void put_fields(const struct head *h, const struct head_field *except, struct http2_nv *ret,
+		       size_t *count)
 {
 	for (uint32_t i = 0; i < h->field_count; i++)
 		if (&h->fields[i] != except)
@@ -429,7 +434,8 @@ enum err http2_put_request(const struct head *h, struct buf *storage, struct htt
 	return ERR_OK;
 }
 
-enum err http2_put_response(const struct head *h, struct buf *storage, struct http2_nv *ret, size_t *ret_count)
+enum err http2_put_response(const struct head *h, struct buf *storage, struct http2_nv *ret,
+			    size_t *ret_count)
 {
 	enum err e = begin(h, HEAD_RESPONSE, storage);
 	size_t count = 0;

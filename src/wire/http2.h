@@ -41,20 +41,22 @@ void http2_fields_add(struct http2_fields *f, struct str name, struct str value)
  * handshake does; any other CONNECT is ERR_UPGRADE_REFUSED.
  * Return: ERR_OK; ERR_HEAD_MALFORMED, ERR_HEAD_TOO_LARGE, ERR_BODY_FRAMING, ERR_BODY_TOO_LARGE,
  * ERR_NAME_MISMATCH (:authority against host), ERR_UPGRADE_REFUSED, ERR_MEMORY */
-must_use enum err http2_request(struct http2_fields *f, enum head_scheme scheme, bool end_stream, struct head *ret);
-/** http2_response() - an answer's block to a canonical head; @method of the request, "CONNECT" for an extended
- * CONNECT (a 200 then grants the WebSocket: h->websocket)
- * NONE also where a body may be that just has no bytes, or where there can be none (HEAD, 204, 304): DATA that
- * comes all the same is for the caller to refuse.
+must_use enum err http2_request(struct http2_fields *f, enum head_scheme scheme, bool end_stream,
+				struct head *ret);
+/** http2_response() - an answer's block to a canonical head; @method of the request, "CONNECT" for an
+ * extended CONNECT (a 200 then grants the WebSocket: h->websocket)
+ * Framing is NONE also where a body may be that just has no bytes, or where there can be none (HEAD, 204,
+ * 304): DATA that comes all the same is for the caller to refuse.
  * Return: ERR_OK, ERR_UPSTREAM_MALFORMED, ERR_MEMORY */
-must_use enum err http2_response(struct http2_fields *f, struct str method, bool end_stream, struct head *ret);
+must_use enum err http2_response(struct http2_fields *f, struct str method, bool end_stream,
+				 struct head *ret);
 /** http2_trailers() - a block after the body to a HEAD_TRAILERS head. ERR_HEAD_MALFORMED */
 must_use enum err http2_trailers(struct http2_fields *f, struct head *ret);
 
 /** struct http2_nv - one field to send; the layout of nghttp2_nv is made from it by the session's owner */
 struct http2_nv {
 	struct str name, value;
-	bool never_index;		/* carries a credential (authorization, cookie, or as told): HPACK must not keep it */
+	bool never_index;		/* carries a credential, by name or as told: HPACK must not keep it */
 };
 #define HTTP2_NV_MAX (HEAD_FIELDS_MAX + 8)
 #define HTTP2_PUT_STORAGE_MAX (HEAD_PATH_MAX + HEAD_QUERY_MAX + 64)
@@ -63,6 +65,8 @@ struct http2_nv {
  * checked; views point into @h and @storage (cleared first; limit >= HTTP2_PUT_STORAGE_MAX)
  * @ret: HTTP2_NV_MAX entries. A request with h->websocket becomes an extended CONNECT.
  * Return: ERR_OK and *ret_count, ERR_HEAD_*, or buf_err(storage) */
-must_use enum err http2_put_request(const struct head *h, struct buf *storage, struct http2_nv *ret, size_t *ret_count);
-must_use enum err http2_put_response(const struct head *h, struct buf *storage, struct http2_nv *ret, size_t *ret_count);
+must_use enum err http2_put_request(const struct head *h, struct buf *storage, struct http2_nv *ret,
+				    size_t *ret_count);
+must_use enum err http2_put_response(const struct head *h, struct buf *storage, struct http2_nv *ret,
+				     size_t *ret_count);
 must_use enum err http2_put_trailers(const struct head *h, struct http2_nv *ret, size_t *ret_count);
