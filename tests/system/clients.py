@@ -238,20 +238,21 @@ def agent_policy(s, name):
     s.set_policy(text.replace(f"    credential: {used}\n", f"    credential: {used}\n    {LOOPBACK}\n"))
 
 
-def agent(s, name, command, path, host, source, variable):
+def agent(s, name, command, path, host, source, variable, socket=False):
     """One task: the model asks for a tool, the tool writes a file, its output goes back.
 
-    `source` is the variable that holds the key outside, `variable` the placeholder's inside."""
+    `source` is the variable that holds the key outside, `variable` the placeholder's inside; `socket`: the model is asked
+    over a WebSocket."""
     key = s.world.info["tokens"][{"claude": "anthropic", "codex": "openai"}[name]]
     made = s.workspace / f"made-by-{name}"
     s.world.forget()
     began = time.time()
     r = timed(f"{name}, the whole task", s, command, env={source: key})
-    asked = s.world.requests(method="POST", url=path)
+    asked = s.world.requests(upgrade="websocket", url=path) if socket else s.world.requests(method="POST", url=path)
     check(f"{name}: the task ends well", r.returncode == 0 and "tool said:" in r.stdout, said(r))
     check(f"{name}: the tool's work is in the workspace", made.exists() and made.read_text() == "straw\n", said(r))
-    check(f"{name}: two requests to {host}, with the real key",
-          len(asked) == 2 and all(q["host"] == host and key in str(q["headers"]) for q in asked),
+    check(f"{name}: {'a WebSocket' if socket else 'two requests'} to {host}, with the real key",
+          (len(asked) >= 1 if socket else len(asked) == 2) and all(q["host"] == host and key in str(q["headers"]) for q in asked),
           [(q["url"], q["headers"]) for q in asked])
     check(f"{name}: the agent has a placeholder",
           f"{variable}=sk-" in r.stdout and key not in r.stdout + r.stderr, said(r))
@@ -280,15 +281,41 @@ def claude(s):
           (denied, telemetry))
 
 
+def claude_encoded(s):
+    """Claude Code's stream in a coding that nobody asked for: it passes, searched, and still event by event."""
+    agent_policy(s, "claude")
+    key = s.world.info["tokens"]["anthropic"]
+    for coding in ("gzip", "br"):
+        r = timed(f"claude, {coding}", s, [tool_of("claude"), "-p", f"say @@encode {coding}@@ @@say straw-in-{coding}@@"],
+                  "--quiet", env={"ANTHROPIC_API_KEY": key})
+        check(f"claude: an event stream in {coding}", f"straw-in-{coding}" in r.stdout, said(r))
+        r = timed(f"claude, {coding}, reflected", s,
+                  [tool_of("claude"), "-p", f"say @@encode {coding}@@ @@whole@@ @@say it is {key} indeed@@"],
+                  "--quiet", env={"ANTHROPIC_API_KEY": key})
+        check(f"claude: the key does not come back inside of {coding}", key not in r.stdout + r.stderr, said(r))
+        results = [x.get("result") for x in s.records("outcome")]
+        check(f"claude: a key in {coding} is found, and ends the answer", "SECRET_REFLECTED" in results, results)
+
+
 def codex(s):
     agent_policy(s, "codex")
     shell = json.dumps({"cmd": "echo straw > made-by-codex; env | grep ^CODEX_API_KEY"})
     command = [tool_of("codex"), "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox",
                "-m", "gpt-5", f"work @@tool exec_command {shell}@@"]
     agent(s, "codex", command,
-          "/v1/responses", "api.openai.com", "OPENAI_API_KEY", "CODEX_API_KEY")
-    upgrades = s.world.requests(upgrade="websocket")
-    check("codex: its WebSocket is refused before it arrives, and it falls back", not upgrades, upgrades)
+          "/v1/responses", "api.openai.com", "OPENAI_API_KEY", "CODEX_API_KEY", socket=True)
+    check("codex: over its WebSocket alone", not s.world.requests(method="POST", url="/v1/responses"),
+          s.world.requests(method="POST"))
+    judged = [x for x in s.records() if "message" in x]
+    check("codex: each message that it sends is on record", len(judged) >= 2, [x["kind"] for x in s.records()])
+    if not SLOW:
+        (s.workspace / "made-by-codex").unlink(missing_ok=True)
+        s.set_policy(s.policy.read_text().replace("    websocket: true", "    # websocket: true"))
+        agent(s, "codex", command,
+              "/v1/responses", "api.openai.com", "OPENAI_API_KEY", "CODEX_API_KEY")
+        upgrades = s.world.requests(upgrade="websocket")
+        check("codex: a WebSocket that no rule lets open is refused before it arrives, and it falls back", not upgrades,
+              upgrades)
     names = {x.get("host") for x in s.records("denial") + s.records("dns")}
     check("codex: the other hosts that it asks for do not resolve", "chatgpt.com" in names and
           not s.world.requests(host="chatgpt.com"), names)

@@ -7,7 +7,7 @@ from paddock import check, finish, sandbox, world
 
 with world() as w, sandbox("clients", w, clients.tools_policy()) as s:
     for task in (clients.curl, clients.python, clients.node, clients.events, clients.sizes, clients.npm,
-                 clients.pip, clients.git, clients.claude, clients.codex):
+                 clients.pip, clients.git, clients.claude, clients.claude_encoded, clients.codex):
         task(s)
     check("nothing is left behind", not s.left_behind(), s.left_behind())
 finish()

@@ -4,20 +4,22 @@
 //   @@tool NAME {json}@@    calls the tool, if it was offered; when its result comes back, says "tool said: ..."
 //   @@say TEXT@@            @@status 429@@    @@usage IN OUT@@
 //   @@slow MS@@             waits before each event             @@cut@@   the connection ends in mid-stream
-//   @@tools@@               says which tools were offered
+//   @@tools@@               says which tools were offered       @@encode gzip|br@@   whatever was asked for
+//   @@whole@@               the text in one event, where it would be in pieces of eight
 // Claude Code: x @@tool Bash {"command":"id"}@@
 // Codex 0.169: x @@tool exec {"input":"const r = await tools.exec_command({cmd:\"id\"}); text(r.output)"}@@
 // Anything else is answered "pong from the stand-in". Start a prompt with a word: some clients read a leading @ as a file.
 import { randomBytes } from 'node:crypto';
 import zlib from 'node:zlib';
 import { json, sleep, tokenOf } from './serve.mjs';
+import { accept } from './websocket.mjs';
 
 const MODELS = ['claude-sonnet-4-5', 'claude-opus-4-5', 'claude-haiku-4-5', 'gpt-5', 'gpt-5-codex'];
 const CACHED_TOKENS = 7;
 const model = id => ({ id, type: 'model', object: 'model', display_name: id, created: 1,
   created_at: '2026-01-01T00:00:00Z', owned_by: 'world' });
 const newId = prefix => prefix + randomBytes(9).toString('hex');
-const pieces = text => text.match(/[\s\S]{1,8}/g) ?? [];
+const pieces = (text, whole) => whole ? [text] : text.match(/[\s\S]{1,8}/g) ?? [];
 
 const ERROR_TYPES = { 400: 'invalid_request_error', 401: 'authentication_error', 403: 'permission_error',
   404: 'not_found_error', 429: 'rate_limit_error', 529: 'overloaded_error' };
@@ -50,6 +52,8 @@ function plan(items, toolNames, request) {
     text: newest(/@@say (.*?)@@/gs)?.[1] ?? 'pong from the stand-in',
   };
 
+  answer.whole = prompts.includes('@@whole@@');
+  answer.encode = newest(/@@encode (gzip|br)@@/g)?.[1];
   if (prompts.includes('@@tools@@')) answer.text = toolNames.join(' ');
   if (last.tool) answer.text = 'tool said: ' + last.text.slice(0, 2000);
   else if (tool && toolNames.includes(tool[1])) answer.tool = { name: tool[1], input: parseLenient(tool[2]) };
@@ -58,13 +62,30 @@ function plan(items, toolNames, request) {
   return answer;
 }
 
+/** What is written goes out compressed, each piece at once; the answer's end ends it. */
+function encoded(response, coding) {
+  const z = coding === 'br' ? zlib.createBrotliCompress() : zlib.createGzip();
+  const end = response.end.bind(response);
+
+  z.on('data', data => response.write(data)).on('end', end);
+  response.end = () => z.end();
+  return text => { z.write(text); z.flush(); };
+}
+
 /** A stream of events; returns a function that sends one. */
 function eventStream(response, answer) {
+  if (response.send) return async event => {	// a WebSocket: each event is a message
+    await sleep(answer.slow);
+    response.send(JSON.stringify(event));
+  };
   response.writeHead(200, {
-    'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache', 'request-id': newId('req_') });
+    'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache', 'request-id': newId('req_'),
+    ...(answer.encode && { 'content-encoding': answer.encode }) });
+  const write = answer.encode ? encoded(response, answer.encode) : text => response.write(text);
+
   return async event => {
     await sleep(answer.slow);
-    response.write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
+    write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
   };
 }
 
@@ -95,7 +116,7 @@ async function messages(request, response) {
   await send({ type: 'content_block_start', index: 0, content_block: {
     ...block, ...(answer.tool ? { input: {} } : { text: '' }) } });
   await send({ type: 'ping' });
-  for (const piece of pieces(answer.tool ? JSON.stringify(answer.tool.input) : answer.text)) {
+  for (const piece of pieces(answer.tool ? JSON.stringify(answer.tool.input) : answer.text, answer.whole)) {
     const delta = answer.tool ? { type: 'input_json_delta', partial_json: piece } : { type: 'text_delta', text: piece };
 
     await send({ type: 'content_block_delta', index: 0, delta });
@@ -160,6 +181,8 @@ async function responses(request, response) {
   const tools = offeredTools(request, input);
   const answer = plan(items, tools.map(tool => tool.name), request);
 
+  if (answer.status >= 400 && response.send)
+    return response.send(JSON.stringify({ type: 'error', status: answer.status, ...errorOf(answer.status, 'asked for') }));
   if (answer.status >= 400) return json(response, answer.status, errorOf(answer.status, 'asked for'));
   const item = responseItem(tools, answer);
   const usage = { input_tokens: answer.inputTokens, input_tokens_details: { cached_tokens: CACHED_TOKENS },
@@ -176,6 +199,10 @@ async function responses(request, response) {
   const begun = { ...whole, status: 'in_progress', output: [], usage: null };
 
   await send('response.created', { response: begun });
+  if (request.generate === false) {	// a client that only warms up
+    await send('response.completed', { response: { ...whole, output: [] } });
+    return response.end();
+  }
   await send('response.in_progress', { response: begun });
   if (!await streamItem(send, item, answer)) return response.destroy();
   await send('response.completed', { response: whole });
@@ -188,6 +215,21 @@ function parse(request, body) {
   const plain = request.headers['content-encoding'] === 'gzip' ? zlib.gunzipSync(body) : body;
 
   try { return JSON.parse(plain.toString() || '{}'); } catch { return null; }
+}
+
+/** OpenAI Responses over a WebSocket: each message a request; the answer's events are messages. */
+export function llmSocket(keys) {
+  return (request, socket, head) => {
+    const { pathname } = new URL(request.url, 'https://llm.example.test');
+
+    if (tokenOf(request, 'bearer') !== keys.openai || !pathname.endsWith('/responses')) return false;
+    accept(request, socket, head, (text, send) => {
+      const response = { send, end() {}, destroy: () => socket.destroy() };
+
+      responses({ ...JSON.parse(text), stream: true }, response).catch(() => socket.destroy());
+    });
+    return true;
+  };
 }
 
 /** `keys`: {anthropic, openai}; which is demanded depends on the name that was asked. */

@@ -30,9 +30,10 @@ const listen = (server, port = 0) => new Promise((resolve, reject) => {
 
 /**
  * Starts `handler(request, response, body)` on a free port; with `tls` over HTTPS. Each request is one entry of the
- * journal, also one that broke off: {service, method, host, url, headers, bytes, sha256, aborted}.
+ * journal, also one that broke off: {service, method, host, url, headers, bytes, sha256, aborted}. `socket(request,
+ * socket, head)` takes WebSockets, or returns false.
  */
-export async function serve({ service, tls, log, handler }) {
+export async function serve({ service, tls, log, handler, socket: takes }) {
   const answer = async (request, response) => {
     const entry = {
       service, id: randomUUID(), tls: tls ? request.socket.getProtocol() : null, arrived: new Date().toISOString(),
@@ -57,9 +58,10 @@ export async function serve({ service, tls, log, handler }) {
   const server = tls ? https.createServer(tls, answer) : http.createServer(answer);
 
   server.on('tlsClientError', error => log({ service, tls_error: error.code ?? error.message }));
-  server.on('upgrade', (request, socket) => {
-    log({ service, method: request.method, host: request.headers.host, url: request.url, headers: request.headers,
-      upgrade: request.headers.upgrade });
+  server.on('upgrade', (request, socket, head) => {
+    log({ service, arrived: new Date().toISOString(), method: request.method, host: request.headers.host, url: request.url,
+      headers: request.headers, upgrade: request.headers.upgrade });
+    if (takes?.(request, socket, head)) return;
     socket.end('HTTP/1.1 426 Upgrade Required\r\ncontent-length: 0\r\nconnection: close\r\n\r\n');
   });
   return { port: await listen(server), close: () => { server.close(); server.closeAllConnections?.(); } };

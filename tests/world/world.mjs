@@ -13,7 +13,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { api } from './api.mjs';
 import { gitServer, makeRepositories } from './git.mjs';
-import { llm } from './llm.mjs';
+import { llm, llmSocket } from './llm.mjs';
 import { npmRegistry, pythonIndex } from './packages.mjs';
 import { makePki } from './pki.mjs';
 import { journal, serve } from './serve.mjs';
@@ -61,7 +61,7 @@ async function start(dir) {
   };
 
   for (const [service, handler] of Object.entries(handlers)) {
-    await add(service, { tls, handler });
+    await add(service, { tls, handler, socket: service === 'llm' ? llmSocket(tokens) : undefined });
     for (const host of HOSTS[service]) {
       world.hosts[host] = world.ports[service];
       world.resolve.push(`${host}:443:127.0.0.1:${world.ports[service]}`);
