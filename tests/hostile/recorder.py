@@ -18,14 +18,15 @@ class Connection:
 
 
 class Recorder:
-    """Listens on a free port of loopback, with TLS if there is a context. `answer` (bytes) is the
+    """Listens at `address` (a free port of loopback), with TLS if there is a context. `answer` (bytes) is the
     answer to the next request alone, and `close_after` ("" or "cut": without TLS's
     close_notify) ends the connection behind it."""
 
-    def __init__(self, context=None):
+    def __init__(self, context=None, address=("127.0.0.1", 0)):
         self.context, self.lock = context, threading.Condition()
         self.connections, self.answer, self.close_after, self.markers = [], None, None, set()
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self.listener = socket.create_server(address, family=family, backlog=512)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -119,11 +120,11 @@ class Recorder:
     def settled(self, seconds=2.0):
         """Waits until everything that was sent here so far has been looked at: what came to the listener before a
         connection of our own, and of each connection a whole request, or its end."""
-        with socket.socket() as marker, self.lock:
-            marker.bind(("127.0.0.1", 0))
+        with socket.socket(self.listener.family) as marker, self.lock:
+            marker.bind((self.listener.getsockname()[0], 0))
             name = marker.getsockname()
             self.markers.add(name)
-            marker.connect(("127.0.0.1", self.port))
+            marker.connect(self.listener.getsockname())
             self.lock.wait_for(lambda: name not in self.markers, seconds)
             return self.lock.wait_for(lambda: all(not c.open or (c.requests and c.requests[-1].complete)
                                                   for c in self.connections), seconds)
