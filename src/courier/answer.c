@@ -16,7 +16,7 @@ enum step answer_begin(struct exchange *x, struct head *head, bool body)
 	head_remove(head, STR("x-paddock-reason"));	/* ours alone: protocol_registry.c */
 	if (e != ERR_OK)
 		return exchange_fail(x, e, reason);
-	if (body && !x->down.filter)
+	if (body)
 		e = answer_encoded_begin(x, head);
 	if (e == ERR_OK)
 		return STEP_NEXT;

@@ -183,6 +183,8 @@ enum err answer_encoded_begin(struct exchange *x, const struct head *head)
 		return x->rule->unscrubbed ? ERR_OK : e;
 	if (coding == 0)
 		return ERR_OK;
+	if (x->down.filter)	/* which asked for none, and searches what it lets pass as it is */
+		return x->rule->unscrubbed ? ERR_OK : ERR_CANNOT_SCRUB;
 	a = calloc(1, sizeof *a);
 	if (!a)
 		return ERR_MEMORY;
