@@ -16,6 +16,7 @@
  *   dns         host, query_type, verdict ("yes", "no"), asked_by
  *   connection  connection, host, address, port, asked_by; at its end bytes_in, bytes_out, result
  *   intent      request, method, url, verdict ("allow", "observe"), rule, line, credential, asked_by
+ *   message     request, message (number), type ("text", "binary"), bytes_out, verdict ("allow", "deny")
  *   outcome     request (an intent's), status, bytes_in, bytes_out, duration_ms, result
  *   denial      request, method, url (or host), rule, line, result, text, asked_by
  *   reload      policy_digest, result

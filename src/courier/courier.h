@@ -23,6 +23,7 @@
 #define COURIER_REQUESTS_DEFAULT 1000000	/* limits.requests when the policy has none */
 #define COURIER_BYTES_DEFAULT (1ull << 40)	/* limits.bytes, both directions together */
 #define COURIER_STREAMS_MAX 512			/* exchanges and questions at once */
+#define COURIER_BODIES_MAX (256ull << 20)	/* bytes of bodies and messages that wait here, of all exchanges */
 #define COURIER_CHECKPOINT_MS 60000
 
 enum courier_peer { COURIER_INSPECTOR, COURIER_SUPERVISOR, COURIER_TERMINAL, COURIER_FILES, COURIER_PEERS };
@@ -82,6 +83,7 @@ struct courier {
 	uint64_t fetch_number;
 	struct registry_table *registry_tables;	/* what registries' metadata says: registry_table.h */
 	unsigned decodes;			/* jobs of the decoder that run: decode.h */
+	uint64_t bodies;			/* bytes that wait, against COURIER_BODIES_MAX */
 	uint64_t request_number, bytes;		/* counted against the limits */
 	uint32_t reflections[POLICY_CREDENTIALS_MAX];	/* answers that held a secret, by vault_number(): detach.c */
 	uint64_t detached[POLICY_CREDENTIALS_MAX / 64];

@@ -63,6 +63,7 @@ struct relay_up {
 	bool done;			/* all of it is with the upstream */
 	bool broken;			/* the upstream takes no more; its answer may still come */
 	uint64_t bytes, taken;		/* received; given to the carrier */
+	size_t kept;			/* of the courier's `bodies`, on behalf of this exchange, either way */
 };
 
 /** the answer, from the upstream to the link */

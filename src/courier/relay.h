@@ -55,6 +55,9 @@ must_use enum err relay_search(struct exchange *x, struct str bytes);
 must_use enum err relay_count(struct exchange *x, size_t n);
 /** relay_reveals() - does @bytes, which stands alone, hold a secret? */
 bool relay_reveals(struct exchange *x, struct str bytes);
+/** relay_keep() - @n bytes more wait in memory, on behalf of @x; ERR_LIMIT: too many do (they count all the same) */
+must_use enum err relay_keep(struct exchange *x, size_t n);
+void relay_unkeep(struct exchange *x, size_t n);
 /** relay_drop() - the first @n bytes of the request's body are used up */
 void relay_drop(struct exchange *x, size_t n);
 /** relay_pending() - bytes that were passed and are not on the link yet: who finds many waits */

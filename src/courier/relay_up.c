@@ -33,6 +33,7 @@ static void give_credit(struct exchange *x, size_t n)
 void relay_free(struct exchange *x)
 {
 	give_credit(x, x->up.uncredited);
+	relay_unkeep(x, x->up.kept);
 	queue_free(&x->up.body);
 	buf_free(&x->up.trailers);
 	request_encoded_free(x->up.encoded);
@@ -119,6 +120,8 @@ enum err relay_receive(struct exchange *x, struct str bytes)
 	enum err e = queue_put(&up->body, bytes);
 
 	if (e == ERR_OK)
+		e = relay_keep(x, bytes.n);
+	if (e == ERR_OK)
 		e = exchange_count(x, bytes.n);
 	if (e != ERR_OK)
 		return e;
@@ -188,9 +191,26 @@ enum err relay_receive_end(struct exchange *x)
 
 /* ---- for those who must see it first ---- */
 
+enum err relay_keep(struct exchange *x, size_t n)
+{
+	x->up.kept += n;
+	x->courier->bodies += n;
+	return x->courier->bodies > COURIER_BODIES_MAX ? ERR_LIMIT : ERR_OK;
+}
+
+void relay_unkeep(struct exchange *x, size_t n)
+{
+	n = n < x->up.kept ? n : x->up.kept;
+	x->up.kept -= n;
+	x->courier->bodies -= n;
+}
+
 void relay_drop(struct exchange *x, size_t n)
 {
 	queue_drop(&x->up.body, n);
+	if (queue_bytes(&x->up.body) == 0 && x->up.body.b.cap > LINK_WINDOW_BYTES)
+		queue_free(&x->up.body);	/* a large message was, another need not be */
+	relay_unkeep(x, n);
 	x->up.taken += n;
 	give_credit(x, n);
 }

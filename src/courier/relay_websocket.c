@@ -30,6 +30,7 @@ struct relay_websocket {
 	struct queue out;			/* frames for the upstream; may carry secrets */
 	struct queue in;			/* messages for the link */
 	uint64_t messages;			/* of the agent's, judged */
+	size_t joined;				/* bytes of a message that the reader has, and we keep */
 	bool closed_up, closed_down;		/* a close went this way */
 	bool gone;				/* the upstream's bytes have ended */
 	bool denied;
@@ -213,6 +214,8 @@ static enum step up(struct exchange *x)
 			exchange_progress(x);
 		if (queue_bytes(&w->out))
 			return STEP_WAIT;
+		if (w->out.b.cap > LINK_WINDOW_BYTES)
+			queue_free(&w->out);
 		e = next_message(x);
 		if (e == ERR_MORE)
 			return carrier_sent(x->carrier) ? STEP_NEXT : STEP_WAIT;
@@ -234,6 +237,17 @@ static enum err pass_message(struct exchange *x, const struct websocket_message 
 	return websocket_put_message(&w->in.b, m->opcode, m->payload);
 }
 
+/* What the reader has of a message counts among all that waits here. */
+static enum err keep_joined(struct exchange *x)
+{
+	struct relay_websocket *w = x->websocket;
+	size_t joined = w->reader.message.len;
+
+	relay_unkeep(x, w->joined);
+	w->joined = joined;
+	return relay_keep(x, joined);
+}
+
 static enum step take_frames(struct exchange *x, struct str data)
 {
 	struct relay_websocket *w = x->websocket;
@@ -244,6 +258,8 @@ static enum step take_frames(struct exchange *x, struct str data)
 
 	if (e == ERR_OK && !w->closed_down)
 		e = pass_message(x, &m);
+	if ((e == ERR_OK || e == ERR_MORE) && keep_joined(x) != ERR_OK)
+		e = ERR_LIMIT;
 	if (e == ERR_OK || e == ERR_MORE) {
 		e = relay_count(x, data.n - rest.n);
 		carrier_taken(x->carrier, data.n - rest.n);
@@ -271,6 +287,8 @@ static enum step push(struct exchange *x)
 		queue_drop(&w->in, out.n);
 		exchange_progress(x);
 	}
+	if (w->in.b.cap > LINK_WINDOW_BYTES)
+		queue_free(&w->in);
 	return STEP_NEXT;
 }
 
