@@ -10,9 +10,9 @@
 #include <uv.h>
 
 /* deadlines of calls: what only computes or reads a file; and what may run a credential command
- * (whose own time limit the keeper keeps: the policy's, at most two minutes) */
+ * (whose own time limit the keeper keeps: the policy's, at most five minutes) */
 #define KEEPER_CLIENT_MS 10000
-#define KEEPER_CLIENT_SOURCE_MS 125000
+#define KEEPER_CLIENT_SOURCE_MS 305000
 
 struct keeper_client;
 struct keeper_call;

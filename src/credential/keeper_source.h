@@ -11,7 +11,7 @@
 #define KEEPER_SOURCES_MAX 256		/* POLICY_CREDENTIALS_MAX */
 #define KEEPER_ARGUMENTS_MAX 64
 #define KEEPER_COMMAND_TIMEOUT_MS 10000
-#define KEEPER_COMMAND_TIMEOUT_MAX_MS 120000
+#define KEEPER_COMMAND_TIMEOUT_MAX_MS 300000	/* as the policy language has it */
 #define KEEPER_SOURCE_MAX 32768		/* bytes of a file, or of a command's output */
 
 enum keeper_source_kind { KEEPER_VALUE, KEEPER_FILE, KEEPER_COMMAND };

@@ -1,292 +1,279 @@
-"""Credentials in every place that services want them: placeholders, SigV4, tokens by each grant, client certificates; what
-stands where it may not is blocked; the agent's own is refused; token endpoints are never reached by the agent."""
-import base64
+"""Credentials: a file's secret rotates, a slow source holds up nobody, the sealed store, files that tools insist on."""
 import json
 import os
 import subprocess
-import tempfile
 import time
 
-from credentials import AWS_KEY, AWS_SECRET, AWS_TOKEN, CLIENT_SECRET, Services
-from paddock import check, finish, sandbox
+from paddock import check, finish, sandbox, wait_for, world
 
-SECRET = 'real/secret?with&odd="chars\\%+:@'
-PH = "placeholder-0123456789"
+HOST = "api.example.test"
 
 
-def rule(host, credential, more=""):
-    return (f"  - {{name: {host.split('.')[0]}, hosts: [{host}], methods: [\"*\"], credential: {credential}, "
-            f"addresses: [127.0.0.0/8]{more}}}\n")
+def policy(credentials, rules):
+    """Rules are (path, credential)."""
+    lines = ["version: 1", "network:"]
+    for path, name in rules:
+        lines.append(f"  - {{hosts: [{HOST}], methods: [GET], paths: [{path}], credential: {name}, "
+                     "addresses: [127.0.0.0/8]}")
+    lines.append("credentials:")
+    for name, body in credentials.items():
+        lines += [f"  {name}:", f"    hosts: [{HOST}]"] + [f"    {line}" for line in body]
+    return "\n".join(lines) + "\n"
 
 
-def policy(rules, credentials):
-    return "version: 1\nnetwork:\n" + rules + "credentials:\n" + credentials
+HEADER = 'header: {name: authorization, format: "Bearer {secret}"}'
+STATUS = "curl -s -o /dev/null -w '%{http_code} %{time_total}\\n' https://" + HOST
 
 
-def curl(what, *more):
-    return f"curl -sS -o /dev/null -w '%{{http_code}} ' --max-time 20 {' '.join(more)} '{what}'; "
+def rotation(w):
+    good, bad = w.info["tokens"]["api"], "not-the-token-0123456789"
+    with sandbox("rotation", w) as s:
+        secret = s.root / "token"
+        secret.write_text(bad + "\n")
+        secret.chmod(0o600)
+        s.set_policy(policy({"api": [f"source: {{file: {secret}}}", HEADER]}, [("/items", "api")]))
+        step = f"{STATUS}/items > $n.tmp; mv $n.tmp $n"
+        p = s.start(["sh", "-c", f"for n in 1 2 3 4; do {step}; while [ ! -e go$n ]; do sleep 0.05; done; done"],
+                    "--quiet", stdin=subprocess.DEVNULL)
+
+        def nth(n):
+            wait_for(lambda: (s.workspace / str(n)).exists(), 60)
+            return (s.workspace / str(n)).read_text().split()[0]
+
+        def go(n, text, replace):
+            if replace:
+                (s.root / "new").write_text(text + "\n")
+                (s.root / "new").chmod(0o600)
+                os.rename(s.root / "new", secret)
+            else:
+                secret.write_text(text + "\n")
+            time.sleep(0.4)
+            (s.workspace / f"go{n}").touch()
+
+        check("the secret of a file is sent as it is", nth(1) == "401", nth(1))
+        go(1, good, replace=True)
+        check("a file that was replaced counts from the next request", nth(2) == "200", nth(2))
+        go(2, bad, replace=False)
+        check("and one that was written in place", nth(3) == "401", nth(3))
+        go(3, good, replace=True)
+        check("and once more", nth(4) == "200", nth(4))
+        (s.workspace / "go4").touch()
+        p.wait(60)
 
 
-def said(r):
-    return r.returncode, r.stdout[-1500:], r.stderr[-2500:]
+def slow_source(w):
+    token = w.info["tokens"]["api"]
+    with sandbox("slow", w) as s:
+        s.set_policy(policy({
+            "fast": ["source: {environment: API_TOKEN}", HEADER],
+            "slow": [f'source: {{command: [sh, -c, "sleep 5; echo {token}"], timeout: 20s}}', HEADER],
+        }, [("/slow", "slow"), ("/items", "fast")]))
+        script = (f"{STATUS}/slow > slow & for i in 1 2 3 4 5; do {STATUS}/items; done > fast; wait; cat fast slow; "
+                  f"{STATUS}/slow")
+        r = s.sh(script, "--quiet", env={"API_TOKEN": token})
+        rows = [line.split() for line in r.stdout.splitlines()]
+        check("all are answered", [row[0] for row in rows] == ["200"] * 7, r.stdout + r.stderr)
+        if len(rows) == 7:
+            check("nobody waits for another's command", all(float(row[1]) < 3 for row in rows[:5]), rows)
+            check("who needs it does", float(rows[5][1]) > 4.5, rows)
+            check("once", float(rows[6][1]) < 3.5, rows)
 
 
-def placeholders(s, w):
-    s.set_policy(policy(rule("api.creds.test", "one") + rule("other.creds.test", "one"), f"""\
-  one:
-    source: {{environment: ONE}}
-    hosts: [api.creds.test]
-    strategy: placeholder
-    placeholder: {{value: {PH}, in: [header, basic, query, path, body]}}
-""").replace("  - {name: other, hosts: [other.creds.test], methods: [\"*\"], credential: one, ",
-             "  - {name: other, hosts: [other.creds.test], methods: [\"*\"], "))
-    w.forget()
-    basic = base64.b64encode(f"user:{PH}".encode()).decode()
-    js, form = "-H 'content-type: application/json'", "-H 'content-type: application/x-www-form-urlencoded'"
-    api = "https://api.creds.test"
-    r = s.sh(curl(f"{api}/h", f"-H 'x-key: {PH}'") + curl(f"{api}/b", f"-H 'authorization: Basic {basic}'") +
-             curl(f"{api}/q?a=1&key={PH}&b=2") + curl(f"{api}/bot{PH}/x") +
-             curl(f"{api}/j", js, f"-d '{{\"k\":\"{PH}\"}}'") + curl(f"{api}/f", form, f"-d 'k={PH}&z=1'") +
-             curl(f"{api}/j2", js, "-H 'transfer-encoding: chunked'", f"-d '[\"{PH}\"]'"),
-             "--quiet", *w.options(), env={"ONE": SECRET})
-    rows = {row["target"].split("?")[0].split("/")[1]: row for row in w.of("api.creds.test")}
-    check("placeholders: all are answered", r.stdout == "200 " * 7, said(r))
-    if len(rows) == 7:
-        check("placeholders: header", rows["h"]["headers"]["x-key"] == SECRET, rows["h"])
-        check("placeholders: Basic", base64.b64decode(rows["b"]["headers"]["authorization"][6:]).decode() == f"user:{SECRET}", rows["b"])
-        check("placeholders: query", rows["q"]["target"] == "/q?a=1&key=real%2Fsecret%3Fwith%26odd%3D%22chars%5C%25%2B%3A%40&b=2", rows["q"])
-        path = [t for t in rows if t.startswith("bot")][0]
-        check("placeholders: path", path == "botreal%2Fsecret%3Fwith%26odd%3D%22chars%5C%25%2B:@", path)
-        check("placeholders: JSON", json.loads(rows["j"]["body"])["k"] == SECRET and
-              json.loads(rows["j2"]["body"]) == [SECRET], rows["j"])
-        check("placeholders: form", rows["f"]["body"] == b"k=real%2Fsecret%3Fwith%26odd%3D%22chars%5C%25%2B%3A%40&z=1", rows["f"])
-    w.forget()
-    r = s.sh(curl("https://other.creds.test/h", f"-H 'x-key: {PH}'") + curl(f"https://other.creds.test/?k={PH}") +
-             curl("https://other.creds.test/", f"-d '{PH}'") + curl(f"{api}/x", f"-H 'referer: {PH}'") +
-             curl(f"{api}/x", "-H 'content-type: text/plain'", f"-d 'k {PH}'") +
-             curl(f"{api}/x", js, "-d '{\"k\":\"\\u0070laceholder-0123456789\"}'"),
-             "--quiet", *w.options(), env={"ONE": SECRET})
-    blocked = [o for o in s.records() if o.get("result") == "PLACEHOLDER_BLOCKED"]
-    check("placeholders: elsewhere they are blocked, and recorded", r.stdout.startswith("403 403 403 403 403 ") and
-          len(blocked) >= 5 and all(b["placeholder_of"] == "one" for b in blocked), (said(r), blocked))
-    check("placeholders: and reach nobody", not any(PH.encode() in row["body"] or PH in str(row) for row in w.asked), w.asked)
+def failing_source(w):
+    with sandbox("failing", w) as s:
+        s.set_policy(policy({"api": ["source: {command: [false]}", HEADER]}, [("/items", "api")]))
+        r = s.sh(f"curl -s https://{HOST}/items; {STATUS}/items", "--quiet")
+        check("a source that fails is said in words", "CREDENTIAL" in r.stdout or "credential" in r.stdout, r.stdout)
+        check("and sends nothing", not w.requests(path="/items") or "503" in r.stdout, r.stdout)
 
 
-def own(s, w):
-    for verb, status, sent in (("refuse", "403", None), ("replace", "200", "Bearer real-secret-0123456789"),
-                               ("pass", "200", "Bearer ghp_somebody-elses-0123456789")):
-        s.set_policy(policy(rule("api.creds.test", "one"), f"""\
-  one:
-    source: {{environment: ONE}}
-    hosts: [api.creds.test]
-    header: {{name: authorization, format: "Bearer {{secret}}"}}
-    own: {verb}
-"""))
-        w.forget()
-        r = s.sh(curl("https://api.creds.test/", "-H 'authorization: Bearer ghp_somebody-elses-0123456789'") +
-                 curl("https://api.creds.test/", "-H 'authorization: Bearer dummy'"), "--quiet", *w.options(),
-                 env={"ONE": "real-secret-0123456789"})
-        got = [row["headers"].get("authorization") for row in w.asked]
-        wanted = [sent] if sent else []
-        check(f"own: {verb}", r.stdout == f"{status} 200 " and got == wanted + ["Bearer real-secret-0123456789"], (said(r), got))
-    denied = [d for d in s.records("denial")]
-    check("own: what passes is on record without ours", denied == [] and
-          [i.get("credential") for i in s.records("intent")] == [None, "one"], s.records("intent"))
+def sealed(w):
+    token = w.info["tokens"]["api"]
+    with sandbox("sealed", w) as s:
+        s.env["XDG_CONFIG_HOME"] = str(s.root / "config")
+        s.set_policy(policy({"api": ["source: {sealed: api-key}", HEADER]}, [("/items", "api")]))
+        r = s.sh("true")
+        check("an entry that is not there is said before the start",
+              r.returncode == 125 and "paddock credential seal api-key" in r.stderr, r.stderr)
+        r = s.paddock("credential", "seal", "api-key", input=token + "\n")
+        check("a value is sealed from standard input", r.returncode == 0 and token not in r.stdout + r.stderr, r.stderr)
+        store = s.root / "config" / "paddock"
+        key, entry = store / "seal.key", store / "sealed" / "api-key"
+        check("the key's file is for its owner alone", key.stat().st_mode & 0o777 == 0o600, oct(key.stat().st_mode))
+        check("the value is in no file", not any(token.encode() in f.read_bytes() for f in store.rglob("*")
+                                                 if f.is_file()))
+        r = s.paddock("credential", "seal", "api-key", token)
+        check("never from an argument", r.returncode == 2, r.stderr)
+        r = s.sh(f"{STATUS}/items", "--quiet")
+        check("the keeper opens it", r.stdout.startswith("200"), r.stdout + r.stderr)
+
+        before = entry.read_text()
+        r = s.paddock("credential", "rotate-key")
+        check("a new key seals everything again", r.returncode == 0 and entry.read_text() != before, r.stderr)
+        r = s.sh(f"{STATUS}/items", "--quiet")
+        check("which opens", r.stdout.startswith("200"), r.stdout + r.stderr)
+        rows = json.loads(s.paddock("credential", "list", "--json").stdout)
+        check("list says so", [(x["name"], x["opens"]) for x in rows] == [("api-key", True)], rows)
+
+        good = entry.read_text()
+        entry.write_text(before)
+        r = s.sh(f"{STATUS}/items", "--quiet")
+        check("what an old key sealed does not open", r.stdout.startswith("503"), r.stdout + r.stderr)
+        flipped = good[:-10] + ("A" if good[-10] != "A" else "B") + good[-9:]
+        entry.write_text(flipped)
+        r = s.sh(f"{STATUS}/items", "--quiet")
+        check("nor what was changed", r.stdout.startswith("503") and "changed" in r.stderr, r.stdout + r.stderr)
+        (store / "sealed" / "other").write_text(good)
+        s.set_policy(policy({"api": ["source: {sealed: other}", HEADER]}, [("/items", "api")]))
+        r = s.sh(f"{STATUS}/items", "--quiet")
+        check("nor an entry under another's name", r.stdout.startswith("503"), r.stdout + r.stderr)
+        key.chmod(0o644)
+        r = s.sh("true")
+        check("a key that others can read is refused", r.returncode == 125 and "seal.key" in r.stderr, r.stderr)
+        r = s.paddock("credential", "list")
+        check("by list too", r.returncode == 1, r.stderr)
+        key.chmod(0o600)
+        r = s.paddock("credential", "remove", "other")
+        check("an entry is removed", r.returncode == 0 and not (store / "sealed" / "other").exists(), r.stderr)
 
 
-AWS = """\
+FILES = """\
+version: 1
+network:
+  - {hosts: [s3.example.test], methods: [GET], credential: aws}
+  - {hosts: [ghcr.example.test, api.github.com], methods: [GET], credential: token}
+  - {hosts: [k8s.example.test], methods: [GET], credential: cluster}
+  - {hosts: [storage.example.test], methods: [GET], credential: account}
+  - {hosts: [api.anthropic.com], methods: [POST], credential: claude}
+  - {hosts: [chatgpt.com], methods: [POST], credential: codex}
+credentials:
   aws:
-    source: {file: KEYS}
-    hosts: ["*.amazonaws.com"]
+    source: {environment: AWS}
+    hosts: [s3.example.test]
     strategy: sigv4
-    sigv4: {services: [s3, sts], regions: [us-east-1]}
+    sigv4: {services: [s3], regions: [eu-west-1]}
     placeholder: {files: [{kind: aws}]}
+  token:
+    source: {environment: TOKEN}
+    hosts: [ghcr.example.test, api.github.com]
+    placeholder:
+      environment: TOKEN
+      prefix: tok_
+      files: [{kind: netrc, user: ann}, {kind: gh, user: ann}, {kind: npmrc}, {kind: docker, user: ann}]
+    header: {name: authorization, format: "Bearer {secret}"}
+  cluster:
+    source: {environment: TOKEN}
+    hosts: [k8s.example.test]
+    placeholder: {files: [{kind: kubeconfig}]}
+    header: {name: authorization, format: "Bearer {secret}"}
+  account:
+    source: {file: "%(root)s/account.json"}
+    hosts: [storage.example.test]
+    strategy: token
+    token: {grant: jwt_bearer, scope: x}
+    placeholder: {files: [{kind: service_account, path: ~/account.json}]}
+  claude:
+    source: {file: "%(root)s/claude.json"}
+    strategy: login
+    login: claude
+  codex:
+    source: {file: "%(root)s/codex.json"}
+    strategy: login
+    login: codex
+"""
+
+# what the tools themselves make of them, as one JSON object
+READ = r"""
+import base64, configparser, json, netrc, os, stat, subprocess
+home = os.path.expanduser("~")
+def text(path): return open(os.path.join(home, path)).read()
+def run(*argv): return subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+out = {"token": os.environ["TOKEN"]}
+out["netrc"] = netrc.netrc(os.path.join(home, ".netrc")).authenticators("ghcr.example.test")
+out["gh"] = text(".config/gh/hosts.yml")
+out["docker"] = {k: base64.b64decode(v["auth"]).decode() for k, v in json.loads(text(".docker/config.json"))["auths"].items()}
+out["kube"] = text(".kube/config")
+out["claude"] = json.loads(text(".claude/.credentials.json"))
+out["codex"] = json.loads(text(".codex/auth.json"))
+out["account"] = json.loads(text("account.json"))
+open("key.pem", "w").write(out["account"]["private_key"])
+out["signs"] = run("openssl", "dgst", "-sha256", "-sign", "key.pem", "-out", "/dev/null", "/etc/hosts")
+out["aws"] = run("aws", "configure", "list")
+out["npm"] = run("npm", "config", "get", "//ghcr.example.test/:_authToken", "--userconfig", os.path.join(home, ".npmrc"))
+out["npmrc"] = text(".npmrc")
+out["modes"] = [oct(stat.S_IMODE(os.stat(os.path.join(home, f)).st_mode)) for f in
+                (".netrc", ".aws/credentials", ".claude/.credentials.json")]
+open("out.json", "w").write(json.dumps(out))
 """
 
 
-def aws(s, w):
-    keys = s.root / "keys"
-    keys.write_text(f"[default]\naws_access_key_id = {AWS_KEY}\naws_secret_access_key = {AWS_SECRET}\n"
-                    f"aws_session_token = {AWS_TOKEN}\n")
-    os.chmod(keys, 0o600)
-    s.set_policy(policy(rule('"*.amazonaws.com"', "aws").replace("name: \"*", "name: aws"), AWS.replace("KEYS", str(keys))))
-    w.forget()
-    script = """
-export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1 AWS_CA_BUNDLE=$SSL_CERT_FILE AWS_EC2_METADATA_DISABLED=true AWS_MAX_ATTEMPTS=1
-cat ~/.aws/credentials
-aws sts get-caller-identity --output text
-echo 'hello world' > /tmp/f; aws s3api put-object --bucket bucket --key 'a b/ü+(1).txt' --body /tmp/f --metadata 'note=two  spaces'
-aws s3api list-objects-v2 --bucket bucket --prefix 'x/ y&z=' >/dev/null && echo listed
-aws --region eu-west-1 --endpoint-url https://sts.us-east-1.amazonaws.com sts get-caller-identity 2>&1 | tail -1
-"""
-    r = s.sh(script, "--quiet", *w.options())
-    good = [(row["service"], row["method"]) for row in w.asked if row.get("good")]
-    check("sigv4: the AWS CLI's requests verify with the real keys", good == [("sts", "POST"), ("s3", "PUT"), ("s3", "GET")], (said(r), w.asked))
-    check("sigv4: the agent has other keys", AWS_KEY not in r.stdout and AWS_SECRET not in r.stdout and "aws_secret_access_key" in r.stdout, said(r))
-    check("sigv4: another region is refused", "denied by policy" in r.stdout or "403" in r.stdout, said(r))
-    put = [row for row in w.asked if row["method"] == "PUT"]
-    check("sigv4: the body is whole", put and b"hello world\n" in put[0]["body"], put)
-    w.forget()
-    r = s.sh("""
-export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
-url=$(aws s3 presign s3://bucket/some/key)
-""" + curl("$url").replace("'$url'", '"$url"') + curl("https://bucket.s3.us-east-1.amazonaws.com/k",
-           "-H 'authorization: AWS4-HMAC-SHA256 Credential=AKIASOMEBODYELSES123/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, "
-           f"Signature={'0' * 64}'", "-H 'x-amz-date: 20260101T000000Z'") +
-             curl("https://bucket.s3.us-east-1.amazonaws.com/k", "-H 'authorization: AWS AKID:old'"), "--quiet", *w.options())
-    good = [row for row in w.asked if row.get("good")]
-    check("sigv4: a presigned request verifies", r.stdout.startswith("200 ") and len(good) == 1 and "X-Amz-Signature" in good[0]["target"], (said(r), w.asked))
-    check("sigv4: another's key, another time, another version are refused", r.stdout == "200 400 400 ", said(r))
+def jwt_of(claims):
+    import base64
+    part = lambda b: base64.urlsafe_b64encode(b).rstrip(b"=").decode()
+    return f"{part(b'{}')}.{part(json.dumps(claims).encode())}.{part(b'real-signature-0123456789')}"
 
 
-def token_policy(token, source="{environment: ONE}", more=""):
-    return policy(rule("api.creds.test", "t") + rule("id.creds.test", "t").replace("credential: t, ", ""), f"""\
-  t:
-    source: {source}
-    hosts: [api.creds.test]
-    strategy: token
-    token: {{{token}, addresses: [127.0.0.0/8]}}
-    placeholder: {{environment: TOKEN, prefix: ph-}}
-{more}""")
+def rendered():
+    with sandbox("rendered") as s:
+        key = subprocess.run(["openssl", "genrsa", "2048"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        real = {"account.json": {"type": "service_account", "project_id": "p-1", "private_key_id": "kid",
+                                 "private_key": key.stdout, "client_email": "me@p-1.iam.gserviceaccount.com",
+                                 "token_uri": "https://oauth2.googleapis.com/token"},
+                "claude.json": {"claudeAiOauth": {"accessToken": "sk-ant-oat01-real", "refreshToken": "sk-ant-ort01-real",
+                                                  "expiresAt": 1, "scopes": ["user:inference", "user:profile"],
+                                                  "subscriptionType": "max"}},
+                "codex.json": {"OPENAI_API_KEY": None, "tokens": {
+                    "id_token": jwt_of({"email": "ann@example.test"}), "access_token": jwt_of({"exp": 1}),
+                    "refresh_token": "rt_real", "account_id": "acc-1"}, "last_refresh": "2026-01-01T00:00:00Z"}}
+        for name, body in real.items():
+            (s.root / name).write_text(json.dumps(body))
+            (s.root / name).chmod(0o600)
+        s.set_policy(FILES % {"root": s.root})
+        (s.workspace / "read.py").write_text(READ)
+        environment = {"AWS": "AKIAREALREALREALREAL:real-secret-key-0123456789", "TOKEN": "real-token-0123456789"}
+        r = s.run(["python3", "read.py"], "--quiet", env=environment)
+        check("every file is there and parses", r.returncode == 0, r.stdout + r.stderr)
+        if r.returncode:
+            return
+        text = (s.workspace / "out.json").read_text()
+        out = json.loads(text)
+        secrets = ["AKIAREAL", "real-secret", "real-token", "oat01-real", "ort01-real", "rt_real",
+                   "cmVhbC1zaWduYXR1cmU", key.stdout.splitlines()[3]]
+        check("no secret is in any", not [x for x in secrets if x in text], [x for x in secrets if x in text])
+        token = out["token"]
+        check("netrc", out["netrc"] == ["ann", "", token] or out["netrc"] == ["ann", None, token], out["netrc"])
+        check("gh", f'github.com:\n    oauth_token: "{token}"\n    user: "ann"' in out["gh"], out["gh"])
+        check("docker", out["docker"].get("ghcr.example.test") == f"ann:{token}", out["docker"])
+        check("npm", token in out["npm"] or "protected" in out["npm"], out["npm"])
+        check("npmrc", f"//ghcr.example.test/:_authToken={token}" in out["npmrc"], out["npmrc"])
+        check("kubeconfig", 'server: "https://k8s.example.test"' in out["kube"], out["kube"])
+        check("aws reads key and region", "shared-credentials-file" in out["aws"] and "eu-west-1" in out["aws"], out["aws"])
+        login = out["claude"]["claudeAiOauth"]
+        check("Claude Code's scopes and plan are the real ones",
+              login["scopes"] == ["user:inference", "user:profile"] and login["subscriptionType"] == "max", login)
+        check("its token is good for a while", login["expiresAt"] > (time.time() + 86400) * 1000, login)
+        tokens = out["codex"]["tokens"]
+        check("Codex's ID token has the claims of the real one",
+              tokens["id_token"].split(".")[1] == real["codex.json"]["tokens"]["id_token"].split(".")[1], tokens)
+        check("and its account", tokens["account_id"] == "acc-1", tokens)
+        account = out["account"]
+        check("the service account is the real one by name",
+              account["client_email"] == "me@p-1.iam.gserviceaccount.com" and account["project_id"] == "p-1", account)
+        check("with a key that signs", out["signs"] == "", out["signs"])
+        check("all for their owner alone", set(out["modes"]) == {"0o600"}, out["modes"])
+
+        # a file of the user's own is never replaced by one of ours
+        own = s.workspace / ".netrc"
+        own.write_text("machine mine\n")
+        r = s.run(["true"], "--env", f"HOME={s.workspace}", env=environment)
+        check("none lies where the sandbox shows the user's own",
+              r.returncode == 125 and "replace your own" in r.stderr and own.read_text() == "machine mine\n", r.stderr)
 
 
-ID = 'endpoint: "https://id.creds.test/token"'
-
-
-def tokens(s, w):
-    s.set_policy(token_policy(f"grant: client_credentials, {ID}, client_id: svc, scope: read"))
-    w.forget()
-    many = "for i in 1 2 3 4 5 6; do " + curl("https://api.creds.test/bearer").rstrip("; ") + " & done; wait; "
-    r = s.sh(many + curl("https://api.creds.test/bearer", '-H "authorization: Bearer $TOKEN"') +
-             "curl -sS -X POST https://id.creds.test/token -d grant_type=client_credentials -d client_secret=x", "--quiet",
-             *w.options(), env={"ONE": CLIENT_SECRET})
-    check("tokens: client credentials, fetched once for all", r.stdout.startswith("200 " * 7) and len(w.of("id.creds.test")) == 1,
-          (said(r), w.asked))
-    check("tokens: the agent's own request to the endpoint is answered with placeholders", '"access_token":"ph-' in r.stdout, said(r))
-    rows = [i for i in s.records("intent") if i.get("purpose") == "token"]
-    check("tokens: the courier's request is on record, with whom it serves", len(rows) == 1 and rows[0]["serves"] and
-          rows[0]["credential"] == "t", rows)
-    check("tokens: so is what is answered here", [o for o in s.records("outcome") if o.get("answered_here")], s.records("outcome"))
-
-    r = s.sh("curl -sS https://api.creds.test/bearer; " * 2, "--quiet", *w.options(), env={"ONE": "wrong-secret-0123456789"})
-    check("tokens: a failure is told in words, and not repeated at once", r.stdout.count("the token endpoint answered 401 invalid_client") == 2
-          and len(w.of("id.creds.test")) == 2, (said(r), w.of("id.creds.test")))
-
-    for name, answer in (("HTML", (200, b"<html><body>Welcome</body></html>")), ("a redirect", (302, b"")),
-                         ("garbage", (200, bytes(range(256)))), ("too much", (200, b"[" + b"1," * 200000 + b"1]")),
-                         ("a token with a line in it", (200, b'{"access_token":"0123456789abcdef\\r\\nx-evil: 1"}'))):
-        w.provider.fail = answer
-        w.forget()
-        r = s.sh("curl -sS https://api.creds.test/bearer", "--quiet", *w.options(), env={"ONE": CLIENT_SECRET})
-        check(f"tokens: {name} for an answer", "CREDENTIAL" in r.stdout and not w.of("api.creds.test"), (said(r), w.asked))
-    w.provider.fail = None
-
-    w.provider.life = 2
-    w.forget()
-    s.sh("curl -sS https://api.creds.test/bearer; sleep 3; curl -sS https://api.creds.test/bearer", "--quiet", *w.options(),
-         env={"ONE": CLIENT_SECRET})
-    check("tokens: one that has expired is got anew", len(w.of("id.creds.test")) == 2 and
-          len({row["headers"]["authorization"] for row in w.of("api.creds.test")}) == 2, w.asked)
-    w.provider.life = 3600
-    w.forget()
-    s.start(["sh", "-c", "curl -sS https://api.creds.test/bearer; sleep 1; curl -sS https://api.creds.test/bearer; "
-             "curl -sS https://api.creds.test/bearer"], "--quiet", *w.options(), env={"ONE": CLIENT_SECRET},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.time() + 20
-    while not w.of("api.creds.test") and time.time() < deadline:
-        time.sleep(0.05)
-    w.provider.access.clear()
-    while len(w.of("api.creds.test")) < 3 and time.time() < deadline:
-        time.sleep(0.1)
-    check("tokens: an upstream's 401 makes for another one", len(w.of("id.creds.test")) == 2, w.asked)
-
-    s.set_policy(token_policy(f'grant: token_exchange, {ID}, actor_token: {{environment: ACTOR}}'))
-    r = s.sh(curl("https://api.creds.test/bearer"), "--quiet", *w.options(),
-             env={"ONE": "subject-token-0123456789", "ACTOR": "actor-token-0123456789"})
-    check("tokens: exchange, with an actor", r.stdout == "200 ", (said(r), w.asked[-2:]))
-
-
-def refresh(s, w):
-    file = s.root / "refresh"
-    first = w.provider.login("file")
-    file.write_text(first + "\n")
-    os.chmod(file, 0o600)
-    s.set_policy(token_policy(f"grant: refresh_token, {ID}, client_id: svc", f"{{file: {file}}}"))
-    w.provider.delay = 0.3
-    both = [s.start(["sh", "-c", curl("https://api.creds.test/bearer")], "--quiet", *w.options(), stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    out = [p.communicate(timeout=60) for p in both]
-    w.provider.delay = 0
-    check("refresh: two sandboxes with one token, and no theft", [o[0] for o in out] == ["200 ", "200 "] and w.provider.thefts == 0, out)
-    now = file.read_text().strip()
-    check("refresh: the file has the token that is good now", now != first and w.provider.refresh.get(now) == "file" and
-          oct(file.stat().st_mode & 0o777) == "0o600", now)
-    r = s.sh(curl("https://api.creds.test/bearer"), "--quiet", *w.options())
-    check("refresh: and the next run goes on from it", r.stdout == "200 " and w.provider.thefts == 0, said(r))
-
-
-def signed(s, w):
-    key, public = s.root / "app.pem", str(w.pki / "app.pub")
-    subprocess.run(["openssl", "genrsa", "-traditional", "-out", key, "2048"], check=True, stderr=subprocess.DEVNULL)
-    subprocess.run(["openssl", "rsa", "-in", key, "-pubout", "-out", public], check=True, stderr=subprocess.DEVNULL)
-    os.chmod(key, 0o600)
-    w.keys.update({"12345": public, "robot@project.test": public, "issuer": public})
-    s.set_policy(policy(rule("api.github.com", "gh"), f"""\
-  gh:
-    source: {{file: {key}}}
-    hosts: [api.github.com]
-    strategy: token
-    token: {{grant: github_app, app_id: 12345, installation_id: 678, addresses: [127.0.0.0/8]}}
-    placeholder: {{environment: GITHUB_TOKEN, prefix: ghs_}}
-"""))
-    w.forget()
-    r = s.sh(curl("https://api.github.com/bearer") + "curl -sS -X POST https://api.github.com/app/installations/678/access_tokens",
-             "--quiet", *w.options())
-    check("GitHub App: an installation's token", r.stdout.startswith("200 ") and w.asked[0]["target"] == "/app/installations/678/access_tokens"
-          and w.asked[0]["claims"], (said(r), w.asked))
-    check("GitHub App: the agent gets a placeholder for one", '"token":"ghs_' in r.stdout and len(w.asked) == 2, (said(r), w.asked))
-
-    account = s.root / "account.json"
-    account.write_text(json.dumps({"type": "service_account", "client_email": "robot@project.test", "private_key_id": "k1",
-                                   "private_key": key.read_text(), "token_uri": "https://oauth2.googleapis.com/token",
-                                   "project_id": "p"}))
-    os.chmod(account, 0o600)
-    s.set_policy(policy(rule("api.creds.test", "gcp"), f"""\
-  gcp:
-    source: {{file: {account}}}
-    hosts: [api.creds.test]
-    strategy: token
-    token: {{grant: jwt_bearer, scope: "https://www.googleapis.com/auth/cloud-platform", addresses: [127.0.0.0/8]}}
-"""))
-    w.forget()
-    r = s.sh(curl("https://api.creds.test/bearer"), "--quiet", *w.options())
-    check("GCP: a service account's token", r.stdout == "200 " and len(w.of("oauth2.googleapis.com")) == 1, (said(r), w.asked))
-
-
-def certificates(s, w):
-    pem = s.root / "client.pem"
-    pem.write_text((w.pki / "client-both.pem").read_text())
-    os.chmod(pem, 0o600)
-    s.set_policy(policy(rule("mtls.creds.test", "c"), f"""\
-  c:
-    source: {{file: {pem}}}
-    hosts: [mtls.creds.test]
-    strategy: certificate
-"""))
-    w.forget()
-    r = s.sh(curl("https://mtls.creds.test/") * 2, "--quiet", *w.options())
-    check("certificates: the upstream takes ours", r.stdout == "200 200 ", (said(r), w.asked))
-    pem.write_text("nothing")
-    r = s.sh("curl -sS https://mtls.creds.test/", "--quiet", *w.options())
-    check("certificates: without one, words", "certificate" in r.stdout and "CREDENTIAL" in r.stdout, said(r))
-
-
-def main():
-    with tempfile.TemporaryDirectory(prefix="paddock-pki-") as d, sandbox("credentials") as s:
-        w = Services(d)
-        for part in (placeholders, own, aws, tokens, refresh, signed, certificates):
-            part(s, w)
-    finish()
-
-
-main()
+with world() as w:
+    rotation(w)
+    slow_source(w)
+    failing_source(w)
+    sealed(w)
+rendered()
+finish()
