@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "courier/relay.h"
+#include "courier/request_chunked.h"
 #include "credential/attach.h"
 #include "credential/sigv4.h"
 
@@ -149,8 +150,8 @@ static enum err body_ready(struct binding *b, const char **ret_reason)
 	if (g->s.payload == SIGV4_STATED || x->head.framing == HEAD_BODY_NONE)
 		return ERR_OK;
 	if (g->s.payload == SIGV4_CHUNKED) {
-		*ret_reason = "signed chunks (aws-chunked) are not carried: let the client sign without them";
-		return ERR_CREDENTIAL;
+		*ret_reason = "its signed chunks";
+		return x->up.chunked ? ERR_OK : request_chunked_begin(x, g->s.decoded_length);
 	}
 	relay_collect(x, BINDING_BODY_MAX);
 	return x->up.complete ? ERR_OK : ERR_MORE;

@@ -53,6 +53,7 @@ struct relay_up {
 	size_t clear;			/* of body: searched, and no part of a placeholder */
 	struct scrub *scrub;		/* for foreign placeholders; NULL: there are none */
 	struct request_encoded *encoded;	/* their search in a body in a content coding; NULL: it is in none */
+	struct request_chunked *chunked;	/* its payload goes, not its signed chunks; NULL: it has none */
 	struct buf trailers;		/* encoded, checked; go when the body is gone */
 	size_t uncredited;		/* received, and its credit not yet given back */
 	size_t collect_max;		/* 0, or relay_collect() */

@@ -9,6 +9,7 @@
 #include "courier/relay.h"
 
 #include "courier/protocol.h"
+#include "courier/request_chunked.h"
 #include "courier/request_encoded.h"
 #include "wire/websocket.h"
 
@@ -37,6 +38,7 @@ void relay_free(struct exchange *x)
 	queue_free(&x->up.body);
 	buf_free(&x->up.trailers);
 	request_encoded_free(x->up.encoded);
+	request_chunked_free(x->up.chunked);
 	scrub_free(x->up.scrub);
 	if (x->down.filter)
 		x->down.filter->free(x->down.filter_of);
@@ -76,6 +78,8 @@ static enum err complete(struct exchange *x)
 	x->up.complete = true;
 	enum err e = x->up.encoded ? request_encoded_feed(x) : ERR_OK;
 
+	if (e == ERR_OK && x->up.chunked)
+		e = request_chunked_feed(x);
 	if (e == ERR_OK)
 		e = protocol_feed(x);
 	relay_recount(x);
@@ -135,7 +139,7 @@ enum err relay_receive(struct exchange *x, struct str bytes)
 	}
 	if (x->head.framing == HEAD_BODY_LENGTH && up->bytes == x->head.length)
 		return complete(x);
-	e = up->encoded ? request_encoded_feed(x) : ERR_OK;
+	e = up->encoded ? request_encoded_feed(x) : up->chunked ? request_chunked_feed(x) : ERR_OK;
 	if (e == ERR_OK)
 		e = protocol_feed(x);
 	relay_recount(x);
@@ -247,11 +251,32 @@ static enum err put_end(struct exchange *x)
 	struct head trailers;
 
 	x->up.framed = true;
-	if (!x->up.trailers.len)
+	if (!x->up.trailers.len || x->up.chunked)
 		return ERR_OK;
 	enum err e = head_decode(buf_str(&x->up.trailers), &trailers);
 
 	return e == ERR_OK ? carrier_send_trailers(x->carrier, &trailers) : e;
+}
+
+/* What may go of the body, or of what it decodes to; *ret_all: and that is the end of it. */
+static struct str front(const struct exchange *x, bool *ret_all)
+{
+	if (x->up.chunked)
+		return request_chunked_front(x, ret_all);
+	struct str out = str_head(queue_str(&x->up.body), x->up.clear);
+
+	*ret_all = x->up.complete && out.n == queue_bytes(&x->up.body);
+	return out;
+}
+
+static void drop(struct exchange *x, size_t n)
+{
+	if (x->up.chunked) {
+		request_chunked_drop(x, n);
+		return;
+	}
+	x->up.clear -= n;
+	relay_drop(x, n);
 }
 
 enum step relay_up(struct exchange *x)
@@ -259,10 +284,10 @@ enum step relay_up(struct exchange *x)
 	struct relay_up *up = &x->up;
 
 	while (!up->done && !up->broken) {
-		struct str out = str_head(queue_str(&up->body), up->clear);
-		bool all = up->complete && out.n == queue_bytes(&up->body);
+		bool all;
+		struct str out = front(x, &all);
 		size_t n;
-		enum err e = carrier_send(x->carrier, out, all && !up->trailers.len, &n);
+		enum err e = carrier_send(x->carrier, out, all && (!up->trailers.len || up->chunked), &n);
 
 		if (e == ERR_OK && all && n == out.n && !up->framed)
 			e = put_end(x);
@@ -271,14 +296,13 @@ enum step relay_up(struct exchange *x)
 		up->broken = e != ERR_OK;	/* what it has answered may say why */
 		if (up->broken)
 			break;
-		up->clear -= n;
-		relay_drop(x, n);
+		drop(x, n);
 		if (n)
 			exchange_progress(x);
 		if (up->framed && carrier_sent(x->carrier)) {
 			up->done = true;
 			exchange_progress(x);
-		} else if (n == 0 || n < out.n || up->framed || !up->clear) {
+		} else if (n == 0 || n < out.n || up->framed || !front(x, &all).n) {
 			break;
 		}
 	}

@@ -10,6 +10,7 @@
 
 #include "courier/encoded.h"
 #include "courier/relay.h"
+#include "courier/request_chunked.h"
 
 #include <stdlib.h>
 
@@ -93,7 +94,7 @@ enum err request_encoded_begin(struct exchange *x, const struct scrub_set *set)
 	if (x->head.framing == HEAD_BODY_NONE || (x->head.framing == HEAD_BODY_LENGTH && x->head.length == 0))
 		return ERR_OK;
 	e = encoded_coding(&x->head, &coding);
-	if (e != ERR_OK || coding == 0 || (coding == DECODER_AWS_CHUNKED && x->credential))
+	if (e != ERR_OK || coding == 0 || request_chunked_expected(x))
 		return e;
 	r = calloc(1, sizeof *r);
 	if (!r)
