@@ -18,7 +18,6 @@
 
 #include "base/clock.h"
 
-#include <malloc.h>
 #include <stdlib.h>
 
 #define READS_MAX 16		/* in one turn */
@@ -26,41 +25,6 @@
 #define PAID 1000u		/* a glitch */
 #define FRAME_HEADER 9
 #define IN_FLIGHT_MAX ((int64_t)2 * HTTP2_STREAMS_MAX * HTTP2_WINDOW_BYTES)
-
-/* ---- nghttp2's memory ---- */
-
-static void *wiped_malloc(size_t n, void *user)
-{
-	(void)user;
-	return malloc(n);
-}
-
-static void *wiped_calloc(size_t count, size_t n, void *user)
-{
-	(void)user;
-	return calloc(count, n);
-}
-
-static void wiped_free(void *p, void *user)
-{
-	(void)user;
-	if (p)
-		explicit_bzero(p, malloc_usable_size(p));
-	free(p);
-}
-
-static void *wiped_realloc(void *p, size_t n, void *user)
-{
-	void *fresh = malloc(n);
-	size_t had = p ? malloc_usable_size(p) : 0;
-
-	if (!fresh)
-		return NULL;
-	if (p)
-		memcpy(fresh, p, had < n ? had : n);
-	wiped_free(p, user);
-	return fresh;
-}
 
 /* ---- who is due, who is ready ---- */
 
@@ -480,7 +444,7 @@ static int set_options(nghttp2_option *o)
 
 static int open_session(struct http2_session *s)
 {
-	nghttp2_mem memory = { NULL, wiped_malloc, wiped_free, wiped_calloc, wiped_realloc };
+	nghttp2_mem memory = http2_memory();
 	nghttp2_session_callbacks *c = NULL;
 	nghttp2_option *o = NULL;
 	int r = nghttp2_session_callbacks_new(&c);

@@ -19,8 +19,8 @@
 #define HTTP2_IDLE_MS 60000				/* without a stream */
 #define HTTP2_SILENT_MS 10000				/* an exchange that ends badly after so long without a byte: */
 							/* nothing new on that connection */
-/* Frames that carry no piece of an answer: SETTINGS, PING, WINDOW_UPDATE, empty DATA ...; and bytes that belong to no
- * frame of use: of unknown frames, CONTINUATION, closed streams. So many of the latter count as one of the former. */
+/* Frames that carry no piece of an answer: SETTINGS, PING, WINDOW_UPDATE, empty DATA ...; and bytes that belong to
+ * no frame of use (unknown frames, CONTINUATION, closed streams), of which so many count as one frame. */
 #define HTTP2_GLITCHES_BURST 2000
 #define HTTP2_GLITCHES_PER_SECOND 500
 #define HTTP2_GLITCH_BYTES 64
@@ -104,3 +104,6 @@ void http2_session_ready(struct http2_stream *st);
  * @clean: false: it ended badly, which on a silent connection may be the connection's fault */
 void http2_session_join(struct http2_session *s, struct http2_stream *st);
 void http2_session_leave(struct http2_stream *st, bool clean);
+
+/** http2_memory() - for nghttp2, which sees secrets: wiped when it is freed */
+nghttp2_mem http2_memory(void);

@@ -55,7 +55,7 @@ must_use enum err relay_search(struct exchange *x, struct str bytes);
 must_use enum err relay_count(struct exchange *x, size_t n);
 /** relay_reveals() - does @bytes, which stands alone, hold a secret? */
 bool relay_reveals(struct exchange *x, struct str bytes);
-/** relay_keep() - @n bytes more wait in memory, on behalf of @x; ERR_LIMIT: too many do (they count all the same) */
+/** relay_keep() - @n bytes more wait in memory, on behalf of @x; ERR_LIMIT: too many do (and count all the same) */
 must_use enum err relay_keep(struct exchange *x, size_t n);
 void relay_unkeep(struct exchange *x, size_t n);
 /** relay_drop() - the first @n bytes of the request's body are used up */

@@ -4,12 +4,12 @@
  * gone. Which addresses may be dialled is decided when they are known, by the rule of the exchange
  * that asks, and the bytes that were judged are the bytes that go to connect(): nothing is looked
  * up twice. A kept connection is judged again by the rule of the exchange that would reuse it.
- * Interest in events is derived from state in `interest()` alone: reading stops when the owner
+ * Interest in events is derived from state in upstream_interest() alone: reading stops when the owner
  * does not ask for more, so that backpressure reaches the upstream (I7).
  * Failure: the status says why; the owner releases. Every state but READY has a deadline here;
  * READY's are the owner's.
  */
-#include "courier/upstream.h"
+#include "courier/upstream_connection.h"
 
 #include "base/clock.h"
 
@@ -17,43 +17,6 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#define INPUTS_MAX 16	/* of TLS, in one read */
-
-enum state { RESOLVE, CONNECT, HANDSHAKE, READY, IDLE, FAILED };
-
-struct upstream_connection {
-	struct upstream *upstream;
-	struct upstream_connection *next, **at;	/* list of all */
-	enum state state;
-	enum err error;
-	const char *reason;
-	void (*changed)(void *user);
-	void *user;
-
-	enum head_scheme scheme;
-	uint16_t port, dial_port;
-	uint64_t pool;
-	uint32_t credential;
-	struct str certificate;
-	bool http1_only;
-	bool reused, overridden;
-	char host[HEAD_HOST_MAX + 1];
-	size_t host_bytes;
-	const struct policy_rule *rule;
-
-	struct resolve *query;
-	struct address addresses[RESOLVE_ADDRESSES_MAX];
-	uint32_t address_count, address_next;	/* the one in use is address_next - 1 */
-	uint64_t deadline_ms, attempt_deadline_ms;
-
-	int fd;
-	uv_poll_t *poll;
-	int events;
-	bool starved, blocked;			/* the last read, write said ERR_MORE */
-	bool eof;
-	struct upstream_tls *tls;
-};
 
 struct upstream {
 	struct upstream_options options;
@@ -135,7 +98,7 @@ static void fail(struct upstream_connection *c, enum err why, const char *reason
 static void poll_ready(uv_poll_t *poll, int status, int events);
 
 /* What this connection wants to hear of, from its state: the only place that says so. */
-static void interest(struct upstream_connection *c)
+void upstream_interest(struct upstream_connection *c)
 {
 	int events = 0;
 
@@ -192,7 +155,7 @@ static void connect_any(struct upstream_connection *c)
 	while (c->address_next < c->address_count) {
 		socket_close(c);
 		if (connect_next(c)) {
-			interest(c);
+			upstream_interest(c);
 			return;
 		}
 	}
@@ -316,7 +279,7 @@ enum err upstream_dial(struct upstream *u, const struct upstream_target *t, void
 		c->deadline_ms = UINT64_MAX;
 		c->changed = changed;
 		c->user = user;
-		interest(c);
+		upstream_interest(c);
 		*ret = c;
 		return ERR_OK;
 	}
@@ -365,122 +328,7 @@ void upstream_release(struct upstream_connection *c, bool keep)
 	c->deadline_ms = clock_ms() + UPSTREAM_IDLE_MS;
 	if (c->tls)
 		upstream_tls_rest(c->tls);
-	interest(c);
-}
-
-/* ---- bytes ---- */
-
-static enum err flush(struct upstream_connection *c)
-{
-	struct str out;
-
-	while (c->tls && (out = upstream_tls_output(c->tls)).n) {
-		ssize_t n = send(c->fd, out.p, out.n, MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno == EAGAIN || errno == EWOULDBLOCK ? ERR_MORE : ERR_UPSTREAM_CLOSED;
-		upstream_tls_sent(c->tls, (size_t)n);
-	}
-	return ERR_OK;
-}
-
-static enum err receive(struct upstream_connection *c, char *p, size_t n, size_t *ret_n)
-{
-	ssize_t got;
-
-	do
-		got = recv(c->fd, p, n, 0);
-	while (got < 0 && errno == EINTR);
-	if (got < 0)
-		return errno == EAGAIN || errno == EWOULDBLOCK ? ERR_MORE : ERR_UPSTREAM_CLOSED;
-	if (got == 0) {
-		c->eof = true;
-		return ERR_CLOSED;
-	}
-	*ret_n = (size_t)got;
-	return ERR_OK;
-}
-
-static enum err feed(struct upstream_connection *c)
-{
-	size_t n;
-	char *p = upstream_tls_room(c->tls, &n);
-
-	if (!p)
-		return ERR_MEMORY;
-	enum err e = receive(c, p, n, &n);
-
-	if (e == ERR_OK)
-		upstream_tls_received(c->tls, n);
-	return e == ERR_CLOSED ? ERR_UPSTREAM_CLOSED : e;	/* without close_notify: it may have been cut off */
-}
-
-/* Some inputs at most: records without a byte of plaintext could keep the loop from all others. What
- * is still in the socket then will call again. */
-static enum err read_tls(struct upstream_connection *c, char *p, size_t n, size_t *ret_n)
-{
-	for (unsigned inputs = 0;; inputs++) {
-		enum err e = upstream_tls_read(c->tls, p, n, ret_n), f = flush(c);
-
-		if (e == ERR_CLOSED)
-			c->eof = true;
-		if (e != ERR_MORE || inputs == INPUTS_MAX)
-			return e;
-		if (f != ERR_OK && f != ERR_MORE)
-			return f;
-		e = feed(c);
-		if (e != ERR_OK)
-			return e;
-	}
-}
-
-enum err upstream_read(struct upstream_connection *c, char *p, size_t n, size_t *ret_n)
-{
-	if (c->state != READY)
-		return ERR_UPSTREAM_CLOSED;
-	enum err e = c->tls ? read_tls(c, p, n, ret_n) : receive(c, p, n, ret_n);
-
-	c->starved = e == ERR_MORE;
-	interest(c);
-	return e;
-}
-
-enum err upstream_write(struct upstream_connection *c, struct str bytes, size_t *ret_n)
-{
-	enum err e;
-
-	if (c->state != READY)
-		return ERR_UPSTREAM_CLOSED;
-	if (c->tls) {
-		e = flush(c);
-		if (e == ERR_OK)
-			e = upstream_tls_write(c->tls, bytes, ret_n);
-		if (e == ERR_OK) {
-			enum err f = flush(c);
-
-			if (f != ERR_OK && f != ERR_MORE)
-				e = f;
-		}
-	} else {
-		ssize_t n = send(c->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
-
-		e = n >= 0 ? ERR_OK
-			   : errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? ERR_MORE
-										 : ERR_UPSTREAM_CLOSED;
-		if (e == ERR_OK)
-			*ret_n = (size_t)n;
-	}
-	c->blocked = e == ERR_MORE;
-	interest(c);
-	return e;
-}
-
-void upstream_end(struct upstream_connection *c)
-{
-	if (c->state == READY && !c->tls)
-		shutdown(c->fd, SHUT_WR);
+	upstream_interest(c);
 }
 
 /* ---- events ---- */
@@ -488,7 +336,7 @@ void upstream_end(struct upstream_connection *c)
 static void handshake(struct upstream_connection *c)
 {
 	for (;;) {
-		enum err e = upstream_tls_handshake(c->tls), f = flush(c);
+		enum err e = upstream_tls_handshake(c->tls), f = upstream_flush(c);
 
 		if (e == ERR_OK) {
 			c->state = READY;
@@ -499,7 +347,7 @@ static void handshake(struct upstream_connection *c)
 		if (e == ERR_MORE && f != ERR_OK && f != ERR_MORE)
 			e = f;
 		if (e == ERR_MORE)
-			e = feed(c);
+			e = upstream_feed(c);
 		if (e == ERR_MORE)
 			return;
 		if (e == ERR_UPSTREAM_TLS)
@@ -538,7 +386,7 @@ static void connected(struct upstream_connection *c)
 /* A READY connection: what the owner waited for is here, or some of our output went out. */
 static bool ready(struct upstream_connection *c, int status, int events)
 {
-	enum err e = flush(c);
+	enum err e = upstream_flush(c);
 
 	if (status < 0 || (e != ERR_OK && e != ERR_MORE))
 		events = UV_READABLE | UV_WRITABLE;	/* the owner's next call meets the failure */
@@ -561,7 +409,7 @@ static void poll_ready(uv_poll_t *poll, int status, int events)
 		destroy(c);	/* closed by the upstream, or it speaks unasked */
 		return;
 	}
-	enum state before = c->state;
+	enum upstream_state before = c->state;
 
 	if (before == CONNECT)
 		connected(c);
@@ -569,7 +417,7 @@ static void poll_ready(uv_poll_t *poll, int status, int events)
 		handshake(c);
 	else
 		told = ready(c, status, events);
-	interest(c);
+	upstream_interest(c);
 	if (told && (before == READY || c->state == READY || c->state == FAILED))
 		advance(c);
 }
@@ -605,11 +453,6 @@ enum err upstream_status(const struct upstream_connection *c)
 const char *upstream_reason(const struct upstream_connection *c) { return c->reason ? c->reason : ""; }
 bool upstream_reused(const struct upstream_connection *c) { return c->reused; }
 bool upstream_overridden(const struct upstream_connection *c) { return c->overridden; }
-
-bool upstream_pending(const struct upstream_connection *c)
-{
-	return c->state == READY && c->tls && upstream_tls_pending(c->tls);
-}
 
 bool upstream_http2(const struct upstream_connection *c) { return c->tls && upstream_tls_http2(c->tls); }
 
