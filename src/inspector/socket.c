@@ -78,11 +78,15 @@ static enum err send_bytes(struct transport *t, struct str bytes)
 	struct socket *s = socket_of(t);
 	enum err e = write_some(s, &bytes);
 
-	if (e)
-		return e;
-	buf_put(&s->rest, bytes);
-	interest(s);
-	return buf_err(&s->rest);
+	if (!e) {
+		buf_put(&s->rest, bytes);
+		e = buf_err(&s->rest);
+	}
+	if (e)	/* a client that had ended its side is not read any more: nothing else would say that it has gone */
+		connection_lost(s->connection, ERR_CANCELLED);
+	else
+		interest(s);
+	return e;
 }
 
 static void consumed(struct transport *t, size_t n)

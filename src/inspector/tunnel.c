@@ -50,6 +50,8 @@ enum step step_route(struct connection *c)
 		return STEP_WAIT;
 	if (!c->routed) {
 		e = ask_start(c->inspector, LINK_KIND_NAME, &m, answered, c, &c->ask);
+		if (e && c->proxy)
+			return http1_refuse(c, e, 0, "the courier cannot be asked");
 		return e ? connection_refuse(c, e, "the courier cannot be asked") : STEP_WAIT;
 	}
 	if (c->proxy)
