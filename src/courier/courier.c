@@ -168,6 +168,7 @@ static void ticked(uv_timer_t *timer)
 	detach_tick(c);
 	carriers_tick(c->carriers, now);
 	fetch_tick(c, now);
+	registry_tick(c);
 	tokens_tick(c->tokens, now);
 	for (int i = 0; i < COURIER_PEERS; i++)
 		question_dropped(&c->links[i]);
@@ -399,6 +400,7 @@ void courier_free(struct courier *c)
 	upstream_tls_context_free(c->tls);
 	tokens_free(c->tokens);
 	certificates_free(c->certificates);
+	registry_tables_free(c);
 	vault_free(c->vault);
 	keeper_client_free(c->keeper);
 	snapshot_release(c->snapshot);

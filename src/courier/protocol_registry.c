@@ -32,6 +32,7 @@ struct registry {
 	bool understood;
 	struct registry_wait wait;
 	bool filtered;			/* the metadata has to be */
+	bool reserved;			/* a place for it */
 	struct buf filter;		/* the decoder's parameters */
 	struct str algorithm, digest;	/* expected, in words */
 	struct buf words;		/* they point into */
@@ -196,8 +197,6 @@ static enum err ask(struct protocol_run *run, const struct registry_table **ret,
 		if (str_eq(signed_head.fields[i].name, STR("authorization")) ||
 		    (credential.n && str_eq(signed_head.fields[i].name, x->credential->header_name)))
 			fields[count++] = signed_head.fields[i];
-	g->wait.changed = changed;
-	g->wait.user = x;
 	return registry_table_ask(x->courier, x->rule, registry_package(&g->request), &origin,
 				  says_where(g, run->data), str_of(x->request_id), credential, fields, count, &g->wait, ret,
 				  ret_reason);
@@ -333,6 +332,10 @@ static enum step prepare_metadata(struct protocol_run *run, const struct registr
 	if (g->filter.len)
 		return STEP_NEXT;
 	registry_filter_put(rule, package, &g->filter);
+	if (t && registry_table_missing(t)) {	/* its own 404 says so best; anything else is empty */
+		buf_put_z(&g->filter, "only -\n");
+		return STEP_NEXT;
+	}
 	before = g->filter.len;
 	for (uint32_t i = 0; t && i < registry_table_count(t) && !any; i++)
 		any = entry_passes(rule, package, registry_table_entry(t, i));
@@ -359,7 +362,12 @@ static enum step prepare(struct protocol_run *run)
 
 	if (!file && !g->filtered && !(g->request.single && aged))
 		return STEP_NEXT;
-	if (rule->ecosystem->ages && (file || aged))
+	g->wait.changed = changed;
+	g->wait.user = run->x;
+	if (g->filtered && !g->reserved)
+		e = registry_reserve(run->x->courier, &g->wait);
+	g->reserved |= g->filtered && e == ERR_OK;
+	if (e == ERR_OK && rule->ecosystem->ages && (file || aged))
 		e = ask(run, &t, &reason);
 	if (e == ERR_MORE) {
 		run->x->deadline_ms = clock_ms() + EXCHANGE_CREDENTIAL_MS;
@@ -547,6 +555,8 @@ static void registry_free(struct protocol_run *run)
 	struct registry *g = run->state;
 
 	registry_wait_end(&g->wait);
+	if (g->reserved)
+		registry_release(run->x->courier);
 	buf_free(&g->filter);
 	buf_free(&g->words);
 }

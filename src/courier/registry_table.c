@@ -33,7 +33,7 @@ struct registry_table {
 	struct registry_wait *waits;
 
 	bool calling;			/* those who waited */
-	bool ready;
+	bool ready, missing;
 	enum err failed;		/* why there is nothing; ERR_OK */
 	const char *reason;
 	uint64_t until_ms;
@@ -57,6 +57,7 @@ const struct registry_entry *registry_table_find(const struct registry_table *t,
 	return t->count ? bsearch(&key, t->items, t->count, sizeof *t->items, by_item) : NULL;
 }
 
+bool registry_table_missing(const struct registry_table *t) { return t->missing; }
 uint32_t registry_table_count(const struct registry_table *t) { return t->count; }
 const struct registry_entry *registry_table_entry(const struct registry_table *t, uint32_t i) { return &t->items[i]; }
 
@@ -136,15 +137,44 @@ void registry_wait_end(struct registry_wait *w)
 	w->next = NULL;
 }
 
-static void wait_for(struct registry_table *t, struct registry_wait *w)
+static void wait_in(struct registry_wait **list, struct registry_wait *w)
 {
 	registry_wait_end(w);
-	w->next = t->waits;
-	w->at = &t->waits;
-	if (t->waits)
-		t->waits->at = &w->next;
-	t->waits = w;
+	w->next = *list;
+	w->at = list;
+	if (*list)
+		(*list)->at = &w->next;
+	*list = w;
 }
+
+/* Those who wait for room ask again: each once, also if it waits anew. */
+static void wake(struct courier *c)
+{
+	struct registry_wait *list = c->registry_waits;
+
+	c->registry_waits = NULL;
+	if (list)
+		list->at = &list;
+	while (list) {
+		struct registry_wait *w = list;
+
+		registry_wait_end(w);
+		w->changed(w->user);
+	}
+}
+
+enum err registry_reserve(struct courier *c, struct registry_wait *wait)
+{
+	if (c->registry_filters >= REGISTRY_FILTERS_MAX) {
+		wait_in(&c->registry_waits, wait);
+		return ERR_MORE;
+	}
+	c->registry_filters++;
+	return ERR_OK;
+}
+
+/* Called while an exchange is freed: those who wait are called from the loop's next turn (registry_tick()). */
+void registry_release(struct courier *c) { c->registry_filters--; }
 
 /* Each is called once; what they do may free others, or begin new tables. */
 static void over(struct registry_table *t, enum err e, const char *reason)
@@ -168,6 +198,7 @@ static void over(struct registry_table *t, enum err e, const char *reason)
 		w->changed(w->user);
 	}
 	t->calling = false;
+	wake(t->courier);
 }
 
 /* ---- reading the answer ---- */
@@ -231,6 +262,11 @@ static void on_fetched(void *user, enum err e, const char *reason, const struct 
 	struct registry_table *t = user;
 
 	t->fetch = NULL;
+	t->missing = e == ERR_OK && (head->status == 404 || head->status == 410);
+	if (t->missing) {
+		over(t, ERR_OK, "");
+		return;
+	}
 	if (e != ERR_OK || head->status != 200) {
 		over(t, e != ERR_OK ? e : ERR_UPSTREAM_MALFORMED,
 		     e != ERR_OK && reason[0] ? reason : "the registry has no metadata of it");
@@ -374,6 +410,10 @@ enum err registry_table_ask(struct courier *c, const struct policy_rule *rule, s
 	*ret_reason = "";
 	if (!t)
 		return ERR_MEMORY;
+	if (!t->fetch && !t->decode && clock_ms() >= t->until_ms && c->fetch_count >= FETCH_AT_ONCE) {
+		wait_in(&c->registry_waits, wait);
+		return ERR_MORE;
+	}
 	if (!t->fetch && !t->decode && clock_ms() >= t->until_ms) {
 		t->ages = origin->ages;
 		if (known || !t->host)
@@ -384,7 +424,7 @@ enum err registry_table_ask(struct courier *c, const struct policy_rule *rule, s
 			return e;
 	}
 	if (t->fetch || t->decode) {
-		wait_for(t, wait);
+		wait_in(&t->waits, wait);
 		return ERR_MORE;
 	}
 	*ret_reason = t->reason;
@@ -394,8 +434,16 @@ enum err registry_table_ask(struct courier *c, const struct policy_rule *rule, s
 	return ERR_OK;
 }
 
+void registry_tick(struct courier *c)
+{
+	if (c->registry_waits && c->fetch_count < FETCH_AT_ONCE && c->registry_filters < REGISTRY_FILTERS_MAX)
+		wake(c);
+}
+
 void registry_tables_free(struct courier *c)
 {
+	while (c->registry_waits)
+		registry_wait_end(c->registry_waits);
 	while (c->registry_tables) {
 		struct registry_table *t = c->registry_tables;
 

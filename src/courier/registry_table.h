@@ -22,6 +22,8 @@ struct registry_entry {
 struct registry_table;
 /** registry_table_find() - NULL: the metadata does not have it */
 const struct registry_entry *registry_table_find(const struct registry_table *t, struct str item);
+/** registry_table_missing() - the registry does not know the package */
+bool registry_table_missing(const struct registry_table *t);
 uint32_t registry_table_count(const struct registry_table *t);
 const struct registry_entry *registry_table_entry(const struct registry_table *t, uint32_t i);
 
@@ -47,7 +49,14 @@ must_use enum err registry_table_ask(struct courier *c, const struct policy_rule
 				     struct str credential, const struct head_field *fields, uint32_t field_count,
 				     struct registry_wait *wait, const struct registry_table **ret,
 				     const char **ret_reason);
+/** registry_reserve() - a place among the answers that are filtered at once: ERR_OK, or ERR_MORE: @wait is called.
+ *  registry_release() gives it back. */
+#define REGISTRY_FILTERS_MAX 64			/* of the decoder's DECODER_CHILDREN_MAX */
+must_use enum err registry_reserve(struct courier *c, struct registry_wait *wait);
+void registry_release(struct courier *c);
 /** registry_wait_end() - @wait is not called any more; idempotent */
 void registry_wait_end(struct registry_wait *w);
+/** registry_tick() - those who wait for room, if there is some again; at least once a second */
+void registry_tick(struct courier *c);
 /** registry_tables_free() - all of them; nobody waits any more */
 void registry_tables_free(struct courier *c);

@@ -59,6 +59,10 @@ def npm(s, servers):
     r = install("fresh")
     check("npm: a package of which all is too young is refused in words",
           r.returncode != 0 and "Paddock" in r.stderr and "7 days" in r.stderr, said(r))
+    r = install("herd")
+    check("npm: many at once", r.stdout.count("ewe-") == 60 and "1.0.1" not in r.stdout, said(r))
+    r = install("nowhere")
+    check("npm: what the registry does not have is not found", r.returncode != 0 and "E404" in r.stderr, said(r))
     r = install("evil")
     check("npm: a denied package is refused in words", r.returncode != 0 and "deny list" in r.stderr, said(r))
     r = s.sh(f"curl -s http://{HOSTS['npm']}/hay/-/hay-2.0.0.tgz | head -c 300", "--quiet", *servers.options())

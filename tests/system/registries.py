@@ -39,7 +39,7 @@ def tar_gz(files):
 
 
 class Npm:
-    """hay 1.0.0, 1.1.0 (old), 2.0.0 (young, latest); oats needs hay; evil; swapped: another digest than it says;
+    """hay 1.0.0, 1.1.0 (old), 2.0.0 (young, latest); oats needs hay; herd needs ewe-0 to ewe-59; evil; swapped: another digest than it says;
     @private/oat 1.0.0, 1.1.0 (young), for those with the token."""
 
     def __init__(self):
@@ -49,6 +49,9 @@ class Npm:
         self.package("@barn/straw", {"1.0.0": OLD})
         self.package("fresh", {"1.0.0": YOUNG})
         self.package("evil", {"1.0.0": OLD})
+        for n in range(60):
+            self.package(f"ewe-{n}", {"1.0.0": OLD, "1.0.1": YOUNG})
+        self.package("herd", {"1.0.0": OLD}, {f"ewe-{n}": "^1.0.0" for n in range(60)})
         self.package("@private/oat", {"1.0.0": OLD, "1.1.0": YOUNG})
         self.package("swapped", {"1.0.0": OLD})
         self.files["/swapped/-/swapped-1.0.0.tgz"] = tar_gz({"package/package.json": '{"name":"swapped","version":"1.0.0"}',
