@@ -9,6 +9,9 @@ struct arena;
 /** arena_new() - an arena that hands out at most @max bytes; NULL without memory */
 struct arena *arena_new(size_t max);
 /** arena_free() - frees all that came from it; NULL is fine */
+/** arena_new_large() - for many megabytes that are read here and there: blocks grow, and lie in large pages
+ *  where the kernel has some (madvise(), so not in a process that may not call it) */
+struct arena *arena_new_large(size_t max);
 void arena_free(struct arena *a);
 /** arena_alloc() - @n zeroed bytes aligned for any object; NULL at the cap or without memory */
 void *arena_alloc(struct arena *a, size_t n);

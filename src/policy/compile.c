@@ -408,7 +408,7 @@ enum err policy_load(struct str text, const char *file, const char *home, struct
 		     struct policy_error *ret_error)
 {
 	auto_arena document_arena = arena_new(DOCUMENT_ARENA_MAX);
-	struct arena *a = arena_new(POLICY_ARENA_MAX);
+	struct arena *a = arena_new_large(POLICY_ARENA_MAX);
 	struct policy *p = a ? arena_alloc(a, sizeof *p) : NULL;
 	struct document d;
 	struct compile c = { .p = p, .a = a, .d = &d, .error = ret_error, .home = home };

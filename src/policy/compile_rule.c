@@ -328,6 +328,10 @@ static enum err rule_conditions(struct compile *c, const struct document_rule *i
 		err = rule_schemes(c, in, out);
 	if (err == ERR_OK && in->paths.at.line)
 		err = compile_texts(c, &in->paths, "paths", check_path, &out->path_count, &out->paths);
+	if (err == ERR_OK && out->path_count == 1) {
+		out->path = out->paths[0];
+		out->paths = &out->path; /* a decision finds it where the rest of the rule is */
+	}
 	if (err == ERR_OK)
 		err = conditions(c, &in->query, "query", check_query, &out->query_count, &out->query);
 	if (err == ERR_OK)
@@ -390,9 +394,12 @@ static enum err build_index(struct compile *c)
 	if (err != ERR_OK)
 		return err;
 	index_place(&p->index);
-	for (uint32_t i = 0; i < p->rule_count; i++)
+	for (uint32_t i = 0; i < p->rule_count; i++) {
+		struct index_item item = { .sieve = sieve_of_rule(&p->rules[i]), .rule = i };
+
 		for (uint32_t k = 0; k < p->rules[i].host_count; k++)
-			index_add(&p->index, p->rules[i].hosts[k], i);
+			index_add(&p->index, p->rules[i].hosts[k], item);
+	}
 	return ERR_OK;
 }
 
@@ -451,15 +458,12 @@ enum err compile_rules(struct compile *c)
 	if (in->count > POLICY_RULES_MAX)
 		return compile_fail(c, in->at, "more than %d rules", POLICY_RULES_MAX);
 	p->rules = arena_array(c->a, in->count, sizeof *p->rules);
-	p->sieves = arena_array(c->a, in->count, sizeof *p->sieves);
-	if (!p->rules || !p->sieves)
+	if (!p->rules)
 		return ERR_MEMORY;
 	for (uint32_t i = 0; i < in->count && err == ERR_OK; i++) {
 		p->rules[i].rule.index = i;
 		p->rules[i].rule.line = items[i].at.line;
 		err = compile_one(c, &items[i], &p->rules[i]);
-		if (err == ERR_OK)
-			p->sieves[i] = sieve_of_rule(&p->rules[i]);
 	}
 	p->rule_count = in->count;
 	if (err == ERR_OK)

@@ -7,7 +7,6 @@
 #include "policy/digest.h"
 #include "policy/index.h"
 #include "policy/policy.h"
-#include "policy/sieve.h"
 #include "policy/value.h"
 
 struct compiled_condition {
@@ -20,7 +19,8 @@ struct compiled_rule {
 	const struct str *hosts;		/* "a.example", "*.example", "*", IP literals */
 	const struct str *methods;		/* none: any */
 	const struct value_ports *ports;	/* none: the scheme's own */
-	const struct str *paths;		/* globs; none: any */
+	const struct str *paths;		/* globs; none: any; of one, `path` */
+	struct str path;
 	const struct compiled_condition *query, *headers;
 	unsigned schemes;			/* bits 1 << enum head_scheme; what a tunnel may carry */
 };
@@ -33,7 +33,6 @@ struct policy {
 	struct str name;
 	uint32_t rule_count, credential_count;
 	struct compiled_rule *rules;
-	struct sieve *sieves;			/* of each rule, in the same order */
 	struct policy_credential *credentials;
 	struct policy_filesystem filesystem;
 	struct policy_limits limits;

@@ -57,9 +57,9 @@ enum err index_init(struct index *x, struct arena *a, size_t patterns)
 	while (size < patterns * 2)
 		size *= 2;
 	x->entries = arena_array(a, size, sizeof *x->entries);
-	x->rules = arena_array(a, patterns, sizeof *x->rules);
+	x->items = arena_array(a, patterns, sizeof *x->items);
 	x->mask = size - 1;
-	return x->entries && x->rules ? ERR_OK : ERR_MEMORY;
+	return x->entries && x->items ? ERR_OK : ERR_MEMORY;
 }
 
 enum err index_count(struct index *x, struct str pattern)
@@ -91,14 +91,14 @@ void index_place(struct index *x)
 	}
 }
 
-void index_add(struct index *x, struct str pattern, uint32_t rule)
+void index_add(struct index *x, struct str pattern, struct index_item item)
 {
 	struct str host;
 	uint64_t hash;
 	bool suffix;
 	struct index_entry *e = pattern_slot(x, pattern, &host, &hash, &suffix);
 
-	x->rules[e->first + e->count++] = rule;
+	x->items[e->first + e->count++] = item;
 }
 
 static void take(const struct index *x, struct str host, uint64_t hash, bool suffix, struct index_walk *w)
@@ -107,9 +107,9 @@ static void take(const struct index *x, struct str host, uint64_t hash, bool suf
 
 	if (!e->used || w->count == INDEX_LISTS_MAX)
 		return;
-	__builtin_prefetch(x->rules + e->first);
-	w->lists[w->count].next = x->rules + e->first;
-	w->lists[w->count++].end = x->rules + e->first + e->count;
+	__builtin_prefetch(x->items + e->first);
+	w->lists[w->count].next = x->items + e->first;
+	w->lists[w->count++].end = x->items + e->first + e->count;
 }
 
 /* Where take() will look, asked for all at once: the memory's answers then come together. */
@@ -173,26 +173,35 @@ void index_find_pattern(const struct index *x, struct str pattern, struct index_
 		collect(x, str_from(pattern, 2), true, ret);
 }
 
-bool index_next(struct index_walk *w, uint32_t *ret_rule)
+const struct index_item *index_step(struct index_walk *w)
 {
 	for (;;) {
 		uint32_t best = UINT32_MAX, which = 0;
 
 		for (uint32_t i = 0; i < w->count; i++)
-			if (w->lists[i].next < w->lists[i].end && *w->lists[i].next < best) {
-				best = *w->lists[i].next;
+			if (w->lists[i].next < w->lists[i].end && w->lists[i].next->rule < best) {
+				best = w->lists[i].next->rule;
 				which = i;
 			}
 		if (best == UINT32_MAX)
-			return false;
-		w->lists[which].next++;
+			return NULL;
+		const struct index_item *item = w->lists[which].next++;
+
 		if (w->started && best == w->last)
 			continue;	/* the same rule, by another of its hosts */
 		w->started = true;
 		w->last = best;
-		*ret_rule = best;
-		return true;
+		return item;
 	}
+}
+
+bool index_next(struct index_walk *w, uint32_t *ret_rule)
+{
+	const struct index_item *item = index_step(w);
+
+	if (item)
+		*ret_rule = item->rule;
+	return item != NULL;
 }
 
 bool host_is_literal(struct str host)

@@ -233,17 +233,17 @@ static bool axes_agree(const struct compiled_rule *r, const struct head *head, b
 enum err policy_match(const struct policy *p, const struct head *head, const struct policy_rule **ret_rule)
 {
 	struct index_walk walk __attribute__((uninitialized)); /* 2 KiB, of which index_find() sets what is read */
+	const struct index_item *item;
 	struct sieve_key key;
-	uint32_t i;
 
 	if (head->kind != HEAD_REQUEST)
 		return ERR_POLICY_DENIED;
 	key = sieve_of_head(head, is_ambiguous(head->path, GLOB_PATH));
 	index_find(&p->index, head->host, &walk);
-	while (index_next(&walk, &i)) {
-		const struct compiled_rule *r = &p->rules[i];
+	while ((item = index_step(&walk))) {
+		const struct compiled_rule *r = &p->rules[item->rule];
 
-		if (!sieve_passes(&p->sieves[i], &key) || !axes_agree(r, head, sieve_knows_method(&key)))
+		if (!sieve_passes(&item->sieve, &key) || !axes_agree(r, head, sieve_knows_method(&key)))
 			continue;
 		switch (protocol_match(r, head)) {
 		case PROTOCOL_YES:

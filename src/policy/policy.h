@@ -123,14 +123,14 @@ struct policy_websocket {
 struct policy_rule {
 	struct str name;			/* "rule 3" if the policy gives none */
 	uint32_t index, line;			/* line in the policy file, from 1 */
-	enum policy_verdict verdict;
-	enum policy_kind kind;
-	int32_t credential;			/* index, or -1 */
 	uint64_t request_body_max, response_body_max;	/* UINT64_MAX: none */
+	int32_t credential;			/* index, or -1 */
 	uint32_t address_count;			/* CIDRs that may be dialled although not public */
 	const struct policy_cidr *addresses;
 	const struct policy_websocket *websocket;	/* NULL: WebSockets are refused */
 	bool unscrubbed;			/* `unscrubbed: pass`: an answer that cannot be searched passes */
+	enum policy_kind kind;			/* from here on, what a decision reads: together */
+	enum policy_verdict verdict;
 	enum policy_protocol protocol;
 	const void *data;			/* the protocol's own part of the rule; NULL without one */
 };

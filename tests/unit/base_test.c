@@ -135,6 +135,17 @@ static void arena_keeps_its_cap(void **state)
 	assert_null(arena_alloc(a, 100));
 	assert_null(arena_array(a, SIZE_MAX / 2, 3));
 	assert_null(arena_alloc(a, SIZE_MAX));
+	auto_arena large = arena_new_large(64u << 20);
+	char *last = NULL;
+	for (size_t n = 1; n < 20000000; n = n * 3 / 2 + 7) {
+		char *p = arena_alloc(large, n);
+
+		assert_true(p && p[0] == 0 && p[n - 1] == 0 && (uintptr_t)p % 16 == 0);
+		memset(p, 'x', n);
+		assert_true(!last || *last == 'x');
+		last = p + n - 1;
+	}
+	assert_null(arena_alloc(large, 64u << 20));
 }
 
 static void secret_compares_and_bounds(void **state)
