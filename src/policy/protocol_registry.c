@@ -109,6 +109,26 @@ static enum protocol_match match(const void *data, const struct head *head)
 	return q.action == REGISTRY_PUBLISH || !r->package_count ? PROTOCOL_YES : PROTOCOL_NO;
 }
 
+/* Of what match() sees; what narrows by names or versions is not compared, and never certain. */
+static bool covers(const void *wide_data, const void *narrow_data)
+{
+	const struct registry_rule *wide = wide_data, *narrow = narrow_data;
+
+	if (wide->type != narrow->type || wide->denies != narrow->denies || !str_eq(wide->base, narrow->base) ||
+	    (narrow->install && !wide->install) || (narrow->publish && !wide->publish) || wide->deny_count ||
+	    wide->range_count || wide->advisories || (wide->package_count && !narrow->package_count))
+		return false;
+	for (uint32_t i = 0; wide->package_count && i < narrow->package_count; i++) {
+		uint32_t k = 0;
+
+		while (k < wide->package_count && !glob_covers(wide->packages[k], narrow->packages[i], GLOB_PATH))
+			k++;
+		if (k == wide->package_count)
+			return false;
+	}
+	return true;
+}
+
 static enum protocol_match facts(const void *data, const struct head *head, struct protocol_facts *ret)
 {
 	static const struct str actions[] = { STR_INIT("index"), STR_INIT("metadata"), STR_INIT("file"), STR_INIT("publish") };
@@ -193,5 +213,6 @@ static void describe(const void *data, struct buf *out)
 }
 
 const struct protocol protocol_registry = {
-	.name = "registry", .facts = facts, .match = match, .judge = judge, .describe = describe, .why = why,
+	.name = "registry", .facts = facts, .match = match, .covers = covers, .judge = judge, .describe = describe,
+	.why = why,
 };

@@ -287,9 +287,19 @@ static void rules_of_a_protocol_bury_what_they_cover(void **state)
 		{ RULES("  - {name: a, hosts: [g.h], git: {repositories: [\"a/*\"], access: [fetch, push], refs: [x]}}\n"
 			"  - {hosts: [g.h], git: {repositories: [a/b], access: push, refs: [y]}}\n"),
 		  "'a' in line 3 comes before it", 4 },
+		{ RULES("  - {name: all, hosts: [g.h], registry: {type: npm, min_age: 3d}}\n"
+			"  - {hosts: [g.h], registry: {type: npm, packages: [react]}}\n"), "'all' in line 3 comes before it", 4 },
+		{ RULES("  - {name: a, hosts: [g.h], registry: {type: npm, packages: [\"@acme/*\", vue]}}\n"
+			"  - {hosts: [g.h], registry: {type: npm, packages: [\"@acme/x\"], versions: {\"@acme/x\": ^1}}}\n"),
+		  "'a' in line 3 comes before it", 4 },
 	};
 
 	refused(cases, COUNT(cases));
+	policy_free(load(RULES("  - {hosts: [g.h], registry: {type: npm, versions: {react: ^1}}}\n"
+			       "  - {hosts: [g.h], registry: {type: npm, packages: [react]}}\n")));
+	policy_free(load(RULES("  - {hosts: [g.h], registry: {type: npm, packages: [react]}}\n"
+			       "  - {hosts: [g.h], registry: {type: npm}}\n"
+			       "  - {hosts: [g.h], registry: {type: npm, access: publish}}\n")));
 	policy_free(load(RULES("  - {hosts: [g.h], git: {repositories: [a/b], access: fetch}}\n"
 			       "  - {hosts: [g.h], git: {repositories: [a/b], access: push, refs: [x]}}\n")));
 	policy_free(load(RULES("  - {hosts: [g.h], git: {repositories: [a/b], access: fetch}}\n" ANY)));
