@@ -297,8 +297,9 @@ static enum err decode_new(struct courier *c, int *fd, struct decode **ret)
 
 static enum err put(struct decode *d, enum decoder_type type, struct str payload)
 {
-	char header[DECODER_HEADER_BYTES] = { (char)type, 0, 0, 0, (char)(payload.n & 0xff), (char)(payload.n >> 8 & 0xff),
-					      (char)(payload.n >> 16 & 0xff), 0 };
+	const size_t n = payload.n;
+	char header[DECODER_HEADER_BYTES] = { (char)type, 0, 0, 0, (char)(n & 0xff), (char)(n >> 8 & 0xff),
+					      (char)(n >> 16 & 0xff), 0 };
 	enum err e = queue_put(&d->out, str_make(header, sizeof header));
 
 	return e ? e : queue_put(&d->out, payload);

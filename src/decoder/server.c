@@ -8,7 +8,8 @@
  * Bytes: packets come from the courier; one that is not of the form is dropped, with what came in it.
  * Failure: a job that cannot be had is a closed socket, which its asker takes for a refusal (I8). Over
  * CHILDREN_HELD at once the same: the courier asks for DECODER_CHILDREN_MAX at most, the rest are those about to end.
- * Limits of a child: DECODER_CPU_S of CPU, DECODER_MEMORY_MAX of address space, no descriptor more, no process, no file.
+ * Limits of a child: DECODER_CPU_S of CPU, DECODER_MEMORY_MAX of address space, no further descriptor, process or
+ * file.
  */
 #include "decoder/server.h"
 
