@@ -197,14 +197,16 @@ static void account_of(struct str pem, struct buf *json)
 
 static const char *unsigned_token(const char *header, const char *claims)
 {
-	static struct buf b;
+	static char text[2 * KEEPER_JWT_MAX];	/* until the next */
+	auto_buf b = BUF_EMPTY;
 
-	buf_free(&b);
-	buf_init(&b, 2 * KEEPER_JWT_MAX);
+	buf_init(&b, sizeof text - 1);
 	buf_put_base64url(&b, str_of(header));
 	buf_put_z(&b, ".");
 	buf_put_base64url(&b, str_of(claims));
-	return buf_z(&b);
+	assert_non_null(buf_z(&b));
+	memcpy(text, buf_z(&b), b.len + 1);
+	return text;
 }
 
 static const char *claims(const char *issuer, long from, long until)
