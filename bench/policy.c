@@ -1,13 +1,14 @@
 /* policy.c - how long one decision takes, at 10, 1,000 and 100,000 rules
  *
- * A policy of N rules: five rules for each host (a denied path, reading and writing of some paths, a condition
- * on the query, a wildcard for the rest), a rule for each zone of hosts, and one that observes everything of a
- * last zone. What is asked: hosts taken at random, so that with many rules the processor's caches do not hold
- * them; of eight questions five are allowed by a rule, one is denied by one, one by default, one is for a host
- * that no rule names. The time is CPU time of this thread, so that others on the machine matter little; each
- * number is the median over rounds in which the sizes take turns. A head that is asked about has just been read
- * from the link, so all of them are asked by way of one, and their bytes lie in the order in which they are asked.
- * "git" is the same with a protocol's rule last in each host's list. "load" is what a reload costs the courier.
+ * A policy of N rules: five rules for each host (a denied path, reading and writing of some paths, a
+ * condition on the query, a wildcard for the rest), a rule for each zone of hosts, and one that observes
+ * everything of a last zone. What is asked: hosts taken at random, so that with many rules the processor's
+ * caches do not hold them; of eight questions five are allowed by a rule, one is denied by one, one by
+ * default, one is for a host that no rule names. The time is CPU time of this thread, so that others on the
+ * machine matter little; each number is the median over rounds in which the sizes take turns. A head that is
+ * asked about has just been read from the link, so all of them are asked by way of one, and their bytes lie
+ * in the order in which they are asked. "git" is the same with a protocol's rule last in each host's list.
+ * "load" is what a reload costs the courier.
  *
  *   policy_bench [--quick] [--json]
  */
@@ -19,11 +20,11 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define SIZES	       3
-#define ROUNDS_MAX     31
-#define QUESTIONS      65536
-#define RULES_OF_HOST  5
-#define HOSTS_OF_ZONE  20
+#define SIZES	      3
+#define ROUNDS_MAX    31
+#define QUESTIONS     65536
+#define RULES_OF_HOST 5
+#define HOSTS_OF_ZONE 20
 
 static const uint32_t sizes[SIZES] = { 10, 1000, 100000 };
 
@@ -36,8 +37,8 @@ struct subject {
 	struct policy *policy;
 	double load_ms, bytes;
 	struct question *questions;
-	char *text; /* of the questions */
-	double ns[2][ROUNDS_MAX];	/* hosts at random; one host alone */
+	char *text;		  /* of the questions */
+	double ns[2][ROUNDS_MAX]; /* hosts at random; one host alone */
 };
 
 static double cpu_ns(void)
@@ -71,7 +72,8 @@ static void put_host(struct buf *b, uint32_t h, bool git)
 	if (git)
 		buf_printf(b, "- {hosts: [%s], git: {repositories: [team%u/*], access: fetch}}\n", host, h);
 	else
-		buf_printf(b, "- {hosts: [%s, s%u.com], methods: [GET], paths: [/assets/**/*.png]}\n", host, h);
+		buf_printf(b, "- {hosts: [%s, s%u.com], methods: [GET], paths: [/assets/**/*.png]}\n", host,
+			   h);
 	if (h % HOSTS_OF_ZONE == HOSTS_OF_ZONE - 1)
 		buf_printf(b, "- {hosts: [\"*.z%u.dev\"], methods: [GET], paths: [/health]}\n",
 			   h / HOSTS_OF_ZONE);
@@ -104,11 +106,13 @@ static void make_policy(struct subject *s, bool git)
 static void make_questions(struct subject *s, bool git)
 {
 	enum { SPACE = 80 };
-	static const struct { const char *method, *path, *query; } kinds[] = {
-		{ "GET", "/v1/items/12345/parts/7", "" }, { "GET", "/v1/status", "" },
-		{ "POST", "/v1/items/12345", "" },	  { "GET", "/v1/search", "lang=en&q=needle" },
+	static const struct {
+		const char *method, *path, *query;
+	} kinds[] = {
+		{ "GET", "/v1/items/12345/parts/7", "" },    { "GET", "/v1/status", "" },
+		{ "POST", "/v1/items/12345", "" },	     { "GET", "/v1/search", "lang=en&q=needle" },
 		{ "GET", "/assets/img/icons/logo.png", "" }, { "DELETE", "/admin/users/5", "" },
-		{ "DELETE", "/v1/items/12345", "" },	  { "GET", "/", "" },
+		{ "DELETE", "/v1/items/12345", "" },	     { "GET", "/", "" },
 	};
 
 	s->questions = calloc(QUESTIONS, sizeof *s->questions);
@@ -120,13 +124,16 @@ static void make_questions(struct subject *s, bool git)
 		struct question *q = &s->questions[i];
 		char *p = s->text + (size_t)i * SPACE;
 		bool fetch = git && kind == 4;
-		int host = snprintf(p, SPACE / 2, kind == 7 ? "api%u.z%u.org" : "api%u.z%u.dev", h, h / HOSTS_OF_ZONE);
+		int host = snprintf(p, SPACE / 2, kind == 7 ? "api%u.z%u.org" : "api%u.z%u.dev", h,
+				    h / HOSTS_OF_ZONE);
 		int path = fetch ? snprintf(p + host, SPACE / 2, "/team%u/site.git/info/refs", h)
 				 : snprintf(p + host, SPACE / 2, "%s", kinds[kind].path);
 
-		*q = (struct question) { .method = str_of(kinds[kind].method), .host = str_make(p, (size_t)host),
+		*q = (struct question) { .method = str_of(kinds[kind].method),
+					 .host = str_make(p, (size_t)host),
 					 .path = str_make(p + host, (size_t)path),
-					 .query = fetch ? STR("service=git-upload-pack") : str_of(kinds[kind].query) };
+					 .query = fetch ? STR("service=git-upload-pack")
+							: str_of(kinds[kind].query) };
 	}
 }
 
@@ -212,11 +219,11 @@ static void print(struct subject *all, const char *name, uint32_t rounds, bool j
 		if (json)
 			printf("%s\"decision_ns.%s.%u\": %.0f, \"decision_cached_ns.%s.%u\": %.0f, "
 			       "\"load_ms.%s.%u\": %.1f, \"policy_mib.%s.%u\": %.2f",
-			       first && i == 0 ? "{" : ",\n ", name, sizes[i], spread, name, sizes[i], alone, name,
-			       sizes[i], all[i].load_ms, name, sizes[i], all[i].bytes / 1048576);
+			       first && i == 0 ? "{" : ",\n ", name, sizes[i], spread, name, sizes[i], alone,
+			       name, sizes[i], all[i].load_ms, name, sizes[i], all[i].bytes / 1048576);
 		else
-			printf("%-6s %7u  %9.0f ns  %9.0f ns  %8.1f ms  %7.2f MiB\n", name, all[i].rules, spread, alone,
-			       all[i].load_ms, all[i].bytes / 1048576);
+			printf("%-6s %7u  %9.0f ns  %9.0f ns  %8.1f ms  %7.2f MiB\n", name, all[i].rules,
+			       spread, alone, all[i].load_ms, all[i].bytes / 1048576);
 		policy_free(all[i].policy);
 		free(all[i].questions);
 		free(all[i].text);

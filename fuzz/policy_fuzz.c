@@ -64,8 +64,8 @@ static void explain(const struct policy *p, const struct head *h, bool allowed)
 	check(policy_denial_text(p, h, &b) == ERR_OK && str_find(buf_str(&b), '\n') == b.len, "denial");
 }
 
-static void decide(const struct policy *p, const char *method, struct str host, struct str path, struct str query,
-		   bool websocket)
+static void decide(const struct policy *p, const char *method, struct str host, struct str path,
+		   struct str query, bool websocket)
 {
 	struct head h = { .kind = HEAD_REQUEST,
 			  .scheme = HEAD_HTTPS,
@@ -90,7 +90,8 @@ static void decide(const struct policy *p, const char *method, struct str host, 
 		      "a credential that is not there");
 		check(rule->verdict == POLICY_ALLOW || rule->credential < 0, "a credential without allow");
 	}
-	check(policy_allows(p, &h) == (err == ERR_OK && rule->verdict != POLICY_DENY && (!websocket || rule->websocket)),
+	check(policy_allows(p, &h) ==
+		      (err == ERR_OK && rule->verdict != POLICY_DENY && (!websocket || rule->websocket)),
 	      "what would be let through");
 	explain(p, &h, policy_allows(p, &h));
 }
@@ -106,7 +107,8 @@ static void connect_to(const struct policy *p, struct str host, uint16_t port)
 
 		if (policy_match_tunnel(p, kinds[i], host, port, &rule) != ERR_OK)
 			continue;
-		check(rule->kind == kinds[i] || (rule->kind == POLICY_KIND_HTTP && rule->verdict == POLICY_DENY),
+		check(rule->kind == kinds[i] ||
+			      (rule->kind == POLICY_KIND_HTTP && rule->verdict == POLICY_DENY),
 		      "a tunnel of another kind");
 		check(rule->credential < 0, "a tunnel with a credential");
 		through += rule->verdict != POLICY_DENY;
@@ -131,7 +133,8 @@ static void decide_pattern(const struct policy *p, struct str pattern)
 	decide(p, "GET", str_of(host), STR("/v1/messages"), STR("beta=true&a=%31"), false);
 	decide(p, "GET", str_of(host), STR("/%61dmin/x"), STR(""), true);
 	decide(p, "POST", str_of(host), STR("/acme/site/git-receive-pack"), STR(""), false);
-	decide(p, "GET", str_of(host), STR("/acme/site.git/info/refs"), STR("service=git-upload-pack"), false);
+	decide(p, "GET", str_of(host), STR("/acme/site.git/info/refs"), STR("service=git-upload-pack"),
+	       false);
 	decide(p, "GET", str_of(host), STR("/@acme%2Fsite"), STR(""), false);
 	connect_to(p, str_of(host), 443);
 }
@@ -146,7 +149,8 @@ static void decide_rule(const struct policy *p, const struct compiled_rule *r)
 
 	for (size_t i = 0; i < n; i++)
 		path[i] = (char)(glob.p[i] == '*' ? 'x' : glob.p[i]);
-	decide(p, method, r->hosts[0].p[0] == '*' ? STR("a.example") : r->hosts[0], str_make(path, n), STR(""), false);
+	decide(p, method, r->hosts[0].p[0] == '*' ? STR("a.example") : r->hosts[0], str_make(path, n),
+	       STR(""), false);
 	decide_pattern(p, r->hosts[r->host_count - 1]);
 	if (r->port_count && r->hosts[0].p[0] != '*')
 		connect_to(p, r->hosts[0], r->ports[0].low);

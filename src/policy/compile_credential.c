@@ -5,9 +5,9 @@
  */
 #include "policy/compile.h"
 
-#define BIT(strategy)	  (1u << POLICY_STRATEGY_##strategy)
-#define DETACH_AFTER	  3
-#define DETACH_AFTER_MAX  1000
+#define BIT(strategy)	 (1u << POLICY_STRATEGY_##strategy)
+#define DETACH_AFTER	 3
+#define DETACH_AFTER_MAX 1000
 
 static const char *const strategies[] = {
 	[POLICY_STRATEGY_HEADER] = "header", [POLICY_STRATEGY_PLACEHOLDER] = "placeholder",
@@ -99,7 +99,8 @@ static enum err check_word(struct compile *c, const struct document_text *t)
 {
 	for (size_t i = 0; i < t->text.n; i++)
 		if (t->text.p[i] >= 'A' && t->text.p[i] <= 'Z')
-			return compile_fail(c, t->at, "'%.*s': expected lower case, such as s3 or eu-central-1",
+			return compile_fail(c, t->at,
+					    "'%.*s': expected lower case, such as s3 or eu-central-1",
 					    STR_FMT(node_quote(t->text)));
 	if (!value_name(t->text))
 		return compile_fail(c, t->at, "'%.*s': expected a name such as s3 or eu-central-1",
@@ -204,8 +205,9 @@ static enum err choose_strategy(struct compile *c, const struct document_credent
 				struct policy_credential *out)
 {
 	unsigned strategy;
-	enum err err = compile_choice(c, &in->strategy, "strategy", strategies,
-				      sizeof strategies / sizeof *strategies, POLICY_STRATEGY_HEADER, &strategy);
+	enum err err =
+		compile_choice(c, &in->strategy, "strategy", strategies,
+			       sizeof strategies / sizeof *strategies, POLICY_STRATEGY_HEADER, &strategy);
 
 	if (err != ERR_OK)
 		return err;
@@ -249,9 +251,10 @@ static enum err compile_rest(struct compile *c, const struct document_credential
 	enum err err = compile_choice(c, &in->own, "own", owns, 3, POLICY_OWN_REFUSE, &own);
 
 	if (err == ERR_OK && in->detach_after.value > DETACH_AFTER_MAX)
-		return compile_fail(c, in->detach_after.at,
-				    "'detach_after' is out of range: expected 1 to %d answers, or 0 for never",
-				    DETACH_AFTER_MAX);
+		return compile_fail(
+			c, in->detach_after.at,
+			"'detach_after' is out of range: expected 1 to %d answers, or 0 for never",
+			DETACH_AFTER_MAX);
 	if (err != ERR_OK)
 		return err;
 	out->own = (enum policy_own)own;
@@ -262,9 +265,16 @@ static enum err compile_rest(struct compile *c, const struct document_credential
 
 /* A view that a strategy has no use for is empty, never NULL: it is followed by a NUL like the rest. */
 static const struct policy_credential nothing = {
-	.environment = STR_INIT(""), .file = STR_INIT(""), .sealed = STR_INIT(""),
-	.header_name = STR_INIT(""), .header_format = STR_INIT(""), .header_user = STR_INIT(""), .placeholder_environment = STR_INIT(""),
-	.placeholder = STR_INIT(""), .placeholder_prefix = STR_INIT(""), .aws_profile = STR_INIT(""),
+	.environment = STR_INIT(""),
+	.file = STR_INIT(""),
+	.sealed = STR_INIT(""),
+	.header_name = STR_INIT(""),
+	.header_format = STR_INIT(""),
+	.header_user = STR_INIT(""),
+	.placeholder_environment = STR_INIT(""),
+	.placeholder = STR_INIT(""),
+	.placeholder_prefix = STR_INIT(""),
+	.aws_profile = STR_INIT(""),
 };
 
 static enum err compile_one(struct compile *c, const struct document_credential *in,

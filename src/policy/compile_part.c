@@ -33,13 +33,14 @@ static enum err refuse_conditions(struct compile *c, const struct document_rule 
 
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		if (keys[i].at.line)
-			return compile_fail(c, keys[i].at,
-					    kind == POLICY_KIND_PASSTHROUGH
-						    ? "'%s' is not possible with 'passthrough': TLS is not opened, so "
-						      "that only names, ports and addresses can be judged"
-						    : "'%s' is not possible with 'tcp': the bytes are not looked into, "
-						      "so that only names, ports and addresses can be judged",
-					    keys[i].name);
+			return compile_fail(
+				c, keys[i].at,
+				kind == POLICY_KIND_PASSTHROUGH
+					? "'%s' is not possible with 'passthrough': TLS is not opened, so "
+					  "that only names, ports and addresses can be judged"
+					: "'%s' is not possible with 'tcp': the bytes are not looked into, "
+					  "so that only names, ports and addresses can be judged",
+				keys[i].name);
 	return ERR_OK;
 }
 
@@ -49,17 +50,20 @@ static enum err check_tunnel_host(struct compile *c, const struct document_text 
 	enum host_type type = host_type(t->text);
 
 	if (kind == POLICY_KIND_TCP && type == HOST_INVALID)
-		return compile_fail(c, t->at,
-				    "'%.*s': a rule with 'tcp' needs exact names or IP addresses, one for each host",
-				    STR_FMT(node_quote(t->text)));
+		return compile_fail(
+			c, t->at,
+			"'%.*s': a rule with 'tcp' needs exact names or IP addresses, one for each host",
+			STR_FMT(node_quote(t->text)));
 	if (kind == POLICY_KIND_PASSTHROUGH && str_eq(t->text, STR("*")))
-		return compile_fail(c, t->at, "with 'passthrough' on every host nothing would be inspected: name "
-					      "the hosts that need it");
-	if (kind == POLICY_KIND_PASSTHROUGH && (type == HOST_IPV4 || type == HOST_IPV6))
 		return compile_fail(c, t->at,
-				    "'%.*s': 'passthrough' goes by the name that TLS tells, which is never an "
-				    "address: use 'tcp'",
-				    STR_FMT(node_quote(t->text)));
+				    "with 'passthrough' on every host nothing would be inspected: name "
+				    "the hosts that need it");
+	if (kind == POLICY_KIND_PASSTHROUGH && (type == HOST_IPV4 || type == HOST_IPV6))
+		return compile_fail(
+			c, t->at,
+			"'%.*s': 'passthrough' goes by the name that TLS tells, which is never an "
+			"address: use 'tcp'",
+			STR_FMT(node_quote(t->text)));
 	return ERR_OK;
 }
 
@@ -75,10 +79,11 @@ enum err compile_kind(struct compile *c, const struct document_rule *in, struct 
 	if (out->rule.kind == POLICY_KIND_HTTP)
 		return ERR_OK;
 	if (out->rule.verdict == POLICY_DENY)
-		return compile_fail(c, in->verdict.at,
-				    "what is denied needs no tunnel: a rule with methods: [\"*\"] and no '%s' denies "
-				    "all that goes to a host",
-				    in->tcp.value ? "tcp" : "passthrough");
+		return compile_fail(
+			c, in->verdict.at,
+			"what is denied needs no tunnel: a rule with methods: [\"*\"] and no '%s' denies "
+			"all that goes to a host",
+			in->tcp.value ? "tcp" : "passthrough");
 	out->schemes = 1u << HEAD_HTTPS | (in->tcp.value ? 1u << HEAD_HTTP : 0);
 	err = refuse_conditions(c, in, out->rule.kind);
 	if (err == ERR_OK && out->rule.kind == POLICY_KIND_TCP && !in->ports.at.line)
@@ -114,8 +119,10 @@ static enum err compile_websocket(struct compile *c, const struct document_webso
 		return ERR_MEMORY;
 	if (!can_begin(out))
 		return compile_fail(c, in->at, "a WebSocket begins with a GET: add GET to 'methods'");
-	if (in->message_max.at.line && (in->message_max.value == 0 || in->message_max.value > WEBSOCKET_MESSAGE_MAX))
-		return compile_fail(c, in->message_max.at, "'message_max' is out of range: expected 1B to %uMiB",
+	if (in->message_max.at.line &&
+	    (in->message_max.value == 0 || in->message_max.value > WEBSOCKET_MESSAGE_MAX))
+		return compile_fail(c, in->message_max.at,
+				    "'message_max' is out of range: expected 1B to %uMiB",
 				    WEBSOCKET_MESSAGE_MAX >> 20);
 	if (in->allow.at.line)
 		err = compile_texts(c, &in->allow, "allow", check_message_glob, &w->allow_count, &w->allow);
@@ -137,10 +144,12 @@ enum err compile_parts(struct compile *c, const struct document_rule *in, struct
 		return err;
 	out->rule.unscrubbed = unscrubbed == 1;
 	if (in->git && in->registry)
-		return compile_fail(c, in->registry->at, "expected one of 'git' and 'registry': give each a rule");
+		return compile_fail(c, in->registry->at,
+				    "expected one of 'git' and 'registry': give each a rule");
 	if (in->websocket && (in->git || in->registry))
-		return compile_fail(c, in->websocket->at, "no WebSocket is part of git or a registry: give it a rule "
-							  "of its own");
+		return compile_fail(c, in->websocket->at,
+				    "no WebSocket is part of git or a registry: give it a rule "
+				    "of its own");
 	if (in->git) {
 		out->rule.protocol = POLICY_PROTOCOL_GIT;
 		err = protocol_git_compile(c, in->git, out->rule.verdict, &out->rule.data);

@@ -24,8 +24,8 @@ static const struct render {
 	[POLICY_RENDER_DOCKER] = { "docker", "~/.docker/config.json", TOOLS, true, true },
 	[POLICY_RENDER_KUBECONFIG] = { "kubeconfig", "~/.kube/config", TOOLS, true, false },
 	[POLICY_RENDER_SERVICE_ACCOUNT] = { "service_account",
-					    "~/.config/gcloud/application_default_credentials.json", BIT(TOKEN),
-					    false, false },
+					    "~/.config/gcloud/application_default_credentials.json",
+					    BIT(TOKEN), false, false },
 	[POLICY_RENDER_CLAUDE] = { "claude", "~/.claude/.credentials.json", BIT(LOGIN), false, false },
 	[POLICY_RENDER_CODEX] = { "codex", "~/.codex/auth.json", BIT(LOGIN), false, false },
 };
@@ -55,12 +55,13 @@ static enum err compile_in(struct compile *c, const struct document_texts *in, s
 
 	out->parts = in->at.line ? 0 : POLICY_IN_HEADER | POLICY_IN_BASIC;
 	if (in->at.line && in->count == 0)
-		return compile_fail(c, in->at,
-				    "'in' is an empty list: expected header, basic, query, path, body, websocket");
+		return compile_fail(
+			c, in->at,
+			"'in' is an empty list: expected header, basic, query, path, body, websocket");
 	for (uint32_t i = 0; i < in->count; i++) {
 		unsigned place;
-		enum err err = compile_choice(c, &in->items[i], "in", places, sizeof places / sizeof *places, 0,
-					      &place);
+		enum err err = compile_choice(c, &in->items[i], "in", places, sizeof places / sizeof *places,
+					      0, &place);
 
 		if (err != ERR_OK)
 			return err;
@@ -77,10 +78,11 @@ static enum err check_field(struct compile *c, const struct document_text *t)
 
 	if (!field_name_check(name) || field_is_hop_by_hop(name) || str_eq(name, STR("host")) ||
 	    str_eq(name, STR("content-length")))
-		return compile_fail(c, t->at,
-				    "'%.*s' is not a header that a placeholder can stand in: expected a name in "
-				    "lower case, such as authorization",
-				    STR_FMT(node_quote(name)));
+		return compile_fail(
+			c, t->at,
+			"'%.*s' is not a header that a placeholder can stand in: expected a name in "
+			"lower case, such as authorization",
+			STR_FMT(node_quote(name)));
 	return ERR_OK;
 }
 
@@ -99,9 +101,10 @@ static enum err compile_places(struct compile *c, const struct document_placehol
 	if (out->strategy == POLICY_STRATEGY_PLACEHOLDER)
 		err = compile_in(c, &in->in, out);
 	else if (in->in.at.line || in->fields.at.line)
-		return compile_fail(c, in->in.at.line ? in->in.at : in->fields.at,
-				    "'%s' is for strategy placeholder: the others put the secret where it belongs",
-				    in->in.at.line ? "in" : "fields");
+		return compile_fail(
+			c, in->in.at.line ? in->in.at : in->fields.at,
+			"'%s' is for strategy placeholder: the others put the secret where it belongs",
+			in->in.at.line ? "in" : "fields");
 	if (err == ERR_OK && in->fields.at.line && !(out->parts & POLICY_IN_HEADER))
 		return compile_fail(c, in->fields.at, "'fields' names headers: add header to 'in'");
 	if (err == ERR_OK && in->fields.at.line)
@@ -124,8 +127,9 @@ static enum err check_kind(struct compile *c, const struct document_file *in, en
 		return compile_fail(c, in->kind.at, "kind '%s' is for %s", r->name,
 				    r->strategies == BIT(SIGV4)	  ? "strategy sigv4"
 				    : r->strategies == BIT(TOKEN) ? "strategy token"
-				    : r->strategies == BIT(LOGIN) ? "strategy login"
-								  : "strategies header, placeholder and token");
+				    : r->strategies == BIT(LOGIN)
+					    ? "strategy login"
+					    : "strategies header, placeholder and token");
 	if (k->strategy == POLICY_STRATEGY_LOGIN && !own_login)
 		return compile_fail(c, in->kind.at, "kind '%s' is for 'login: %s'", r->name, r->name);
 	if (kind == POLICY_RENDER_SERVICE_ACCOUNT && k->token->grant != POLICY_GRANT_JWT_BEARER)
@@ -245,7 +249,8 @@ static bool same_file(const struct policy_credential *one, const struct policy_c
 	for (uint32_t i = 0; i < one->file_count; i++)
 		for (uint32_t k = 0; k < other->file_count; k++)
 			if (str_eq(one->files[i].path, other->files[k].path) &&
-			    (one->files[i].kind != other->files[k].kind || !renders[one->files[i].kind].shared)) {
+			    (one->files[i].kind != other->files[k].kind ||
+			     !renders[one->files[i].kind].shared)) {
 				*ret_file = i;
 				return true;
 			}

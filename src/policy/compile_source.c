@@ -55,12 +55,11 @@ enum err compile_variable(struct compile *c, const struct document_text *t, stru
 	return compile_text(c, t->text, ret);
 }
 
-enum err compile_source(struct compile *c, const struct document_credential *d,
-			struct policy_credential *out)
+enum err compile_source(struct compile *c, const struct document_credential *d, struct policy_credential *out)
 {
 	const struct document_source *in = &d->source;
-	int given = !!in->environment.at.line + !!in->file.at.line + !!in->command.at.line +
-		    !!in->sealed.at.line;
+	int given =
+		!!in->environment.at.line + !!in->file.at.line + !!in->command.at.line + !!in->sealed.at.line;
 
 	if (!in->at.line)
 		return compile_fail(c, d->at, "this credential needs 'source', such as {environment: NAME}");

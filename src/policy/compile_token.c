@@ -54,18 +54,20 @@ static enum err check_keys(struct compile *c, const struct document_token *in, e
 		if (!keys[i].at.line && (keys[i].needed & bit))
 			return compile_fail(c, in->at, "grant %s needs '%s'", grants[grant], keys[i].name);
 		if (keys[i].at.line && !(keys[i].taken & bit))
-			return compile_fail(c, keys[i].at,
-					    grant == POLICY_GRANT_CLIENT_CREDENTIALS &&
-							    str_eq(str_of(keys[i].name), STR("client_secret"))
-						    ? "grant %s takes the client's secret from 'source': leave "
-						      "'%s' away"
-						    : "grant %s has no use for '%s'",
-					    grants[grant], keys[i].name);
+			return compile_fail(
+				c, keys[i].at,
+				grant == POLICY_GRANT_CLIENT_CREDENTIALS &&
+						str_eq(str_of(keys[i].name), STR("client_secret"))
+					? "grant %s takes the client's secret from 'source': leave "
+					  "'%s' away"
+					: "grant %s has no use for '%s'",
+				grants[grant], keys[i].name);
 	}
 	if (grant == POLICY_GRANT_TOKEN_EXCHANGE && !in->client_id.at.line &&
 	    (in->client_secret.at.line || in->client_auth.at.line))
-		return compile_fail(c, in->at,
-				    "'client_secret' and 'client_auth' speak of a client: 'client_id' is missing");
+		return compile_fail(
+			c, in->at,
+			"'client_secret' and 'client_auth' speak of a client: 'client_id' is missing");
 	return ERR_OK;
 }
 
@@ -79,9 +81,11 @@ static enum err parameter(struct compile *c, const struct document_text *t, cons
 		return ERR_OK;
 	}
 	for (size_t i = 0; i < t->text.n && good; i++)
-		good = t->text.p[i] >= ' ' && t->text.p[i] <= '~' && t->text.p[i] != '"' && t->text.p[i] != '\\';
+		good = t->text.p[i] >= ' ' && t->text.p[i] <= '~' && t->text.p[i] != '"' &&
+		       t->text.p[i] != '\\';
 	if (!good || t->text.p[0] == ' ' || t->text.p[t->text.n - 1] == ' ')
-		return compile_fail(c, t->at, "'%s': expected 1 to %d visible ASCII characters, no quote or backslash",
+		return compile_fail(c, t->at,
+				    "'%s': expected 1 to %d visible ASCII characters, no quote or backslash",
 				    what, TEXT_MAX);
 	return compile_text(c, t->text, ret);
 }
@@ -103,7 +107,7 @@ static bool split_url(struct str url, struct policy_token *out, struct str *ret_
 	colon = close + str_find(str_from(authority, close), ':');
 	host = str_head(authority, colon);
 	if (close == authority.n)
-		return false;	/* of nothing, or a bracket that is not closed */
+		return false; /* of nothing, or a bracket that is not closed */
 	if (close)
 		host = str_make(host.p + 1, host.n - 2);
 	port = out->scheme == HEAD_HTTP ? 80 : 443;
@@ -114,7 +118,7 @@ static bool split_url(struct str url, struct policy_token *out, struct str *ret_
 	    (ret_path->n && !path_check(*ret_path)))
 		return false;
 	out->port = (uint16_t)port;
-	out->host = host;	/* the document's own bytes: they outlive this function, and are copied */
+	out->host = host; /* the document's own bytes: they outlive this function, and are copied */
 	return true;
 }
 
@@ -150,14 +154,16 @@ static enum err token_endpoint(struct compile *c, const struct document_token *i
 		return ERR_OK;
 	}
 	if (!split_url(url, out, &path))
-		return compile_fail(c, in->endpoint.at,
-				    "'%.*s' is not an endpoint: expected https://host/path, the host in lower case, "
-				    "without user name, query or fragment",
-				    STR_FMT(node_quote(url)));
+		return compile_fail(
+			c, in->endpoint.at,
+			"'%.*s' is not an endpoint: expected https://host/path, the host in lower case, "
+			"without user name, query or fragment",
+			STR_FMT(node_quote(url)));
 	if (out->scheme == HEAD_HTTP && out->address_count == 0)
-		return compile_fail(c, in->endpoint.at,
-				    "a secret does not cross the public network in clear text: expected https://, "
-				    "or private 'addresses'");
+		return compile_fail(
+			c, in->endpoint.at,
+			"a secret does not cross the public network in clear text: expected https://, "
+			"or private 'addresses'");
 	err = compile_text(c, out->host, &out->host);
 	return err == ERR_OK ? endpoint_path(c, in, path, out) : err;
 }
@@ -167,7 +173,8 @@ static enum err number_id(struct compile *c, const struct document_text *t, cons
 	uint64_t ignored;
 
 	if (t->at.line && (!str_decimal(t->text, INT64_MAX, &ignored) || t->text.n > 19))
-		return compile_fail(c, t->at, "'%s' is '%.*s': expected a number", what, STR_FMT(node_quote(t->text)));
+		return compile_fail(c, t->at, "'%s' is '%.*s': expected a number", what,
+				    STR_FMT(node_quote(t->text)));
 	return parameter(c, t, what, ret);
 }
 
@@ -219,9 +226,10 @@ enum err compile_token(struct compile *c, const struct document_credential *d, s
 	if (!token)
 		return ERR_MEMORY;
 	if (!in->at.line || !in->grant.at.line)
-		return compile_fail(c, in->at.line ? in->at : d->at,
-				    "strategy token needs 'token' with 'grant', such as token: {grant: "
-				    "client_credentials, endpoint: \"https://id.example.com/token\", client_id: me}");
+		return compile_fail(
+			c, in->at.line ? in->at : d->at,
+			"strategy token needs 'token' with 'grant', such as token: {grant: "
+			"client_credentials, endpoint: \"https://id.example.com/token\", client_id: me}");
 	err = compile_choice(c, &in->grant, "grant", grants, sizeof grants / sizeof *grants, 0, &grant);
 	if (err == ERR_OK)
 		err = check_keys(c, in, (enum policy_grant)grant);
@@ -233,7 +241,8 @@ enum err compile_token(struct compile *c, const struct document_credential *d, s
 	token->client_basic = way == 0;
 	err = parameters(c, in, token);
 	if (err == ERR_OK)
-		err = secret_variable(c, &in->client_secret, "client_secret", &token->client_secret_environment);
+		err = secret_variable(c, &in->client_secret, "client_secret",
+				      &token->client_secret_environment);
 	if (err == ERR_OK)
 		err = secret_variable(c, &in->actor_token, "actor_token", &token->actor_token_environment);
 	if (err == ERR_OK)

@@ -12,9 +12,9 @@
 #define LISTED_MAX 8   /* methods named before "..." */
 
 const char *const explain_axes[MATCH_AXES] = {
-	[MATCH_HOST] = "host",	       [MATCH_METHOD] = "method", [MATCH_SCHEME] = "scheme", [MATCH_PORT] = "port",
-	[MATCH_PATH] = "path",	       [MATCH_QUERY] = "query",	  [MATCH_HEADERS] = "headers",
-	[MATCH_PROTOCOL] = "protocol",
+	[MATCH_HOST] = "host",	     [MATCH_METHOD] = "method",	    [MATCH_SCHEME] = "scheme",
+	[MATCH_PORT] = "port",	     [MATCH_PATH] = "path",	    [MATCH_QUERY] = "query",
+	[MATCH_HEADERS] = "headers", [MATCH_PROTOCOL] = "protocol",
 };
 const char *const explain_verdicts[] = {
 	[POLICY_DENY] = "deny",
@@ -92,7 +92,8 @@ void explain_find(const struct policy *p, const struct head *head, struct explai
 	}
 	ret->rule = &p->rules[rule->index];
 	ret->unrecognised = err == ERR_PROTOCOL_UNRECOGNISED;
-	ret->websocket_refused = err == ERR_OK && rule->verdict != POLICY_DENY && head->websocket && !rule->websocket;
+	ret->websocket_refused =
+		err == ERR_OK && rule->verdict != POLICY_DENY && head->websocket && !rule->websocket;
 }
 
 enum policy_verdict explain_verdict(const struct explain *w)
@@ -221,8 +222,10 @@ static void put_differences(struct buf *b, const struct explain *w, const struct
 void explain_put_refusal(struct buf *b, const struct explain *w)
 {
 	if (w->unrecognised)
-		buf_printf(b, "'%s' is all that it takes, and this is no such request: put a rule for it before this "
-			      "one, or give this one 'paths'",
+		buf_printf(b,
+			   "'%s' is all that it takes, and this is no such request: put a rule for it before "
+			   "this "
+			   "one, or give this one 'paths'",
 			   protocol_of(&w->rule->rule)->name);
 	if (w->websocket_refused)
 		buf_put_z(b, "it allows the GET, but not to go on as a WebSocket: add 'websocket: true'");
@@ -312,7 +315,8 @@ static void put_text(struct buf *b, const struct policy *p, const struct head *h
 	if (w->tunnel) {
 		buf_put_z(b, "\n  ");
 		explain_put_rule(b, p, &w->tunnel->rule);
-		buf_put_z(b, " passes connections to this host unopened: there is no request to be judged then");
+		buf_put_z(b,
+			  " passes connections to this host unopened: there is no request to be judged then");
 	}
 	buf_put_z(b, "\n");
 }

@@ -6,9 +6,9 @@
 #include "policy/explain.h"
 
 struct answer {
-	enum policy_kind kind;			/* HTTP: no tunnel */
-	const struct policy_rule *rule;		/* that decides, or NULL */
-	const struct policy_rule *first;	/* if none decides: the first that names host and port, or NULL */
+	enum policy_kind kind;		 /* HTTP: no tunnel */
+	const struct policy_rule *rule;	 /* that decides, or NULL */
+	const struct policy_rule *first; /* if none decides: the first that names host and port, or NULL */
 };
 
 static void put_target(struct buf *b, struct str host, uint16_t port)
@@ -35,11 +35,13 @@ static void find(const struct policy *p, struct str host, uint16_t port, struct 
 static const char *consequence(enum policy_kind kind)
 {
 	return kind == POLICY_KIND_PASSTHROUGH
-		       ? "TLS is not opened: no method, path or credential is possible; the name in it must be this"
+		       ? "TLS is not opened: no method, path or credential is possible; the name in it must "
+			 "be this"
 		       : "the bytes are not looked into: no method, path or credential is possible";
 }
 
-static void put_text(struct buf *b, const struct policy *p, struct str host, uint16_t port, const struct answer *a)
+static void put_text(struct buf *b, const struct policy *p, struct str host, uint16_t port,
+		     const struct answer *a)
 {
 	buf_put_z(b, explain_verdicts[a->rule ? a->rule->verdict : POLICY_DENY]);
 	buf_put_z(b, "  CONNECT ");
@@ -56,10 +58,13 @@ static void put_text(struct buf *b, const struct policy *p, struct str host, uin
 	} else if (a->first) {
 		buf_put_z(b, "by ");
 		explain_put_rule(b, p, a->first);
-		buf_put_z(b, "\n    it has such connections opened, to judge each request: explain one of them");
+		buf_put_z(b,
+			  "\n    it has such connections opened, to judge each request: explain one of them");
 	} else {
-		buf_printf(b, "by default: no rule of %s names this host and port\n  to allow it unopened: add a rule "
-			      "with hosts: [",
+		buf_printf(b,
+			   "by default: no rule of %s names this host and port\n  to allow it unopened: add "
+			   "a rule "
+			   "with hosts: [",
 			   p->file);
 		buf_put(b, host);
 		buf_printf(b, "], ports: [%u], and passthrough: true (TLS) or tcp: true", port);
@@ -67,14 +72,16 @@ static void put_text(struct buf *b, const struct policy *p, struct str host, uin
 	buf_put_z(b, "\n");
 }
 
-static void put_object(struct buf *b, const struct policy *p, struct str host, uint16_t port, const struct answer *a)
+static void put_object(struct buf *b, const struct policy *p, struct str host, uint16_t port,
+		       const struct answer *a)
 {
 	const struct policy_rule *r = a->rule ? a->rule : a->first;
 	auto_buf target = BUF_EMPTY;
 
 	buf_init(&target, 512);
 	put_target(&target, host, port);
-	buf_printf(b, "{\"verdict\":\"%s\",\"file\":", explain_verdicts[a->rule ? a->rule->verdict : POLICY_DENY]);
+	buf_printf(b, "{\"verdict\":\"%s\",\"file\":",
+		   explain_verdicts[a->rule ? a->rule->verdict : POLICY_DENY]);
 	explain_put_json(b, str_of(p->file));
 	buf_printf(b, ",\"digest\":\"%s\",\"method\":\"CONNECT\",\"target\":", p->digest);
 	explain_put_json(b, buf_str(&target));
@@ -87,12 +94,13 @@ static void put_object(struct buf *b, const struct policy *p, struct str host, u
 	}
 	buf_printf(b, ",\"tunnel\":%s,\"opened\":%s}\n",
 		   a->kind == POLICY_KIND_PASSTHROUGH ? "\"passthrough\""
-		   : a->kind == POLICY_KIND_TCP	     ? "\"tcp\""
-						     : "null",
+		   : a->kind == POLICY_KIND_TCP	      ? "\"tcp\""
+						      : "null",
 		   a->first ? "true" : "false");
 }
 
-enum err policy_explain_tunnel(const struct policy *p, struct str host, uint16_t port, bool json, struct buf *out)
+enum err policy_explain_tunnel(const struct policy *p, struct str host, uint16_t port, bool json,
+			       struct buf *out)
 {
 	struct answer a;
 

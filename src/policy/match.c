@@ -2,8 +2,9 @@
  *
  * Theory of operation: the index gives the rules that name the head's host, in file order;
  * the first that agrees on every axis is the answer, none is a denial. Nothing is allocated.
- * What a rule's sieve turns away is not looked at. A rule's protocol is asked last: what it does not recognise ends the walk (I5). Rules for
- * tunnels match no request; policy_match_tunnel() walks the same lists for them.
+ * What a rule's sieve turns away is not looked at. A rule's protocol is asked last: what it does not
+ * recognise ends the walk (I5). Rules for tunnels match no request; policy_match_tunnel() walks the same
+ * lists for them.
  *
  * Doubt goes against the request. Where one meaning can be written in two ways (percent
  * encoding, a parameter or header given twice) a rule that allows must agree with every

@@ -6,8 +6,8 @@
  * passes. Rules for requests and for tunnels bury each other by hosts and ports alone, since the
  * first that names them decides what becomes of a connection. A protocol's rule buries those of
  * its own protocol, as the protocol says; what it does not recognise it denies, but that is not
- * certain to be all that a later rule is for. A denying rule also matches other spellings of what it names (match.c); that an
- * earlier rule leaves it those does not save it: it would not do what it was written for.
+ * certain to be all that a later rule is for. A denying rule also matches other spellings of what it names
+ * (match.c); that an earlier rule leaves it those does not save it: it would not do what it was written for.
  */
 #include "policy/compile.h"
 
@@ -160,8 +160,8 @@ static enum err fail(struct compile *c, struct place at, const struct compiled_r
 	else if (!tunnels && !opens)
 		why = "has the same connections opened, to judge their requests";
 	return compile_fail(c, at, "this rule %s: '%.*s' in line %u comes before it and %s",
-			    late ? "denies too late" : "can never match", STR_FMT(node_quote(first->rule.name)),
-			    first->rule.line, why);
+			    late ? "denies too late" : "can never match",
+			    STR_FMT(node_quote(first->rule.name)), first->rule.line, why);
 }
 
 enum err compile_shadows(struct compile *c)

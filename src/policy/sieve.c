@@ -9,7 +9,7 @@
 static uint32_t method_bit(struct str method)
 {
 	static const struct str known[] = {
-		STR_INIT("GET"),   STR_INIT("HEAD"),	STR_INIT("POST"),  STR_INIT("PUT"),
+		STR_INIT("GET"),   STR_INIT("HEAD"),   STR_INIT("POST"),    STR_INIT("PUT"),
 		STR_INIT("PATCH"), STR_INIT("DELETE"), STR_INIT("OPTIONS"),
 	};
 
@@ -51,8 +51,10 @@ static struct str common_beginning(const struct compiled_rule *r)
 struct sieve sieve_of_rule(const struct compiled_rule *r)
 {
 	struct str path = common_beginning(r);
-	struct sieve s = { .path = first_bytes(path), .path_bytes = (uint8_t)path.n,
-			   .methods = r->method_count ? 0 : EVERY, .denies = r->rule.verdict == POLICY_DENY };
+	struct sieve s = { .path = first_bytes(path),
+			   .path_bytes = (uint8_t)path.n,
+			   .methods = r->method_count ? 0 : EVERY,
+			   .denies = r->rule.verdict == POLICY_DENY };
 
 	if (r->rule.kind == POLICY_KIND_HTTP)
 		s.schemes = (uint8_t)r->schemes;
@@ -63,6 +65,8 @@ struct sieve sieve_of_rule(const struct compiled_rule *r)
 
 struct sieve_key sieve_of_head(const struct head *head, bool ambiguous)
 {
-	return (struct sieve_key) { .path = first_bytes(head->path), .method = method_bit(head->method),
-				    .scheme = (uint8_t)(1u << head->scheme), .ambiguous = ambiguous };
+	return (struct sieve_key) { .path = first_bytes(head->path),
+				    .method = method_bit(head->method),
+				    .scheme = (uint8_t)(1u << head->scheme),
+				    .ambiguous = ambiguous };
 }

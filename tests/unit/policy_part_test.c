@@ -49,10 +49,14 @@ static void refused(const struct mistake *cases, size_t count)
 
 static struct head request(const char *method, const char *host, const char *path, const char *query)
 {
-	return (struct head) { .kind = HEAD_REQUEST,	      .scheme = HEAD_HTTPS,
-			       .port = 443,		      .method = str_of(method),
-			       .host = str_of(host),	      .path = str_of(path),
-			       .has_query = query != NULL,    .query = str_of(query ? query : "") };
+	return (struct head) { .kind = HEAD_REQUEST,
+			       .scheme = HEAD_HTTPS,
+			       .port = 443,
+			       .method = str_of(method),
+			       .host = str_of(host),
+			       .path = str_of(path),
+			       .has_query = query != NULL,
+			       .query = str_of(query ? query : "") };
 }
 
 static const char *decide(const struct policy *p, const struct head *h)
@@ -83,9 +87,11 @@ static const char *tunnel(const struct policy *p, enum policy_kind kind, const c
 static void tunnels_go_by_name_and_port(void **state)
 {
 	(void)state;
-	struct policy *p = load(RULES("  - {name: db, hosts: [db.example, 10.0.0.5], ports: [5432, 6000-6010], tcp: true, addresses: [10.0.0.0/8]}\n"
+	struct policy *p = load(RULES("  - {name: db, hosts: [db.example, 10.0.0.5], ports: [5432, "
+				      "6000-6010], tcp: true, addresses: [10.0.0.0/8]}\n"
 				      "  - {name: pin, hosts: [\"*.pinned.example\"], passthrough: true}\n"
-				      "  - {name: odd, hosts: [odd.example], ports: [8443], passthrough: true, verdict: observe}\n"));
+				      "  - {name: odd, hosts: [odd.example], ports: [8443], passthrough: "
+				      "true, verdict: observe}\n"));
 	struct head h = request("GET", "a.pinned.example", "/", NULL);
 
 	assert_string_equal(tunnel(p, TCP, "db.example", 5432), "db");
@@ -111,12 +117,13 @@ static void tunnels_go_by_name_and_port(void **state)
 static void the_first_rule_of_a_connection_decides(void **state)
 {
 	(void)state;
-	struct policy *p = load(RULES("  - {name: no, hosts: [bad.x.example], methods: [\"*\"], verdict: deny}\n"
-				      "  - {name: api, hosts: [api.x.example], methods: [GET], paths: [/v1/*]}\n"
-				      "  - {name: clear, hosts: [clear.x.example], methods: [GET], schemes: [http], ports: [443]}\n"
-				      "  - {name: some, hosts: [some.x.example], methods: [POST], verdict: deny}\n"
-				      "  - {name: pin, hosts: [\"*.x.example\"], passthrough: true}\n"
-				      "  - {name: rest, hosts: [\"*\"], methods: [GET]}\n"));
+	struct policy *p = load(RULES(
+		"  - {name: no, hosts: [bad.x.example], methods: [\"*\"], verdict: deny}\n"
+		"  - {name: api, hosts: [api.x.example], methods: [GET], paths: [/v1/*]}\n"
+		"  - {name: clear, hosts: [clear.x.example], methods: [GET], schemes: [http], ports: [443]}\n"
+		"  - {name: some, hosts: [some.x.example], methods: [POST], verdict: deny}\n"
+		"  - {name: pin, hosts: [\"*.x.example\"], passthrough: true}\n"
+		"  - {name: rest, hosts: [\"*\"], methods: [GET]}\n"));
 	struct head h = request("GET", "free.x.example", "/", NULL);
 
 	assert_string_equal(tunnel(p, PASSTHROUGH, "free.x.example", 443), "pin");
@@ -137,7 +144,8 @@ static void tunnels_that_would_be_more_are_refused(void **state)
 	(void)state;
 #define PASS(text) RULES("  - {hosts: [a.b], passthrough: true, " text "}\n")
 	static const struct mistake cases[] = {
-		{ PASS("methods: [GET]"), "'methods' is not possible with 'passthrough': TLS is not opened", 3 },
+		{ PASS("methods: [GET]"), "'methods' is not possible with 'passthrough': TLS is not opened",
+		  3 },
 		{ PASS("schemes: [https]"), "'schemes' is not possible", 3 },
 		{ PASS("paths: [/a]"), "'paths' is not possible", 3 },
 		{ PASS("query: {a: b}"), "'query' is not possible", 3 },
@@ -151,12 +159,15 @@ static void tunnels_that_would_be_more_are_refused(void **state)
 		{ PASS("registry: {type: npm}"), "'registry' is not possible", 3 },
 		{ PASS("tcp: true"), "expected one of 'passthrough' and 'tcp'", 3 },
 		{ PASS("verdict: deny"), "what is denied needs no tunnel", 3 },
-		{ PASS("verdict: observe, addresses: [10.0.0.1]"), "a rule that observes may not have 'addresses'", 3 },
+		{ PASS("verdict: observe, addresses: [10.0.0.1]"),
+		  "a rule that observes may not have 'addresses'", 3 },
 		{ RULES("  - {hosts: [\"*\"], passthrough: true}\n"), "nothing would be inspected", 3 },
 		{ RULES("  - {hosts: [10.0.0.1], passthrough: true}\n"), "use 'tcp'", 3 },
 		{ RULES("  - {hosts: [a.b], tcp: true}\n"), "needs 'ports'", 3 },
-		{ RULES("  - {hosts: [a.b], tcp: true, ports: [1], methods: [GET]}\n"), "'methods' is not possible with 'tcp'", 3 },
-		{ RULES("  - {hosts: [\"*.a.b\"], tcp: true, ports: [1]}\n"), "needs exact names or IP addresses", 3 },
+		{ RULES("  - {hosts: [a.b], tcp: true, ports: [1], methods: [GET]}\n"),
+		  "'methods' is not possible with 'tcp'", 3 },
+		{ RULES("  - {hosts: [\"*.a.b\"], tcp: true, ports: [1]}\n"),
+		  "needs exact names or IP addresses", 3 },
 		{ RULES("  - {hosts: [a.b], tcp: yes, ports: [1]}\n"), "expected true or false", 3 },
 		{ RULES("  - {hosts: [a.b], passthrough: false}\n"), "this rule needs 'methods'", 3 },
 	};
@@ -170,17 +181,26 @@ static void rules_that_a_tunnel_buries_are_refused(void **state)
 #define PIN "  - {name: pin, hosts: [\"*.x.example\"], passthrough: true}\n"
 #define DB  "  - {name: db, hosts: [db.example], ports: [5000-5999], tcp: true}\n"
 	static const struct mistake cases[] = {
-		{ RULES(PIN "  - {hosts: [a.x.example], passthrough: true}\n"), "'pin' in line 3 comes before it and matches all", 4 },
-		{ RULES(PIN "  - {hosts: [a.x.example], methods: [GET]}\n"), "lets the same connections pass unopened", 4 },
-		{ RULES(PIN "  - {hosts: [a.x.example], methods: [GET], verdict: deny}\n"), "denies too late", 4 },
-		{ RULES(PIN "  - {hosts: [a.x.example], ports: [443], tcp: true}\n"), "can never match: 'pin'", 4 },
-		{ RULES("  - {name: get, hosts: [\"*\"], methods: [GET], paths: [/a]}\n  - {hosts: [a.b], passthrough: true}\n"),
+		{ RULES(PIN "  - {hosts: [a.x.example], passthrough: true}\n"),
+		  "'pin' in line 3 comes before it and matches all", 4 },
+		{ RULES(PIN "  - {hosts: [a.x.example], methods: [GET]}\n"),
+		  "lets the same connections pass unopened", 4 },
+		{ RULES(PIN "  - {hosts: [a.x.example], methods: [GET], verdict: deny}\n"), "denies too late",
+		  4 },
+		{ RULES(PIN "  - {hosts: [a.x.example], ports: [443], tcp: true}\n"),
+		  "can never match: 'pin'", 4 },
+		{ RULES("  - {name: get, hosts: [\"*\"], methods: [GET], paths: [/a]}\n  - {hosts: [a.b], "
+			"passthrough: true}\n"),
 		  "'get' in line 3 comes before it and has the same connections opened", 4 },
-		{ RULES("  - {name: no, hosts: [\"*\"], methods: [GET], verdict: deny}\n  - {hosts: [a.b], ports: [22], tcp: true}\n"),
+		{ RULES("  - {name: no, hosts: [\"*\"], methods: [GET], verdict: deny}\n  - {hosts: [a.b], "
+			"ports: [22], tcp: true}\n"),
 		  "has the same connections opened", 4 },
-		{ RULES(DB "  - {hosts: [db.example], ports: [5432], tcp: true}\n"), "matches all that it does", 4 },
-		{ RULES(DB "  - {hosts: [db.example], ports: [5432], methods: [GET], schemes: [http]}\n"), "pass unopened", 4 },
-		{ RULES(DB "  - {hosts: [db.example], ports: [5432], passthrough: true}\n"), "matches all that it does", 4 },
+		{ RULES(DB "  - {hosts: [db.example], ports: [5432], tcp: true}\n"),
+		  "matches all that it does", 4 },
+		{ RULES(DB "  - {hosts: [db.example], ports: [5432], methods: [GET], schemes: [http]}\n"),
+		  "pass unopened", 4 },
+		{ RULES(DB "  - {hosts: [db.example], ports: [5432], passthrough: true}\n"),
+		  "matches all that it does", 4 },
 	};
 
 	refused(cases, COUNT(cases));
@@ -198,16 +218,19 @@ static void rules_that_a_tunnel_buries_are_refused(void **state)
 static void websockets_are_for_rules_that_say_so(void **state)
 {
 	(void)state;
-	struct policy *p = load(RULES("  - {name: get, hosts: [a.b], methods: [GET]}\n"
-				      "  - {name: plain, hosts: [c.d], methods: [GET], websocket: true, unscrubbed: pass}\n"
-				      "  - {name: full, hosts: [e.f], methods: [\"*\"], verdict: observe, unscrubbed: refuse,\n"
-				      "     websocket: {allow: [\"*ping*\"], deny: [\"*drop*\", x], binary: true, message_max: 64KiB}}\n"
-				      "  - {name: off, hosts: [g.h], methods: [GET], websocket: false}\n"));
+	struct policy *p = load(RULES(
+		"  - {name: get, hosts: [a.b], methods: [GET]}\n"
+		"  - {name: plain, hosts: [c.d], methods: [GET], websocket: true, unscrubbed: pass}\n"
+		"  - {name: full, hosts: [e.f], methods: [\"*\"], verdict: observe, unscrubbed: refuse,\n"
+		"     websocket: {allow: [\"*ping*\"], deny: [\"*drop*\", x], binary: true, message_max: "
+		"64KiB}}\n"
+		"  - {name: off, hosts: [g.h], methods: [GET], websocket: false}\n"));
 	struct head h = request("GET", "a.b", "/", NULL);
 	const struct policy_websocket *w = policy_rule(p, 1)->websocket;
 
 	assert_true(policy_rule(p, 0)->websocket == NULL && !policy_rule(p, 0)->unscrubbed);
-	assert_true(w && w->allow_count == 0 && w->deny_count == 0 && !w->binary && w->message_max == 16u << 20);
+	assert_true(w && w->allow_count == 0 && w->deny_count == 0 && !w->binary &&
+		    w->message_max == 16u << 20);
 	assert_true(policy_rule(p, 1)->unscrubbed && !policy_rule(p, 2)->unscrubbed);
 	w = policy_rule(p, 2)->websocket;
 	assert_true(w->allow_count == 1 && w->deny_count == 2 && w->binary && w->message_max == 65536);
@@ -226,19 +249,32 @@ static void websockets_that_cannot_be_are_refused(void **state)
 {
 	(void)state;
 	static const struct mistake cases[] = {
-		{ RULES("  - {hosts: [a.b], methods: [POST], websocket: true}\n"), "a WebSocket begins with a GET", 3 },
-		{ RULES("  - {hosts: [a.b], methods: [GET], verdict: deny, websocket: true}\n"), "has no use for 'websocket'", 3 },
-		{ RULES("  - {hosts: [a.b], methods: [GET], verdict: deny, unscrubbed: pass}\n"), "has no use for 'unscrubbed'", 3 },
-		{ RULES("  - {hosts: [a.b], methods: [GET], unscrubbed: true}\n"), "expected one of refuse, pass", 3 },
-		{ RULES("  - {hosts: [a.b], methods: [GET], websocket: yes}\n"), "expected true, false, or a mapping", 3 },
-		{ RULES("  - {hosts: [a.b], methods: [GET], websocket: [a]}\n"), "expected true, false, or a mapping", 3 },
-		{ RULES("  - {hosts: [a.b], methods: [GET], websocket: {alow: [a]}}\n"), "did you mean 'allow'?", 3 },
-		{ RULES("  - {hosts: [a.b], methods: [GET], websocket: {allow: []}}\n"), "'allow' is an empty list", 3 },
-		{ RULES("  - {hosts: [a.b], methods: [GET], websocket: {deny: [\"\"]}}\n"), "expected a text glob", 3 },
-		{ RULES("  - {hosts: [a.b], methods: [GET], websocket: {message_max: 17MiB}}\n"), "expected 1B to 16MiB", 3 },
-		{ RULES("  - {hosts: [a.b], methods: [GET], websocket: {message_max: 0}}\n"), "expected 1B to 16MiB", 3 },
-		{ RULES("  - {hosts: [a.b], websocket: true, git: {repositories: [a/b], access: fetch}}\n"), "no WebSocket is part of git", 3 },
-		{ RULES("  - {hosts: [a.b], git: {repositories: [a/b], access: fetch}, registry: {type: npm}}\n"),
+		{ RULES("  - {hosts: [a.b], methods: [POST], websocket: true}\n"),
+		  "a WebSocket begins with a GET", 3 },
+		{ RULES("  - {hosts: [a.b], methods: [GET], verdict: deny, websocket: true}\n"),
+		  "has no use for 'websocket'", 3 },
+		{ RULES("  - {hosts: [a.b], methods: [GET], verdict: deny, unscrubbed: pass}\n"),
+		  "has no use for 'unscrubbed'", 3 },
+		{ RULES("  - {hosts: [a.b], methods: [GET], unscrubbed: true}\n"),
+		  "expected one of refuse, pass", 3 },
+		{ RULES("  - {hosts: [a.b], methods: [GET], websocket: yes}\n"),
+		  "expected true, false, or a mapping", 3 },
+		{ RULES("  - {hosts: [a.b], methods: [GET], websocket: [a]}\n"),
+		  "expected true, false, or a mapping", 3 },
+		{ RULES("  - {hosts: [a.b], methods: [GET], websocket: {alow: [a]}}\n"),
+		  "did you mean 'allow'?", 3 },
+		{ RULES("  - {hosts: [a.b], methods: [GET], websocket: {allow: []}}\n"),
+		  "'allow' is an empty list", 3 },
+		{ RULES("  - {hosts: [a.b], methods: [GET], websocket: {deny: [\"\"]}}\n"),
+		  "expected a text glob", 3 },
+		{ RULES("  - {hosts: [a.b], methods: [GET], websocket: {message_max: 17MiB}}\n"),
+		  "expected 1B to 16MiB", 3 },
+		{ RULES("  - {hosts: [a.b], methods: [GET], websocket: {message_max: 0}}\n"),
+		  "expected 1B to 16MiB", 3 },
+		{ RULES("  - {hosts: [a.b], websocket: true, git: {repositories: [a/b], access: fetch}}\n"),
+		  "no WebSocket is part of git", 3 },
+		{ RULES("  - {hosts: [a.b], git: {repositories: [a/b], access: fetch}, registry: {type: "
+			"npm}}\n"),
 		  "expected one of 'git' and 'registry'", 3 },
 	};
 
@@ -250,16 +286,20 @@ static void websockets_that_cannot_be_are_refused(void **state)
 static const char git_rules[] =
 	RULES("  - {name: web, hosts: [git.example], methods: [GET], paths: [/about]}\n"
 	      "  - {name: ours, hosts: [git.example], git: {repositories: [\"acme/*\"], access: fetch}}\n"
-	      "  - {name: push, hosts: [git.example], git: {repositories: [acme/site], access: push, refs: [\"agent/*\"]}}\n"
+	      "  - {name: push, hosts: [git.example], git: {repositories: [acme/site], access: push, refs: "
+	      "[\"agent/*\"]}}\n"
 	      "  - {name: late, hosts: [git.example], methods: [GET], paths: [\"/x/**\"]}\n");
 
 static void what_a_protocol_does_not_know_ends_the_walk(void **state)
 {
 	(void)state;
 	struct policy *p = load(git_rules);
-	struct head fetch = request("GET", "git.example", "/acme/site.git/info/refs", "service=git-upload-pack");
-	struct head push = request("GET", "git.example", "/acme/site.git/info/refs", "service=git-receive-pack");
-	struct head other = request("GET", "git.example", "/other/site.git/info/refs", "service=git-upload-pack");
+	struct head fetch =
+		request("GET", "git.example", "/acme/site.git/info/refs", "service=git-upload-pack");
+	struct head push =
+		request("GET", "git.example", "/acme/site.git/info/refs", "service=git-receive-pack");
+	struct head other =
+		request("GET", "git.example", "/other/site.git/info/refs", "service=git-upload-pack");
 	struct head page = request("GET", "git.example", "/acme/site", NULL);
 	struct head about = request("GET", "git.example", "/about", NULL);
 	struct head x = request("GET", "git.example", "/x/y", NULL);
@@ -283,14 +323,18 @@ static void rules_of_a_protocol_bury_what_they_cover(void **state)
 	(void)state;
 #define ANY "  - {name: any, hosts: [g.h], methods: [\"*\"]}\n"
 	static const struct mistake cases[] = {
-		{ RULES(ANY "  - {hosts: [g.h], git: {repositories: [a/b], access: fetch}}\n"), "'any' in line 3 comes before it", 4 },
-		{ RULES("  - {name: a, hosts: [g.h], git: {repositories: [\"a/*\"], access: [fetch, push], refs: [x]}}\n"
+		{ RULES(ANY "  - {hosts: [g.h], git: {repositories: [a/b], access: fetch}}\n"),
+		  "'any' in line 3 comes before it", 4 },
+		{ RULES("  - {name: a, hosts: [g.h], git: {repositories: [\"a/*\"], access: [fetch, push], "
+			"refs: [x]}}\n"
 			"  - {hosts: [g.h], git: {repositories: [a/b], access: push, refs: [y]}}\n"),
 		  "'a' in line 3 comes before it", 4 },
 		{ RULES("  - {name: all, hosts: [g.h], registry: {type: npm, min_age: 3d}}\n"
-			"  - {hosts: [g.h], registry: {type: npm, packages: [react]}}\n"), "'all' in line 3 comes before it", 4 },
+			"  - {hosts: [g.h], registry: {type: npm, packages: [react]}}\n"),
+		  "'all' in line 3 comes before it", 4 },
 		{ RULES("  - {name: a, hosts: [g.h], registry: {type: npm, packages: [\"@acme/*\", vue]}}\n"
-			"  - {hosts: [g.h], registry: {type: npm, packages: [\"@acme/x\"], versions: {\"@acme/x\": ^1}}}\n"),
+			"  - {hosts: [g.h], registry: {type: npm, packages: [\"@acme/x\"], versions: "
+			"{\"@acme/x\": ^1}}}\n"),
 		  "'a' in line 3 comes before it", 4 },
 	};
 
@@ -319,7 +363,8 @@ static void explains(const struct policy *p, const struct head *h, bool json, co
 		fail_msg("%s\ndoes not say %s", buf_z(&b), says);
 }
 
-static void explains_tunnel(const struct policy *p, const char *host, uint16_t port, bool json, const char *says)
+static void explains_tunnel(const struct policy *p, const char *host, uint16_t port, bool json,
+			    const char *says)
 {
 	auto_buf b = BUF_EMPTY;
 
@@ -333,9 +378,11 @@ static void explanations_know_protocols_and_websockets(void **state)
 {
 	(void)state;
 	struct policy *p = load(git_rules);
-	struct head fetch = request("GET", "git.example", "/acme/site.git/info/refs", "service=git-upload-pack");
+	struct head fetch =
+		request("GET", "git.example", "/acme/site.git/info/refs", "service=git-upload-pack");
 	struct head page = request("GET", "git.example", "/acme/site", NULL);
-	struct head other = request("GET", "git.example", "/other/site.git/info/refs", "service=git-upload-pack");
+	struct head other =
+		request("GET", "git.example", "/other/site.git/info/refs", "service=git-upload-pack");
 	struct head socket = request("GET", "git.example", "/about", NULL);
 	auto_buf b = BUF_EMPTY;
 
@@ -343,39 +390,55 @@ static void explanations_know_protocols_and_websockets(void **state)
 	explains(p, &fetch, false, "git.repository: acme/site");
 	explains(p, &fetch, true, "\"protocol\":{\"name\":\"git\",\"rule\":\"fetch of acme/*\"");
 	explains(p, &fetch, true, "\"facts\":{\"git.repository\":\"acme/site\",\"git.service\":\"fetch\"}");
-	explains(p, &page, false, "deny  GET https://git.example/acme/site\n  by rule 'ours' (paddock.yaml:4)\n    'git' is all");
+	explains(p, &page, false,
+		 "deny  GET https://git.example/acme/site\n  by rule 'ours' (paddock.yaml:4)\n    'git' is "
+		 "all");
 	explains(p, &page, true, "\"refusal\":\"'git' is all that it takes");
 	explains(p, &other, false, "protocol: widen 'git', which has fetch of acme/*");
 	explains(p, &other, true, "\"differs\":{\"protocol\":\"widen 'git'");
-	explains(p, &socket, false, "deny  GET wss://git.example/about\n  by rule 'web' (paddock.yaml:3)\n    it allows the GET, "
-				    "but not to go on as a WebSocket: add 'websocket: true'");
+	explains(
+		p, &socket, false,
+		"deny  GET wss://git.example/about\n  by rule 'web' (paddock.yaml:3)\n    it allows the GET, "
+		"but not to go on as a WebSocket: add 'websocket: true'");
 	buf_init(&b, 4096);
 	assert_int_equal(policy_denial_text(p, &page, &b), ERR_OK);
-	assert_non_null(strstr(buf_z(&b), "rule 'ours' (paddock.yaml:4) denies GET https://git.example/acme/site: 'git' is all"));
+	assert_non_null(strstr(
+		buf_z(&b),
+		"rule 'ours' (paddock.yaml:4) denies GET https://git.example/acme/site: 'git' is all"));
 	policy_free(p);
-	p = load(RULES("  - {hosts: [git.example], methods: [GET], unscrubbed: pass, websocket: {deny: [\"*x*\"], message_max: 100}}\n"));
-	explains(p, &socket, false, "websocket: text, messages of at most 100 bytes; deny '*x*'\n  an answer that cannot be searched");
-	explains(p, &socket, true, "\"websocket\":{\"allow\":[],\"deny\":[\"*x*\"],\"binary\":false,\"message_max\":100},\"unscrubbed\":true");
+	p = load(RULES("  - {hosts: [git.example], methods: [GET], unscrubbed: pass, websocket: {deny: "
+		       "[\"*x*\"], message_max: 100}}\n"));
+	explains(p, &socket, false,
+		 "websocket: text, messages of at most 100 bytes; deny '*x*'\n  an answer that cannot be "
+		 "searched");
+	explains(p, &socket, true,
+		 "\"websocket\":{\"allow\":[],\"deny\":[\"*x*\"],\"binary\":false,\"message_max\":100},"
+		 "\"unscrubbed\":true");
 	policy_free(p);
 }
 
 static void explanations_say_what_a_tunnel_is_not(void **state)
 {
 	(void)state;
-	struct policy *p = load(RULES("  - {name: no, hosts: [bad.x.example], methods: [\"*\"], verdict: deny}\n"
-				      "  - {name: pin, hosts: [\"*.x.example\"], passthrough: true}\n"
-				      "  - {name: db, hosts: [\"2001:db8::5\"], ports: [5432], tcp: true}\n"
-				      "  - {name: web, hosts: [a.b], methods: [GET]}\n"));
+	struct policy *p =
+		load(RULES("  - {name: no, hosts: [bad.x.example], methods: [\"*\"], verdict: deny}\n"
+			   "  - {name: pin, hosts: [\"*.x.example\"], passthrough: true}\n"
+			   "  - {name: db, hosts: [\"2001:db8::5\"], ports: [5432], tcp: true}\n"
+			   "  - {name: web, hosts: [a.b], methods: [GET]}\n"));
 	struct head h = request("GET", "a.x.example", "/", NULL);
 
-	explains_tunnel(p, "a.x.example", 443, false, "allow  CONNECT a.x.example:443\n  by rule 'pin' (paddock.yaml:4)\n    "
-						      "TLS is not opened: no method, path or credential is possible");
+	explains_tunnel(p, "a.x.example", 443, false,
+			"allow  CONNECT a.x.example:443\n  by rule 'pin' (paddock.yaml:4)\n    "
+			"TLS is not opened: no method, path or credential is possible");
 	explains_tunnel(p, "a.x.example", 443, true, "\"verdict\":\"allow\"");
 	explains_tunnel(p, "a.x.example", 443, true, "\"tunnel\":\"passthrough\",\"opened\":false}");
 	explains_tunnel(p, "2001:db8::5", 5432, false, "allow  CONNECT [2001:db8::5]:5432\n  by rule 'db'");
 	explains_tunnel(p, "2001:db8::5", 5432, true, "\"tunnel\":\"tcp\"");
-	explains_tunnel(p, "bad.x.example", 443, false, "deny  CONNECT bad.x.example:443\n  by rule 'no' (paddock.yaml:3)\n    it denies");
-	explains_tunnel(p, "a.b", 443, false, "deny  CONNECT a.b:443\n  by rule 'web' (paddock.yaml:6)\n    it has such connections opened");
+	explains_tunnel(p, "bad.x.example", 443, false,
+			"deny  CONNECT bad.x.example:443\n  by rule 'no' (paddock.yaml:3)\n    it denies");
+	explains_tunnel(p, "a.b", 443, false,
+			"deny  CONNECT a.b:443\n  by rule 'web' (paddock.yaml:6)\n    it has such "
+			"connections opened");
 	explains_tunnel(p, "a.b", 443, true, "\"tunnel\":null,\"opened\":true}");
 	explains_tunnel(p, "a.b", 22, false, "no rule of paddock.yaml names this host and port");
 	explains_tunnel(p, "a.b", 22, true, "\"rule\":null,\"tunnel\":null,\"opened\":false}");
