@@ -10,7 +10,8 @@
 
 struct binding;
 
-#define BINDING_BODY_MAX (1024u * 1024)		/* of a body that must be whole before its head can be sent */
+/* of a body that must be whole before its head can be sent; all that wait: COURIER_BODIES_MAX */
+#define BINDING_BODY_MAX (16u * 1024 * 1024)
 
 /** binding_examine() - before the intent: what @x's request brings of its own where its credential would stand
  * May end x->credential (policy lets the agent's own pass: nothing is attached).

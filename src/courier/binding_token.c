@@ -17,8 +17,8 @@ static enum err token_run(struct binding *b, const char **ret_reason)
 {
 	struct exchange *x = b->exchange;
 	const struct vault_secret *secret;
-	enum err e = token_ask(x->courier->tokens, x->snapshot, b->credential, str_of(x->request_id), &b->wait,
-			       binding_changed, b, &secret, ret_reason);
+	enum err e = token_ask(x->courier->tokens, b->credential, str_of(x->request_id), &b->wait, binding_changed, b,
+			       &secret, ret_reason);
 
 	if (e == ERR_OK)
 		binding_take(b, secret);

@@ -256,7 +256,7 @@ void token_put_hash(struct str s, struct buf *out)
 {
 	uint8_t digest[32];
 
-	if (!EVP_Digest(s.p, s.n, digest, NULL, EVP_sha256(), NULL) && !out->err)
+	if (!EVP_Digest(s.p ? s.p : "", s.n, digest, NULL, EVP_sha256(), NULL) && !out->err)
 		out->err = ERR_MEMORY;
 	else
 		buf_put_hex(out, str_make(digest, sizeof digest));
@@ -272,15 +272,51 @@ static void step(struct token *k)
 		token_step(k);
 }
 
-static void begin(struct token *k, struct snapshot *snapshot, const struct policy_credential *c, struct str parent)
+static void begin(struct token *k, const struct policy_credential *c, struct str parent)
 {
-	k->snapshot = snapshot_acquire(snapshot);
+	k->snapshot = snapshot_acquire(k->owner->courier->snapshot);
 	k->credential = c;
 	snprintf(k->parent, sizeof k->parent, "%.*s", STR_FMT(parent));
 	buf_init_secret(&k->account, KEEPER_DATA_MAX);
 	buf_init_secret(&k->assertion, KEEPER_DATA_MAX);
 	buf_init_secret(&k->used, GRANT_TOKEN_MAX);
 	step(k);
+}
+
+/* A policy that was loaded since may ask for less: another scope, another endpoint. */
+static void keep_to_terms(struct token *k, const struct policy_credential *c)
+{
+	const struct policy_token *t = c->token;
+	auto_buf all = BUF_EMPTY, hash = BUF_EMPTY;
+
+	buf_init(&all, HEAD_MAX_BYTES);
+	buf_init(&hash, sizeof k->terms - 1);
+	if (t) {
+		const struct str parts[] = { t->host, t->path, t->client_id, t->scope, t->audience, t->resource, t->subject,
+					     t->subject_token_type, t->key_id, t->installation_id };
+
+		buf_printf(&all, "%d %u %d ", (int)t->scheme, t->port, t->client_basic);
+		for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+			keeper_put_field(&all, parts[i]);
+	}
+	token_put_hash(buf_str(&all), &hash);
+	if (buf_err(&all) || buf_err(&hash) || memcmp(k->terms, hash.p, hash.len) == 0)
+		return;
+	memcpy(k->terms, hash.p, hash.len);
+	vault_secret_release(k->current);
+	k->current = NULL;
+	k->failed_until_ms = 0;
+}
+
+/* Of the policy in force, also for a request that an earlier one decided. */
+static const struct policy_credential *in_force(const struct tokens *t, const struct policy_credential *c)
+{
+	const struct policy *p = snapshot_policy(t->courier->snapshot);
+
+	for (uint32_t i = 0; i < policy_credential_count(p); i++)
+		if (str_eq(policy_credential(p, i)->name, c->name))
+			return policy_credential(p, i)->strategy == c->strategy ? policy_credential(p, i) : NULL;
+	return NULL;
 }
 
 static bool is_good(const struct token *k) { return k->current && !k->stale && clock_boot_ms() < k->expires_ms; }
@@ -306,19 +342,22 @@ static enum err answer(struct token *k, struct vault_wait *w, void (*changed)(vo
 	return ERR_MORE;
 }
 
-enum err token_ask(struct tokens *t, struct snapshot *snapshot, const struct policy_credential *c, struct str parent,
-		   struct vault_wait *w, void (*changed)(void *user), void *user, const struct vault_secret **ret,
-		   const char **ret_reason)
+enum err token_ask(struct tokens *t, const struct policy_credential *c, struct str parent, struct vault_wait *w,
+		   void (*changed)(void *user), void *user, const struct vault_secret **ret, const char **ret_reason)
 {
-	struct token *k = token_of(t, c);
-	bool wanted = k && (!is_good(k) || clock_boot_ms() >= k->renew_ms);
+	const struct policy_credential *now = in_force(t, c);
+	struct token *k = now ? token_of(t, now) : NULL;
 
 	vault_wait_end(w);
-	*ret_reason = "the run's keeper does not know it";
+	*ret_reason = "the policy in force, or the run's keeper, does not know it";
 	if (!k || t->stopped)
 		return ERR_CREDENTIAL;
+	if (!k->snapshot)
+		keep_to_terms(k, now);
+	bool wanted = !is_good(k) || clock_boot_ms() >= k->renew_ms;
+
 	if (wanted && !k->snapshot && clock_ms() >= k->failed_until_ms)
-		begin(k, snapshot, c, parent);
+		begin(k, now, parent);
 	return answer(k, w, changed, user, ret, ret_reason);
 }
 
@@ -332,14 +371,6 @@ void token_refused(struct tokens *t, const struct policy_credential *c, uint64_t
 		return;
 	k->refused_ms = now;
 	k->stale = true;
-}
-
-uint64_t token_left_s(const struct tokens *t, const struct policy_credential *c)
-{
-	int32_t number = vault_number(t->courier->vault, c);
-	const struct token *k = number >= 0 && number < POLICY_CREDENTIALS_MAX ? t->all[number] : NULL;
-
-	return k && is_good(k) ? (k->expires_ms - clock_boot_ms()) / 1000 : 0;
 }
 
 void tokens_tick(struct tokens *t, uint64_t now_ms)

@@ -16,6 +16,7 @@ struct token {
 	struct snapshot *snapshot;		/* NULL: nothing is under way */
 	char parent[EXCHANGE_REQUEST_ID_BYTES];	/* the request that it is got for */
 
+	char terms[65];				/* hash of what the policy asks for: another is another token */
 	const struct vault_secret *current;	/* counted; NULL: none */
 	uint64_t renew_ms, expires_ms;		/* clock_boot_ms() */
 	bool stale;				/* an upstream refused it */

@@ -156,7 +156,11 @@ class Services:
                 h.rfile.readline()
                 if n == 0:
                     return out
-        return h.rfile.read(int(h.headers.get("content-length") or 0))
+        length = int(h.headers.get("content-length") or 0)
+        body = h.rfile.read(length)
+        if len(body) < length:
+            raise ConnectionError("cut off: nothing that a server would act on")
+        return body
 
     def handle(self, h):
         body = self.body(h)

@@ -8,7 +8,7 @@ import tempfile
 import time
 
 from credentials import AWS_KEY, AWS_SECRET, AWS_TOKEN, CLIENT_SECRET, Services
-from paddock import check, finish, sandbox
+from paddock import check, finish, sandbox, wait_for
 
 SECRET = 'real/secret?with&odd="chars\\%+:@'
 PH = "placeholder-0123456789"
@@ -266,6 +266,19 @@ def tokens(s, w):
     while len(w.of("api.creds.test")) < 3 and time.time() < deadline:
         time.sleep(0.1)
     check("tokens: an upstream's 401 makes for another one", len(w.of("id.creds.test")) == 2, w.asked)
+
+    w.forget()
+    s.set_policy(token_policy(f"grant: client_credentials, {ID}, client_id: svc, scope: read write"))
+    ask = "curl -sS -o /dev/null -w '%{http_code} ' https://api.creds.test/bearer; "
+    run = s.start(["sh", "-c", ask + "touch asked; while [ ! -e go ]; do sleep 0.1; done; " + ask], "--quiet", *w.options(),
+                  env={"ONE": CLIENT_SECRET}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    wait_for(lambda: (s.workspace / "asked").exists(), 20)
+    s.set_policy(token_policy(f"grant: client_credentials, {ID}, client_id: svc, scope: read"))
+    wait_for(lambda: s.records("reload"), 20)
+    (s.workspace / "go").touch()
+    out = run.communicate(timeout=60)[0]
+    scopes = [row["form"]["scope"] for row in w.of("id.creds.test")]
+    check("tokens: a policy that asks for less gets another one", out == "200 200 " and scopes == ["read write", "read"], (out, scopes))
 
     s.set_policy(token_policy(f'grant: token_exchange, {ID}, actor_token: {{environment: ACTOR}}'))
     r = s.sh(curl("https://api.creds.test/bearer"), "--quiet", *w.options(),

@@ -243,8 +243,10 @@ static void text_is_escaped_as_its_kind_has_it(void **state)
 	buf_init_secret(&b, 4096);
 	assert_int_equal(attach_text(ATTACH_BODY_JSON, STR("a\tb\x01"), PLACEHOLDER, PLACEHOLDER, &b, &changed), ERR_OK);
 	assert_true(str_eq(buf_str(&b), STR("a\\u0009b\\u0001")));
-	buf_init_secret(&b, 8);
-	assert_int_equal(attach_text(ATTACH_BODY_JSON, SECRET, PLACEHOLDER, PLACEHOLDER, &b, &changed), ERR_LIMIT);
+	auto_buf small = BUF_EMPTY;
+
+	buf_init_secret(&small, 8);
+	assert_int_equal(attach_text(ATTACH_BODY_JSON, SECRET, PLACEHOLDER, PLACEHOLDER, &small, &changed), ERR_LIMIT);
 }
 
 /* ---- the agent's own ---- */
