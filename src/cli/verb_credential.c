@@ -85,10 +85,11 @@ static int sealing_key(struct store *s, bool keyring, const struct seal_key **re
 		s->keys.key[s->keys.count] = one.key[0];
 		*ret = &s->keys.key[s->keys.count++];
 		if (keyring)
-			fputs("a key was made in the kernel's keyring: a reboot forgets it, and what it sealed\n", stderr);
+			fputs("a key was made in the kernel's keyring: a reboot forgets it, and what it sealed\n",
+			      stderr);
 		else
-			fprintf(stderr, "a key was made, %s in Paddock's configuration directory: keep it from others, and "
-					"back it up apart from what it seals\n", SEAL_KEY_FILE);
+			fprintf(stderr, "a key was made, %s in Paddock's configuration directory: keep it from others, "
+					"and back it up apart from what it seals\n", SEAL_KEY_FILE);
 	}
 	seal_keys_wipe(&one);
 	return e ? failed(keyring ? "the kernel's keyring" : SEAL_KEY_FILE, e) : 0;
@@ -308,9 +309,11 @@ static int rotate(struct store *s, const struct arguments *a)
 	seal_keys_wipe(&one);
 	if (e)
 		return failed("the rotation is not complete, and nothing is lost", e);
-	printf("%zu sealed with a new key, %s\n", r.sealed, a->keyring ? "in the kernel's keyring" : "in " SEAL_KEY_FILE);
+	printf("%zu sealed with a new key, in %s\n", r.sealed,
+	       a->keyring ? "the kernel's keyring" : SEAL_KEY_FILE);
 	if (r.lost)
-		fprintf(stderr, "paddock credential rotate-key: %zu could not be opened; the old keys are kept\n", r.lost);
+		fprintf(stderr, "paddock credential rotate-key: %zu could not be opened; the old keys are kept\n",
+			r.lost);
 	return r.lost ? CLI_EXIT_FAILURE : 0;
 }
 
@@ -360,8 +363,8 @@ int verb_credential(int argc, char **argv)
 	}
 	if (!sub) {
 		near = argc > 1 ? nearest(str_of(argv[1]), words, SUBS) : NULL;
-		return cli_usage("credential", "expected seal, list, remove or rotate-key%s%s%s", near ? ": did you mean '" : "",
-				 near ? near : "", near ? "'?" : "");
+		return cli_usage("credential", "expected seal, list, remove or rotate-key%s%s%s",
+				 near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
 	}
 	if (!read_arguments(sub, argc, argv, &a))
 		return cli_usage("credential", "%s: arguments that it does not take%s", sub->name,

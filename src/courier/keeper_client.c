@@ -253,8 +253,10 @@ void keeper_client_free(struct keeper_client *c)
 
 static uint64_t default_timeout(enum keeper_op op)
 {
-	return op == KEEPER_LEAF || op == KEEPER_SIGN || op == KEEPER_LOGIN || op == KEEPER_LEASE || op == KEEPER_REPLACE
-		       ? KEEPER_CLIENT_MS : KEEPER_CLIENT_SOURCE_MS;
+	bool at_once = op == KEEPER_LEAF || op == KEEPER_SIGN || op == KEEPER_LOGIN || op == KEEPER_LEASE ||
+		       op == KEEPER_REPLACE;
+
+	return at_once ? KEEPER_CLIENT_MS : KEEPER_CLIENT_SOURCE_MS;
 }
 
 static enum err make_packet(const struct keeper_question *q, uint32_t sequence, struct buf *b)

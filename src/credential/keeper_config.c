@@ -113,7 +113,8 @@ static enum err copy_list(struct keeper_config *c, json_t *list, size_t max, cha
 
 /* the members of one credential as they stand in the object */
 struct members {
-	const char *name, *use, *source, *value, *path, *entry, *envelope, *client_secret, *actor_token, *profile, *issuer;
+	const char *name, *use, *source, *value, *path, *entry, *envelope;
+	const char *client_secret, *actor_token, *profile, *issuer;
 	json_t *argv, *services, *regions;
 	json_int_t timeout_ms;
 };
@@ -232,9 +233,11 @@ static enum err read_credential(struct keeper_config *c, json_t *j)
 	enum err e;
 
 	if (c->credential_count == KEEPER_SOURCES_MAX ||
-	    json_unpack_ex(j, NULL, JSON_STRICT, "{s:s, s:s, s:s, s?s, s?s, s?s, s?s, s?o, s?I, s?s, s?s, s?s, s?s, s?o, s?o}",
+	    json_unpack_ex(j, NULL, JSON_STRICT,
+			   "{s:s, s:s, s:s, s?s, s?s, s?s, s?s, s?o, s?I, s?s, s?s, s?s, s?s, s?o, s?o}",
 			   "name", &m.name, "use", &m.use, "source", &m.source, "value", &m.value,
-			   "path", &m.path, "entry", &m.entry, "envelope", &m.envelope, "argv", &m.argv, "timeout_ms", &m.timeout_ms,
+			   "path", &m.path, "entry", &m.entry, "envelope", &m.envelope, "argv", &m.argv,
+			   "timeout_ms", &m.timeout_ms,
 			   "client_secret", &m.client_secret, "actor_token", &m.actor_token,
 			   "profile", &m.profile, "issuer", &m.issuer, "services", &m.services,
 			   "regions", &m.regions))
@@ -275,8 +278,8 @@ static enum err read_root(struct keeper_config *c, json_t *root, char why[256])
 	enum err e;
 
 	if (json_unpack_ex(root, &at, JSON_STRICT, "{s:s, s:i, s:i, s?i, s:o, s:o}", "sandbox", &sandbox, "ca_days",
-			   &days, "checkpoint_key_fd", &key_fd, "seal_key_fd", &seal_fd, "environment", &environment, "credentials",
-			   &credentials)) {
+			   &days, "checkpoint_key_fd", &key_fd, "seal_key_fd", &seal_fd, "environment",
+			   &environment, "credentials", &credentials)) {
 		snprintf(why, 256, "%.200s", at.text);
 		return ERR_INPUT;
 	}

@@ -186,9 +186,12 @@ static bool well_formed(const struct keeper_credential *c, const struct str aske
 	    (asked[ASKED_EXPIRES].n && !str_decimal(asked[ASKED_EXPIRES], INT64_MAX, &number)))
 		return false;
 	for (int i = 0; i < ASKED_FIELDS; i++)
-		for (size_t k = 0; k < asked[i].n; k++)
-			if (asked[i].p[k] <= ' ' || asked[i].p[k] > '~' || asked[i].p[k] == '"' || asked[i].p[k] == '\\')
+		for (size_t k = 0; k < asked[i].n; k++) {
+			char byte = asked[i].p[k];
+
+			if (byte <= ' ' || byte > '~' || byte == '"' || byte == '\\')
 				return false;
+		}
 	return true;
 }
 

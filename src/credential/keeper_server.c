@@ -160,6 +160,8 @@ static enum err from_text(const struct keeper_credential *c, const struct keeper
 	}
 }
 
+static const struct buf nothing;	/* the data of a failure */
+
 static void answer(struct keeper *k, const struct keeper_request *r, enum err e, const struct buf *out,
 		   const char *reason)
 {
@@ -270,7 +272,7 @@ static void run_over(struct keeper *k, struct keeper_desk *desk, enum err e, con
 	for (; w; w = next) {
 		next = w->next;
 		if (e)
-			answer(k, &w->request, e, NULL, reason);
+			answer(k, &w->request, e, &nothing, reason);
 		else
 			answer_from_text(k, &w->request, w->text_bytes, buf_str(&desk->run.text), desk->runs);
 		wait_free(k, w);
@@ -321,7 +323,7 @@ static void retry(struct keeper *k, uint64_t now_ms)
 		enum err e = try_replace(k, &w->request, w->text_bytes);
 
 		if (e == ERR_MORE && now_ms >= w->deadline_ms) {
-			answer(k, &w->request, ERR_TIMEOUT, NULL, "its file stayed locked");
+			answer(k, &w->request, ERR_TIMEOUT, &nothing, "its file stayed locked");
 			e = ERR_TIMEOUT;
 		}
 		if (e == ERR_MORE) {

@@ -185,7 +185,8 @@ static bool put_kubeconfig(const struct render_item *items, uint32_t count, stru
 		k++;
 	if (k == c->host_count)
 		return false;
-	buf_put_z(out, "apiVersion: v1\nkind: Config\nclusters:\n- name: paddock\n  cluster:\n    server: \"https://");
+	buf_put_z(out, "apiVersion: v1\nkind: Config\nclusters:\n- name: paddock\n  cluster:\n");
+	buf_put_z(out, "    server: \"https://");
 	buf_put(out, c->hosts[k]);
 	buf_put_z(out, "\"\nusers:\n- name: \"");
 	buf_put(out, user);
@@ -211,7 +212,8 @@ enum err render_file(const struct render_item *items, uint32_t count, struct buf
 	if (kind == POLICY_RENDER_SERVICE_ACCOUNT)
 		return render_account(&items[0], out);
 	if (!puts[kind](items, count, out)) {
-		*ret_problem = "names hosts one by one, and this credential has patterns alone: list a host in its 'hosts'";
+		*ret_problem = "names hosts one by one, and this credential has patterns alone: list a host in "
+			       "its 'hosts'";
 		return ERR_INPUT;
 	}
 	return buf_err(out);

@@ -188,14 +188,15 @@ static struct str token_uri(const struct render_item *item, struct buf *storage)
 {
 	const struct policy_token *t = item->credential->token;
 
-	if (!t || !t->host.n)
-		return item->about->token_uri.n ? item->about->token_uri : STR("https://oauth2.googleapis.com/token");
-	buf_put_z(storage, t->scheme == HEAD_HTTP ? "http://" : "https://");
-	buf_put(storage, t->host);
-	if (t->port != (t->scheme == HEAD_HTTP ? 80 : 443))
-		buf_printf(storage, ":%u", (unsigned)t->port);
-	buf_put(storage, t->path);
-	return buf_str(storage);
+	if (t && t->host.n) {
+		buf_put_z(storage, t->scheme == HEAD_HTTP ? "http://" : "https://");
+		buf_put(storage, t->host);
+		if (t->port != (t->scheme == HEAD_HTTP ? 80 : 443))
+			buf_printf(storage, ":%u", (unsigned)t->port);
+		buf_put(storage, t->path);
+		return buf_str(storage);
+	}
+	return item->about->token_uri.n ? item->about->token_uri : STR("https://oauth2.googleapis.com/token");
 }
 
 enum err render_account(const struct render_item *item, struct buf *out)

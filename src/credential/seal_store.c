@@ -123,7 +123,8 @@ static enum err keyring_write(struct str text)
 	if (text.n == 0) {
 		long old = keyring_find();
 
-		return old < 0 || syscall(SYS_keyctl, KEYCTL_UNLINK, old, KEY_SPEC_USER_KEYRING) == 0 ? ERR_OK : ERR_LOCAL;
+		return old < 0 || syscall(SYS_keyctl, KEYCTL_UNLINK, old, KEY_SPEC_USER_KEYRING) == 0
+			       ? ERR_OK : ERR_LOCAL;
 	}
 	long serial = syscall(SYS_add_key, "user", KEYRING_NAME, text.p, text.n, KEY_SPEC_USER_KEYRING);
 

@@ -147,7 +147,8 @@ static struct str secret_variable(void *ctx, struct str name)
 	return str_of(buf_z(&z) ? getenv(buf_z(&z)) : NULL);
 }
 
-static enum err check_variable(const struct policy_credential *k, struct str variable, const char *what, struct buf *why)
+static enum err check_variable(const struct policy_credential *k, struct str variable, const char *what,
+			       struct buf *why)
 {
 	if (!variable.n || secret_variable(NULL, variable).n)
 		return ERR_OK;
@@ -222,8 +223,8 @@ static enum err open_seals(const struct policy *p, int *ret_directory, int *ret_
 		}
 		buf_init(&envelope, SEAL_ENVELOPE_MAX);
 		if (seal_entry_read(directory, k->sealed, &envelope)) {
-			buf_printf(why, "the credential %.*s is sealed as %.*s, which cannot be read: `paddock credential seal %.*s`",
-				   STR_FMT(k->name), STR_FMT(k->sealed), STR_FMT(k->sealed));
+			buf_printf(why, "the credential %.*s is sealed as %.*s, which cannot be read: "
+				   "`paddock credential seal %.*s`", STR_FMT(k->name), STR_FMT(k->sealed), STR_FMT(k->sealed));
 			return ERR_INPUT;
 		}
 		buf_free(&path);
@@ -495,7 +496,8 @@ static void add_environment(struct msg_exec *x, struct arena *arena, const struc
 		if (k->placeholder_environment.n)
 			add_variable(x, arena, spec, k->placeholder_environment, placeholders->value[i]);
 		/* its other half, which signs for nobody */
-		if (k->strategy == POLICY_STRATEGY_SIGV4 && str_eq(k->placeholder_environment, STR("AWS_ACCESS_KEY_ID")))
+		if (k->strategy == POLICY_STRATEGY_SIGV4 &&
+		    str_eq(k->placeholder_environment, STR("AWS_ACCESS_KEY_ID")))
 			add_variable(x, arena, spec, STR("AWS_SECRET_ACCESS_KEY"), placeholders->second[i]);
 	}
 	for (size_t i = 0; i < sizeof same / sizeof *same; i++)
@@ -562,7 +564,8 @@ enum err configure_terminal(const struct spec *spec, const struct rundir *run, c
 		if (!e && command.len > LINK_PAYLOAD_MAX)
 			e = ERR_LIMIT;
 		if (e == ERR_LIMIT)
-			buf_put_z(why, "the command and its environment are over 64 KiB together: pass long input by a file");
+			buf_put_z(why, "the command and its environment are over 64 KiB together: pass long input by "
+				       "a file");
 	}
 	if (e)
 		return e;

@@ -118,8 +118,8 @@ static enum err render_one(const struct spec *spec, const struct keeper_start *k
 	}
 	e = path_of(spec, named, p->arena, &file->path);
 	if (!e && is_mounted(mounts, file->path)) {
-		buf_printf(why, "the credential file %.300s would lie in a directory that the sandbox shows, and replace your "
-			   "own: show less (--workspace, filesystem.visible), or give it another 'path'", file->path.p);
+		buf_printf(why, "the credential file %.300s would lie in a directory that the sandbox shows, and replace "
+			   "your own: show less (--workspace, filesystem.visible), or give it another 'path'", file->path.p);
 		return ERR_INPUT;
 	}
 	if (!e)
