@@ -135,8 +135,9 @@ static enum err take_final(struct exchange *x, const struct head *h)
 		return ERR_UPSTREAM_MALFORMED;
 	x->answered = true;
 	x->granted = h->websocket;
-	x->has_body = x->granted ||
-		      (h->status != 204 && h->status != 304 && !str_eq(exchange_method(x), STR("HEAD")));
+	/* NONE: the head is all of it, as gRPC's answers of trailers alone need it to be */
+	x->has_body = x->granted || (h->framing != HEAD_BODY_NONE && h->status != 204 && h->status != 304 &&
+				     !str_eq(exchange_method(x), STR("HEAD")));
 	x->framing = x->granted ? HEAD_BODY_STREAMED : h->framing;
 	x->left = x->has_body && h->framing == HEAD_BODY_LENGTH ? h->length : 0;
 	if (x->websocket && !x->granted) {	/* nothing of the client's follows */

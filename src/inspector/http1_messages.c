@@ -28,19 +28,23 @@ static enum step refuse(struct connection *c, enum err why, uint16_t code)
 	return leave(c, why, code);
 }
 
-/* The client's frames; *ret_dry: all that came was taken. */
+/* The client's frames, as far as they are taken, and more of them decrypted as there is room; *ret_dry: all that
+ * came was taken. */
 static enum err up(struct connection *c, bool *ret_dry, uint16_t *ret_close)
 {
 	struct str text, input;
-	enum err e = connection_text(c, &text);
+	enum err e;
 
-	if (e)
-		return e;
-	input = text;
-	e = messages_up(c->http1.messages, &input, ret_close);
-	if (input.n < text.n)
-		connection_deadline(c, c->inspector->limits.stall_ms);
-	connection_take(c, text.n - input.n);
+	do {
+		e = connection_text(c, &text);
+		if (e)
+			return e;
+		input = text;
+		e = messages_up(c->http1.messages, &input, ret_close);
+		if (input.n < text.n)
+			connection_deadline(c, c->inspector->limits.stall_ms);
+		connection_take(c, text.n - input.n);
+	} while (!e && text.n && input.n == 0);
 	*ret_dry = input.n == 0;
 	return e;
 }
