@@ -22,9 +22,7 @@
 
 #define READS_MAX 16		/* in one turn */
 #define TELLS_MAX 4096
-#define PAID 1000u		/* a glitch */
 #define FRAME_HEADER 9
-#define IN_FLIGHT_MAX ((int64_t)2 * HTTP2_STREAMS_MAX * HTTP2_WINDOW_BYTES)
 
 /* ---- who is due, who is ready ---- */
 
@@ -101,31 +99,6 @@ static void session_fail(struct http2_session *s, enum err why, const char *reas
 	http2_session_due(s);
 }
 
-/* ---- the budget of what carries nothing ---- */
-
-static void earn(struct http2_session *s, uint64_t glitches)
-{
-	uint64_t most = (uint64_t)HTTP2_GLITCHES_BURST * PAID;
-
-	s->glitches += glitches * PAID;
-	if (s->glitches > most)
-		s->glitches = most;
-}
-
-static bool pay(struct http2_session *s)
-{
-	if (s->glitches < PAID) {
-		uint64_t now = clock_ms(), passed = now - s->glitches_ms;
-
-		s->glitches_ms = now;
-		s->glitches += passed * HTTP2_GLITCHES_PER_SECOND * PAID / 1000;
-	}
-	if (s->glitches < PAID)
-		return false;
-	s->glitches -= PAID;
-	return true;
-}
-
 /* ---- what nghttp2 tells ---- */
 
 static struct http2_stream *stream_of(struct http2_session *s, int32_t id)
@@ -140,10 +113,10 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void 
 	(void)ng;
 	s->useful += (int64_t)hd->length + FRAME_HEADER;
 	if (hd->type == NGHTTP2_DATA && hd->length > 0) {
-		earn(s, hd->length >= 512);
+		http2_earn(s, hd->length >= 512);
 		return 0;
 	}
-	return pay(s) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+	return http2_pay(s) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
@@ -246,7 +219,7 @@ static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int
 	(void)ng, (void)error;
 	if (st)
 		stream_fail(st, ERR_UPSTREAM_MALFORMED, "");
-	return pay(s) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+	return http2_pay(s) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *p, size_t n, void *user)
@@ -290,7 +263,7 @@ static int on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 	struct http2_session *s = user;
 
 	if (frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS)
-		earn(s, 4);		/* it will be answered by WINDOW_UPDATE, for one */
+		http2_earn(s, 4);		/* it will be answered by WINDOW_UPDATE, for one */
 	if (frame->hd.type == NGHTTP2_RST_STREAM)
 		s->useful += 2 * HTTP2_WINDOW_BYTES;	/* what may be on the way to a stream that is no more */
 	return 0;
@@ -349,18 +322,6 @@ static void flush(struct http2_session *s)
 	}
 }
 
-/* @n bytes came, and nghttp2 has told what they were. */
-static bool pay_bytes(struct http2_session *s, size_t n)
-{
-	s->useful -= (int64_t)n;
-	for (; s->useful <= -HTTP2_GLITCH_BYTES; s->useful += HTTP2_GLITCH_BYTES)
-		if (!pay(s))
-			return false;
-	if (s->useful > IN_FLIGHT_MAX)
-		s->useful = IN_FLIGHT_MAX;
-	return true;
-}
-
 static void receive(struct http2_session *s)
 {
 	s->more = false;
@@ -383,7 +344,7 @@ static void receive(struct http2_session *s)
 		s->heard_ms = clock_ms();
 		ssize_t took = nghttp2_session_mem_recv(s->ng, (const uint8_t *)s->pool->input, n);
 
-		if (took < 0 || !pay_bytes(s, n))
+		if (took < 0 || !http2_pay_bytes(s, n))
 			session_fail(s, took == NGHTTP2_ERR_NOMEM ? ERR_MEMORY : ERR_UPSTREAM_MALFORMED, "");
 		pump(s);
 	}
@@ -482,6 +443,23 @@ static int greet(struct http2_session *s)
 							     HTTP2_CONNECTION_WINDOW_BYTES);
 }
 
+/* Of too many that nobody uses, the one that has waited longest goes. */
+static void make_room(struct carriers *p)
+{
+	struct http2_session *oldest = NULL;
+	unsigned idle = 0;
+
+	for (struct http2_session *s = p->sessions; s; s = s->next) {
+		if (s->count || s->draining)
+			continue;
+		idle++;
+		if (!oldest || s->idle_ms < oldest->idle_ms)
+			oldest = s;
+	}
+	if (oldest && idle >= UPSTREAM_IDLE_MAX)
+		http2_session_drain(oldest);
+}
+
 enum err http2_session_new(struct carriers *p, struct upstream_connection *connection, uint32_t credential,
 			   struct http2_session **ret)
 {
@@ -494,13 +472,14 @@ enum err http2_session_new(struct carriers *p, struct upstream_connection *conne
 		free(s);
 		return ERR_MEMORY;
 	}
+	make_room(p);
 	s->pool = p;
 	s->connection = connection;
 	s->credential = credential;
 	queue_init_secret(&s->out, 2 * HTTP2_OUTPUT_MAX);
 	http2_fields_init(&s->fields);
 	s->idle_ms = s->heard_ms = s->glitches_ms = clock_ms();
-	s->glitches = (uint64_t)HTTP2_GLITCHES_BURST * PAID;
+	http2_earn(s, HTTP2_GLITCHES_BURST);
 	s->next = p->sessions;
 	s->at = &p->sessions;
 	if (s->next)

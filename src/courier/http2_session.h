@@ -107,3 +107,9 @@ void http2_session_leave(struct http2_stream *st, bool clean);
 
 /** http2_memory() - for nghttp2, which sees secrets: wiped when it is freed */
 nghttp2_mem http2_memory(void);
+
+/** http2_earn() - something of use came or went; http2_pay() - a frame that carries nothing came; http2_pay_bytes() -
+ *  @n bytes came, and nghttp2 has told what of them were frames. False: it is too much, end the connection. */
+void http2_earn(struct http2_session *s, uint64_t glitches);
+must_use bool http2_pay(struct http2_session *s);
+must_use bool http2_pay_bytes(struct http2_session *s, size_t n);

@@ -6,6 +6,13 @@ static struct rig rig;
 
 static void raw(SSL *s);
 
+/* A sanitizer keeps what was freed. */
+#ifdef __SANITIZE_ADDRESS__
+#define MEMORY_TOLD false
+#else
+#define MEMORY_TOLD true
+#endif
+
 static int setup(void **state)
 {
 	(void)state;
@@ -299,7 +306,8 @@ static void floods_end_the_connection(void **state)
 			usleep(10000);
 		assert_true(stopped);
 	}
-	assert_true(resident_kib() < before + 8192);
+	if (MEMORY_TOLD)
+		assert_true(resident_kib() < before + 8192);
 	rig_stop(&rig);
 }
 
