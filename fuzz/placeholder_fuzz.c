@@ -63,6 +63,7 @@ struct input {
 	char secret[64];
 	struct str secret_text;
 	struct buf texts[4];
+	unsigned type;
 };
 
 static void put_basic(struct buf *out)
@@ -98,17 +99,18 @@ static bool read_input(const uint8_t *data, size_t size, struct input *in)
 {
 	static const enum policy_strategy strategies[] = {
 		POLICY_STRATEGY_PLACEHOLDER, POLICY_STRATEGY_PLACEHOLDER, POLICY_STRATEGY_PLACEHOLDER,
-		POLICY_STRATEGY_HEADER, POLICY_STRATEGY_TOKEN, POLICY_STRATEGY_LOGIN,
+		POLICY_STRATEGY_HEADER, POLICY_STRATEGY_TOKEN, POLICY_STRATEGY_LOGIN, POLICY_STRATEGY_SIGV4,
 	};
 	size_t n;
 
 	if (size < 4)
 		return false;
 	n = 16 + data[2] % 32u;
+	in->type = data[2] / 32u % 4u;
 	if (size < 4 + n)
 		return false;
 	in->credential = (struct policy_credential){
-		.name = STR("fuzz"), .strategy = strategies[data[0] % 6u], .parts = data[1] & 63u, .scrub = true,
+		.name = STR("fuzz"), .strategy = strategies[data[0] % 7u], .parts = data[1] & 63u, .scrub = true,
 		.header_name = STR("x-key"), .header_format = STR("Bearer {secret}"),
 	};
 	for (size_t i = 0; i < n; i++)
@@ -124,6 +126,9 @@ static bool read_input(const uint8_t *data, size_t size, struct input *in)
 
 static struct head head_of(struct input *in, const char *field)
 {
+	static const char *const types[] = {
+		"application/json", "application/x-www-form-urlencoded ; charset=utf-8", "application/x+json", "text/plain",
+	};
 	struct head h = {
 		.kind = HEAD_REQUEST, .scheme = HEAD_HTTPS, .framing = HEAD_BODY_STREAMED, .port = 443,
 		.has_query = true, .method = STR("POST"), .host = STR("api.example.test"),
@@ -132,7 +137,7 @@ static struct head head_of(struct input *in, const char *field)
 
 	check(!head_add(&h, STR("host"), STR("api.example.test")));
 	check(!head_add(&h, str_of(field), buf_str(&in->texts[2])));
-	check(!head_add(&h, STR("content-type"), STR("application/json")));
+	check(!head_add(&h, STR("content-type"), str_of(types[in->type])));
 	return h;
 }
 
@@ -215,6 +220,8 @@ static void try_head(struct input *in, const char *field)
 		return;
 	buf_init_secret(&out, ATTACH_BYTES_MAX);
 	buf_init_secret(&own, ATTACH_OWN_MAX);
+	if (attach_body_kind(&in->credential, &h) != ATTACH_BODY_NOT)
+		check(in->type != 3 && (in->credential.parts & POLICY_IN_BODY));
 	(void)attach_own(&in->credential, STR(PLACEHOLDER), &h, &own);
 	e = attach_apply(&in->credential, in->secret_text, STR(PLACEHOLDER), &h, &out, &sent, &attached);
 	check(e == ERR_OK || e == ERR_HEAD_TOO_LARGE || e == ERR_CREDENTIAL || e == ERR_MEMORY);
