@@ -7,21 +7,20 @@
  *   open    connections= ms=               a new connection for each request
  *   down    bytes=   up bytes=             one stream of so many bytes
  *   idle    connections=                   one request each, then says {"ready"} and holds them until its input ends
- *   sink    port= certificate=             not a client: a TLS server that reads a whole body before it answers
  *
  *   host= (SNI, Host)  port= (to connect to)  to= (the origin's port)  ca=  [proxy=1]: CONNECT first  [h2=1]  [path=]  [hosts=N]: aNNN.<host>
  *
  * One thread, level-triggered epoll, AES-128-GCM, one certificate check as any client makes it.
  */
+#include "load.h"
+
 #include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <nghttp2/nghttp2.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,43 +33,20 @@
 #include <unistd.h>
 
 #define CONNECTIONS_MAX 8192
-#define STREAMS_MAX 128
 #define SAMPLES_MAX 4000000
-#define PIECE 65536
 
-static struct {
-	const char *mode, *host, *ca, *path, *certificate;
-	long port, to, connections, streams, ms, rate, bytes, proxy, h2, hosts;
-} options = { .path = "/1k", .connections = 1, .streams = 1, .ms = 1000 };
-
-enum state { CONNECT, TUNNEL, HANDSHAKE, READY, CLOSED };
-
-struct client {
-	int fd;
-	enum state state;
-	SSL *ssl;
-	nghttp2_session *session;
-	char name[300], authority[320];
-	bool busy;			/* HTTP/1.1: a request is out */
-	uint64_t since[STREAMS_MAX];	/* HTTP/2: by stream slot */
-	int32_t stream[STREAMS_MAX];
-	unsigned active;
-	char head[8192];		/* of the answer, or of CONNECT's */
-	size_t head_bytes;
-	uint64_t body_left, began;
-	bool in_body, writable_wanted, up_done;
-	uint64_t up_left;
-};
+struct options options = { .path = "/1k", .connections = 1, .streams = 1, .ms = 1000 };
 
 static struct client clients[CONNECTIONS_MAX];
 static SSL_CTX *tls;
 static int ep;
 static uint32_t *samples;
 static size_t sample_count;
-static uint64_t requests, bytes_down, bytes_up, errors, end_ns, started_ns;
-static char piece[PIECE];
+uint64_t bytes_down, errors, end_ns;
+static uint64_t requests, bytes_up, started_ns;
+char piece[PIECE];
 
-static uint64_t now_ns(void)
+uint64_t now_ns(void)
 {
 	struct timespec t;
 
@@ -78,9 +54,21 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static bool is(const char *mode) { return strcmp(options.mode, mode) == 0; }
+/* The digits at @p, after blanks. */
+static uint64_t decimal(const char *p)
+{
+	uint64_t n = 0;
 
-static void sample(uint64_t since)
+	while (*p == ' ')
+		p++;
+	for (; *p >= '0' && *p <= '9'; p++)
+		n = n * 10 + (uint64_t)(*p - '0');
+	return n;
+}
+
+bool is(const char *mode) { return strcmp(options.mode, mode) == 0; }
+
+void sample(uint64_t since)
 {
 	requests++;
 	if (sample_count < SAMPLES_MAX)
@@ -129,7 +117,7 @@ static void client_close(struct client *c)
 	c->state = CLOSED;
 }
 
-static void client_failed(struct client *c, const char *why)
+void client_failed(struct client *c, const char *why)
 {
 	if (errors++ < 3)
 		fprintf(stderr, "load: %s %s\n", why, c->head_bytes ? c->head : "");
@@ -206,7 +194,7 @@ static bool take_head(struct client *c)
 		return false;
 	}
 	c->in_body = true;
-	c->body_left = strtoull(length + 15, NULL, 10);
+	c->body_left = decimal(length + 15);
 	size_t extra = c->head_bytes - (size_t)(end + 4 - c->head);
 
 	bytes_down += extra;
@@ -257,108 +245,13 @@ static void write_up(struct client *c)
 	watch(c, EPOLLIN, EPOLL_CTL_MOD);
 }
 
-/* ---- HTTP/2 ---- */
-
-#define NV(n, v) { (uint8_t *)(uintptr_t)(n), (uint8_t *)(uintptr_t)(v), sizeof(n) - 1, strlen(v), 0 }
-
-static void request_h2(struct client *c, unsigned slot)
-{
-	const nghttp2_nv nv[] = { NV(":method", "GET"), NV(":scheme", "https"), NV(":authority", c->authority),
-				  NV(":path", options.path), NV("user-agent", "load"), NV("accept", "*/*") };
-
-	c->since[slot] = now_ns();
-	c->stream[slot] = nghttp2_submit_request(c->session, NULL, nv, 6, NULL, NULL);
-	if (c->stream[slot] < 0)
-		errx(1, "submit: %s", nghttp2_strerror(c->stream[slot]));
-	c->active++;
-}
-
-static int on_data(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t *p, size_t n, void *user)
-{
-	(void)s, (void)flags, (void)id, (void)p, (void)user;
-	bytes_down += n;
-	return 0;
-}
-
-static int on_header(nghttp2_session *s, const nghttp2_frame *f, const uint8_t *name, size_t nn, const uint8_t *v, size_t vn,
-		     uint8_t flags, void *user)
-{
-	(void)s, (void)f, (void)flags, (void)user;
-	if (nn == 7 && memcmp(name, ":status", 7) == 0 && (vn != 3 || memcmp(v, "200", 3)))
-		errors++;
-	return 0;
-}
-
-static int on_close(nghttp2_session *s, int32_t id, uint32_t code, void *user)
-{
-	struct client *c = user;
-
-	(void)s;
-	for (unsigned i = 0; i < (unsigned)options.streams; i++) {
-		if (c->stream[i] != id)
-			continue;
-		c->active--;
-		c->stream[i] = 0;
-		if (code)
-			errors++;
-		sample(c->since[i]);
-		if (is("keep") && now_ns() < end_ns)
-			request_h2(c, i);
-	}
-	return 0;
-}
-
-static ssize_t on_send(nghttp2_session *s, const uint8_t *p, size_t n, int flags, void *user)
-{
-	struct client *c = user;
-	int w = SSL_write(c->ssl, p, (int)n);
-
-	(void)s, (void)flags;
-	return w > 0 ? w : NGHTTP2_ERR_WOULDBLOCK;
-}
-
-static void begin_h2(struct client *c)
-{
-	nghttp2_session_callbacks *cb;
-	const nghttp2_settings_entry settings[] = { { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1u << 20 } };
-
-	nghttp2_session_callbacks_new(&cb);
-	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
-	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
-	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_close);
-	nghttp2_session_callbacks_set_send_callback(cb, on_send);
-	nghttp2_session_client_new(&c->session, cb, c);
-	nghttp2_session_callbacks_del(cb);
-	nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, settings, 1);
-	nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, 1 << 24);
-	for (unsigned i = 0; i < (unsigned)options.streams; i++)
-		request_h2(c, i);
-	nghttp2_session_send(c->session);
-}
-
-static void read_h2(struct client *c)
-{
-	int n;
-
-	while ((n = SSL_read(c->ssl, piece, sizeof piece)) > 0)
-		if (nghttp2_session_mem_recv(c->session, (const uint8_t *)piece, (size_t)n) < 0) {
-			client_failed(c, "HTTP/2");
-			return;
-		}
-	if (SSL_get_error(c->ssl, n) != SSL_ERROR_WANT_READ) {
-		client_failed(c, "closed");
-		return;
-	}
-	nghttp2_session_send(c->session);
-}
-
 /* ---- the way to READY ---- */
 
 static void ready(struct client *c)
 {
 	c->state = READY;
 	if (options.h2)
-		begin_h2(c);
+		http2_begin(c);
 	else if (!is("pace"))
 		request_h1(c);
 }
@@ -449,7 +342,7 @@ static void happened(struct client *c, uint32_t events)
 		if (events & EPOLLOUT && c->up_left)
 			write_up(c);
 		if (options.h2)
-			read_h2(c);
+			http2_read(c);
 		else
 			read_h1(c);
 		break;
@@ -550,64 +443,6 @@ static void run_idle(void)
 	exit(0);
 }
 
-static void *sink_one(void *arg)
-{
-	SSL *s = arg;
-	char head[8192];
-	size_t n = 0;
-	int got;
-	char *end = NULL;
-
-	while (SSL_accept(s) == 1) {
-		while (!end && n < sizeof head - 1 && (got = SSL_read(s, head + n, (int)(sizeof head - 1 - n))) > 0) {
-			n += (size_t)got;
-			head[n] = '\0';
-			end = strstr(head, "\r\n\r\n");
-		}
-		char *length = end ? strcasestr(head, "content-length:") : NULL;
-		uint64_t left = length ? strtoull(length + 15, NULL, 10) : 0;
-		static __thread char bytes[PIECE];
-
-		if (!end)
-			break;
-		left -= n - (size_t)(end + 4 - head);
-		while (left && (got = SSL_read(s, bytes, sizeof bytes)) > 0)
-			left -= (size_t)got;
-		if (left == 0)
-			SSL_write(s, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok", 60);
-		break;
-	}
-	SSL_shutdown(s);
-	close(SSL_get_fd(s));
-	SSL_free(s);
-	return NULL;
-}
-
-static void run_sink(void)
-{
-	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-				  .sin_port = htons((uint16_t)options.port) };
-	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (SSL_CTX_use_certificate_chain_file(ctx, options.certificate) != 1 ||
-	    SSL_CTX_use_PrivateKey_file(ctx, options.certificate, SSL_FILETYPE_PEM) != 1)
-		errx(1, "%s", options.certificate);
-	SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256");
-	SSL_CTX_set_num_tickets(ctx, 0);
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	if (bind(fd, (struct sockaddr *)&at, sizeof at) || listen(fd, 128))
-		err(1, "listen");
-	for (;;) {
-		pthread_t thread;
-		SSL *s = SSL_new(ctx);
-
-		SSL_set_fd(s, accept4(fd, NULL, NULL, SOCK_CLOEXEC));
-		if (pthread_create(&thread, NULL, sink_one, s) == 0)
-			pthread_detach(thread);
-	}
-}
-
 static int compare(const void *a, const void *b)
 {
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
@@ -619,7 +454,7 @@ static void set_option(char *word)
 {
 	static const struct { const char *name; long *number; const char **text; } table[] = {
 		{ "host", NULL, &options.host }, { "ca", NULL, &options.ca }, { "path", NULL, &options.path },
-		{ "certificate", NULL, &options.certificate }, { "port", &options.port, NULL },
+		{ "port", &options.port, NULL },
 		{ "to", &options.to, NULL },
 		{ "connections", &options.connections, NULL }, { "streams", &options.streams, NULL },
 		{ "ms", &options.ms, NULL }, { "rate", &options.rate, NULL }, { "bytes", &options.bytes, NULL },
@@ -630,7 +465,7 @@ static void set_option(char *word)
 	for (size_t i = 0; value && i < sizeof table / sizeof *table; i++)
 		if (strncmp(word, table[i].name, (size_t)(value - word)) == 0 && !table[i].name[value - word]) {
 			if (table[i].number)
-				*table[i].number = strtol(value + 1, NULL, 10);
+				*table[i].number = (long)decimal(value + 1);
 			else
 				*table[i].text = value + 1;
 			return;
@@ -646,8 +481,6 @@ int main(int argc, char **argv)
 	for (int i = 2; i < argc; i++)
 		set_option(argv[i]);
 	signal(SIGPIPE, SIG_IGN);
-	if (is("sink"))
-		run_sink();
 	if (options.connections < 1 || options.connections > CONNECTIONS_MAX || options.streams < 1 || options.streams > STREAMS_MAX)
 		errx(2, "connections or streams are out of range");
 	tls = SSL_CTX_new(TLS_client_method());

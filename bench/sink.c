@@ -1,0 +1,91 @@
+/* sink.c - the upstream of uploads in bench/gate: a TLS server that reads a whole body before it answers
+ *
+ *   sink PORT CERTIFICATE        a thread a connection; PEM with certificate and key
+ */
+#include <arpa/inet.h>
+#include <err.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define PIECE 65536
+
+static uint64_t decimal(const char *p)
+{
+	uint64_t n = 0;
+
+	while (*p == ' ')
+		p++;
+	for (; *p >= '0' && *p <= '9'; p++)
+		n = n * 10 + (uint64_t)(*p - '0');
+	return n;
+}
+
+static void *sink_one(void *arg)
+{
+	SSL *s = arg;
+	char head[8192];
+	size_t n = 0;
+	int got;
+	char *end = NULL;
+
+	while (SSL_accept(s) == 1) {
+		while (!end && n < sizeof head - 1 && (got = SSL_read(s, head + n, (int)(sizeof head - 1 - n))) > 0) {
+			n += (size_t)got;
+			head[n] = '\0';
+			end = strstr(head, "\r\n\r\n");
+		}
+		char *length = end ? strcasestr(head, "content-length:") : NULL;
+		uint64_t left = length ? decimal(length + 15) : 0;
+		static __thread char bytes[PIECE];
+
+		if (!end)
+			break;
+		left -= n - (size_t)(end + 4 - head);
+		while (left && (got = SSL_read(s, bytes, sizeof bytes)) > 0)
+			left -= (size_t)got;
+		if (left == 0)
+			SSL_write(s, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok", 60);
+		break;
+	}
+	SSL_shutdown(s);
+	close(SSL_get_fd(s));
+	SSL_free(s);
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	const char *certificate = argc == 3 ? argv[2] : NULL;
+	uint64_t port = argc == 3 ? decimal(argv[1]) : 0;
+
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+				  .sin_port = htons((uint16_t)port) };
+	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (!certificate)
+		errx(2, "usage: sink PORT CERTIFICATE");
+	signal(SIGPIPE, SIG_IGN);
+	if (SSL_CTX_use_certificate_chain_file(ctx, certificate) != 1 ||
+	    SSL_CTX_use_PrivateKey_file(ctx, certificate, SSL_FILETYPE_PEM) != 1)
+		errx(1, "%s", certificate);
+	SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256");
+	SSL_CTX_set_num_tickets(ctx, 0);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	if (bind(fd, (struct sockaddr *)&at, sizeof at) || listen(fd, 128))
+		err(1, "listen");
+	for (;;) {
+		pthread_t thread;
+		SSL *s = SSL_new(ctx);
+
+		SSL_set_fd(s, accept4(fd, NULL, NULL, SOCK_CLOEXEC));
+		if (pthread_create(&thread, NULL, sink_one, s) == 0)
+			pthread_detach(thread);
+	}
+}
+
