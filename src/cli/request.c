@@ -114,7 +114,7 @@ enum err request_target(struct request *r, const char *target, struct buf *why)
 	size_t close = authority.n && authority.p[0] == '[' ? str_find(authority, ']') : 0;
 
 	*r = (struct request) { .head = { .scheme = HEAD_HTTPS } };
-	if (close + str_find(str_from(authority, close), ':') == authority.n)
+	if (close + str_find(str_from(authority, close), ':') == authority.n || strstr(target, "//"))
 		return bad(why, "expected CONNECT HOST:PORT");
 	return take_authority(r, authority, why);
 }

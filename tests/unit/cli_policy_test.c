@@ -243,7 +243,7 @@ static void explain_answers_by_its_exit_status(void **state)
 		{ "p.yaml GET https://0x7f.1/", 2, "no valid host" },
 		{ "p.yaml GET https://a.b:0/", 2, "port" },
 		{ "p.yaml GET https://a.b/../c", 2, "this path would be refused" },
-		{ "p.yaml CONNECT https://a.b/", 2, "CONNECT never leaves" },
+		{ "p.yaml CONNECT https://a.b/", 2, "expected CONNECT HOST:PORT" },
 		{ "p.yaml GET https://a.b/ --header connection:x", 2, "this header would be refused" },
 		{ "p.yaml GET https://a.b/ --header", 2, "--header needs" },
 		{ "p.yaml GET", 2, "expected FILE METHOD URL" },
