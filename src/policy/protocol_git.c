@@ -33,15 +33,16 @@ static bool repository_valid(struct str s)
 	return before != '/';
 }
 
-/* "/acme/site.git" to "acme/site" */
+/* "/acme/site.git" to "acme/site". One ending, in lower case: of any other, servers differ in what it is a name of. */
 static bool take_repository(struct str path, struct str *ret)
 {
+	const struct str ending = STR(".git");
 	struct str s = str_from(path, 1);
 
-	if (str_ends(s, STR(".git")))
-		s.n -= 4;
+	if (str_ends(s, ending))
+		s.n -= ending.n;
 	*ret = s;
-	return repository_valid(s);
+	return repository_valid(s) && (s.n < ending.n || !str_eq_nocase(str_from(s, s.n - ending.n), ending));
 }
 
 static bool cut_end(struct str path, struct str end, struct str *ret)

@@ -5,6 +5,8 @@
  *   GET  [..]/<name>_<version>.dsc, .debian.tar.*, .orig.tar.*, .tar.*   sources
  * The index is signed as a whole and cannot be filtered, and says nothing of ages: what is refused is refused at the
  * file. An epoch is not part of a file's name: versions are compared without one.
+ * What could be a package to a server, in whatever spelling, is not recognised unless it can be judged: an index it is
+ * not, wherever it lies.
  */
 #include "policy/registry.h"
 
@@ -42,9 +44,10 @@ static bool version(struct str s, struct registry_request *r)
 	return version_valid(VERSION_DEBIAN, s) && registry_set(s, r->version, sizeof r->version, &r->version_bytes);
 }
 
+static const struct str binaries[] = { STR_INIT(".deb"), STR_INIT(".udeb"), STR_INIT(".ddeb") };
+
 static bool package_file(struct str file, struct registry_request *r)
 {
-	static const struct str binaries[] = { STR_INIT(".deb"), STR_INIT(".udeb"), STR_INIT(".ddeb") };
 	static const struct str sources[] = { STR_INIT(".dsc"), STR_INIT(".debian.tar."), STR_INIT(".orig.tar."),
 					      STR_INIT(".orig-"), STR_INIT(".diff."), STR_INIT(".tar.") };
 	struct str name = str_head(file, str_find(file, '_')), rest = str_from(file, name.n + 1);
@@ -66,6 +69,27 @@ static bool package_file(struct str file, struct registry_request *r)
 	return false;
 }
 
+/* Does the last segment that has a name hold what a package's name ends with? */
+static bool could_be_package(struct str path)
+{
+	char bytes[HEAD_PATH_MAX];
+	struct str s;
+	size_t n;
+
+	if (!registry_decode(path, true, bytes, sizeof bytes, &n))
+		return true;
+	while (n && bytes[n - 1] == '/')
+		n--;
+	s = str_make(bytes, n);
+	while (str_find(s, '/') < s.n)
+		s = str_from(s, str_find(s, '/') + 1);
+	for (; s.n; s = str_from(s, 1))
+		for (size_t i = 0; i < sizeof binaries / sizeof *binaries; i++)
+			if (str_eq_nocase(str_head(s, binaries[i].n), binaries[i]))
+				return true;
+	return false;
+}
+
 static bool request(struct str path, const struct head *head, struct registry_request *r)
 {
 	struct str file = path;
@@ -84,6 +108,8 @@ static bool request(struct str path, const struct head *head, struct registry_re
 		return registry_set(str_make(bytes, n), r->file, sizeof r->file, &r->file_bytes);
 	}
 	r->package_bytes = r->version_bytes = 0;
+	if (could_be_package(path))
+		return false;
 	return str_starts(path, STR("dists/")) || memmem(path.p ? path.p : "", path.n, "/dists/", 7) ||
 	       index_name(str_make(bytes, n));
 }

@@ -74,6 +74,33 @@ static bool download(const struct str *s, unsigned count, struct registry_reques
 	return set(s[1], version, r) && registry_set(s[0], r->file, sizeof r->file, &r->file_bytes);
 }
 
+static bool is_one_of(struct str s, const struct str *words, size_t count)
+{
+	size_t i = 0;
+
+	while (i < count && !str_eq(s, words[i]))
+		i++;
+	return i < count;
+}
+
+/* What is said about a crate or a version of it; a download in a spelling that download() does not know is neither. */
+static bool about(struct str rest)
+{
+	static const struct str of_crate[] = {
+		STR_INIT("versions"), STR_INIT("owners"), STR_INIT("owner_user"), STR_INIT("owner_team"),
+		STR_INIT("reverse_dependencies"), STR_INIT("downloads"),
+	};
+	static const struct str of_version[] = {
+		STR_INIT("dependencies"), STR_INIT("downloads"), STR_INIT("authors"), STR_INIT("readme"),
+	};
+	struct str first = str_head(rest, str_find(rest, '/')), second = str_from(rest, first.n + 1);
+
+	if (first.n == rest.n)
+		return rest.n == 0 || version_valid(VERSION_CARGO, first) ||
+		       is_one_of(first, of_crate, sizeof of_crate / sizeof *of_crate);
+	return version_valid(VERSION_CARGO, first) && is_one_of(second, of_version, sizeof of_version / sizeof *of_version);
+}
+
 /* Beneath api/v1/crates */
 static bool api(struct str rest, const struct head *head, struct registry_request *r)
 {
@@ -87,7 +114,8 @@ static bool api(struct str rest, const struct head *head, struct registry_reques
 	r->action = writes ? REGISTRY_PUBLISH : REGISTRY_INDEX;
 	if (put && str_eq(rest, STR("new")))
 		return true;
-	return (writes || registry_reads(head)) && normalise(name, false, r->package, &r->package_bytes);
+	return (writes || (registry_reads(head) && about(str_from(rest, name.n + 1)))) &&
+	       normalise(name, false, r->package, &r->package_bytes);
 }
 
 static bool request(struct str path, const struct head *head, struct registry_request *r)

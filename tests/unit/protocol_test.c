@@ -88,6 +88,7 @@ static void git_heads(void **state)
 		"! POST /acme%2Fsite.git/git-upload-pack", "! POST /acme//site.git/git-upload-pack",
 		"! POST /acme/site;x/git-upload-pack", "! POST /git-upload-pack", "! POST //git-upload-pack",
 		"! PUT /acme/site.git/git-receive-pack", "! POST /acme/site.git/xgit-upload-pack",
+		"! POST /acme/site.git.git/git-upload-pack", "! POST /acme/site.GIT/git-upload-pack",
 		"+ POST /acme/site.git/info/lfs/objects/batch", "+ POST /acme/other.git/info/lfs/objects/batch",
 		"+ GET /acme/site.git/info/lfs/objects/0123456789012345678901234567890123456789012345678901234567890123",
 		"+ PUT /acme/site.git/info/lfs/objects/0123456789012345678901234567890123456789012345678901234567890123/77",
@@ -102,7 +103,8 @@ static void git_heads(void **state)
 	};
 	static const char *const deny_lines[] = {
 		"- POST /acme/secret.git/git-upload-pack", "- POST /Acme/SECRET.git/git-upload-pack",
-		"- POST /acme/Secret/git-upload-pack", "+ POST /acme/secrets.git/git-upload-pack",
+		"- POST /acme/Secret/git-upload-pack", "! POST /acme/secret.GIT/git-upload-pack",
+		"! POST /acme/secret.git.git/git-upload-pack", "+ POST /acme/secrets.git/git-upload-pack",
 		"+ POST /a/b/c.git/git-upload-pack", NULL,
 	};
 
@@ -238,7 +240,12 @@ static void crates_heads(void **state)
 		"! GET /xx/yy/serde", "! GET /serde", "+ GET /api/v1/crates/serde/1.0.200/download", "- GET /api/v1/crates/serde/2.0.0/download",
 		"- GET /api/v1/crates/libc/0.2.0/download", "+ GET /crates/serde/serde-1.0.1.crate", "- GET /crates/serde/serde-0.9.0.crate",
 		"+ GET /serde/1.0.0/download", "+ GET /api/v1/crates?q=x", "+ GET /api/v1/crates/serde", "- GET /api/v1/crates/libc",
-		"- PUT /api/v1/crates/new", "- DELETE /api/v1/crates/serde/1.0.0/yank", "! POST /se/rd/serde", NULL,
+		"- PUT /api/v1/crates/new", "- DELETE /api/v1/crates/serde/1.0.0/yank", "! POST /se/rd/serde",
+		/* a download in a spelling that is not taken apart is not "something about a crate" */
+		"! GET /api/v1/crates/serde/1.0.200/download/", "! GET /api/v1/crates/serde/2.0.0//download",
+		"! GET /api/v1/crates/serde/v2.0.0/download", "! GET /api/v1/crates/serde/2.0.0/Download",
+		"! GET /api/v1/crates/serde/2.0.0/download;x", "+ GET /api/v1/crates/serde/1.0.200/dependencies",
+		"+ GET /api/v1/crates/serde/owners", "+ GET /api/v1/crates/serde/1.0.200", NULL,
 	};
 
 	(void)state;
@@ -255,7 +262,11 @@ static void apt_heads(void **state)
 		"- GET /debian/pool/main/h/hello/hello_2.9-1_amd64.deb", "- GET /debian/pool/main/n/nano/nano_7.2-1_amd64.deb",
 		"+ GET /debian/pool/main/libx/libx_1%3A1.0%2Bdfsg-1_amd64.deb", "- GET /pool/libevil_1.0_all.deb",
 		"- GET /debian/dists/evil_1.0_all.deb", "+ GET /pool/hello_2.10.orig.tar.gz", "+ GET /pool/hello_2.10-3.dsc",
-		"! GET /debian/pool/", "! GET /index.html", "! POST /debian/dists/x", "! GET /debian/dists/x?y", NULL,
+		"! GET /debian/pool/", "! GET /index.html", "! POST /debian/dists/x", "! GET /debian/dists/x?y",
+		/* what is no package here could be one to the server: nothing of the kind passes as an index */
+		"! GET /debian/dists/Evil_1.0_all.deb", "! GET /debian/dists/evil.deb", "! GET /repo/Packages_1.0_all.deb",
+		"! GET /dists/libevil_1.0_all.deb/", "! GET /dists/libevil_1.0_all.deb;x", "! GET /dists/libevil_1.0_all.DEB",
+		"! GET /dists/libevil_1.0_all%2Edeb//", "+ GET /ftp.debian.org/dists/bookworm/Release", NULL,
 	};
 
 	(void)state;
