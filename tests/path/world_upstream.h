@@ -304,7 +304,9 @@ static int world_alpn(SSL *s, const unsigned char **ret, unsigned char *ret_n, c
 static void *world_connection(void *arg)
 {
 	SSL *s = SSL_new(world.tls);
+	int on = 1;
 
+	setsockopt((int)(intptr_t)arg, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	SSL_set_fd(s, (int)(intptr_t)arg);
 	if (SSL_accept(s) == 1) {
 		const unsigned char *name;
