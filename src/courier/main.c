@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -31,6 +32,7 @@ enum {
 
 #define DESCRIPTORS_MAX 2048	/* an upstream for each stream, kept ones, the resolver's, ours */
 #define HOSTS_FILE "/etc/hosts"
+#define KEPT_BYTES (1024 * 1024)	/* of memory that is free, kept for what comes next */
 
 /* Which descriptors were given: asked first of all, as one that was not would soon be one of ours. */
 static int given[FD_COUNT];
@@ -106,6 +108,9 @@ int main(void)
 	uv_loop_t loop;
 	enum err e;
 
+	/* buffers come and go with each request: asking the kernel each time costs more than what they hold */
+	(void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+	(void)mallopt(M_TOP_PAD, KEPT_BYTES / 4);
 	look_at_descriptors();
 	log_init("paddock-courier");
 	signal(SIGPIPE, SIG_IGN);

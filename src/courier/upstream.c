@@ -5,7 +5,9 @@
  * that asks, and the bytes that were judged are the bytes that go to connect(): nothing is looked
  * up twice. A kept connection is judged again by the rule of the exchange that would reuse it.
  * Interest in events is derived from state in upstream_interest() alone: reading stops when the owner
- * does not ask for more, so that backpressure reaches the upstream (I7).
+ * does not ask for more, so that backpressure reaches the upstream (I7). To be deaf costs a system call, and
+ * to listen again two: so that is done only when something came that nobody had asked for yet. What was found
+ * empty is not read again before the loop says that there is something.
  * Failure: the status says why; the owner releases. Every state but READY has a deadline here;
  * READY's are the owner's.
  */
@@ -109,7 +111,7 @@ void upstream_interest(struct upstream_connection *c)
 	else if (c->state == HANDSHAKE || c->state == IDLE)
 		events = UV_READABLE;
 	else if (c->state == READY)
-		events = (c->starved ? UV_READABLE : 0) | (c->blocked ? UV_WRITABLE : 0);
+		events = (c->quiet ? 0 : UV_READABLE) | (c->blocked ? UV_WRITABLE : 0);
 	if (c->tls && c->state != IDLE && upstream_tls_output(c->tls).n)
 		events |= UV_WRITABLE;
 	if (events == c->events)
@@ -276,6 +278,7 @@ enum err upstream_dial(struct upstream *u, const struct upstream_target *t, void
 		u->idle--;
 		c->state = READY;
 		c->reused = true;
+		c->starved = true;	/* had it more, it would have been told while it was kept */
 		c->deadline_ms = UINT64_MAX;
 		c->changed = changed;
 		c->user = user;
@@ -324,7 +327,7 @@ void upstream_release(struct upstream_connection *c, bool keep)
 	c->changed = NULL;
 	c->user = NULL;
 	c->rule = NULL;
-	c->starved = c->blocked = false;
+	c->starved = c->blocked = c->quiet = false;
 	c->deadline_ms = clock_ms() + UPSTREAM_IDLE_MS;
 	if (c->tls)
 		upstream_tls_rest(c->tls);
@@ -393,6 +396,8 @@ static bool ready(struct upstream_connection *c, int status, int events)
 	bool told = (c->starved && (events & UV_READABLE)) ||
 		    (c->blocked && (events & UV_WRITABLE) && e != ERR_MORE);
 
+	if ((events & UV_READABLE) && !c->starved)
+		c->quiet = true;
 	if (events & UV_READABLE)
 		c->starved = false;
 	if ((events & UV_WRITABLE) && e != ERR_MORE)

@@ -2,7 +2,7 @@
  *
  * Theory of operation: with TLS, what is to be sent is ciphertext in tls/upstream.h until the socket takes it, and no
  * more plaintext is taken before; what is received goes straight into it. Reading asks the socket only when nothing
- * that came before is left. ERR_MORE notes which way the owner waits, which is what upstream_interest() goes by.
+ * that came before is left, and only when the loop said that there is something. ERR_MORE notes which way the owner waits, which is what upstream_interest() goes by.
  * An end without close_notify may have been made by somebody in between, and is no orderly one.
  */
 #include "courier/upstream_connection.h"
@@ -81,9 +81,12 @@ enum err upstream_read(struct upstream_connection *c, char *p, size_t n, size_t 
 {
 	if (c->state != READY)
 		return ERR_UPSTREAM_CLOSED;
+	if (c->starved)
+		return ERR_MORE;
 	enum err e = c->tls ? read_tls(c, p, n, ret_n) : receive(c, p, n, ret_n);
 
 	c->starved = e == ERR_MORE;
+	c->quiet &= !c->starved;
 	upstream_interest(c);
 	return e;
 }

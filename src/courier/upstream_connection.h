@@ -33,7 +33,8 @@ struct upstream_connection {
 	int fd;
 	uv_poll_t *poll;
 	int events;
-	bool starved, blocked;			/* the last read, write said ERR_MORE */
+	bool starved, blocked;			/* the last read, write said ERR_MORE, and nothing came since */
+	bool quiet;				/* something came, and the owner has yet to ask for it */
 	bool eof;
 	struct upstream_tls *tls;
 };
