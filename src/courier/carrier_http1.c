@@ -35,11 +35,12 @@ struct http1_carrier {
 	size_t view_raw;		/* bytes of raw that go with the view that is out */
 	struct str view;		/* body that was handed out, or what is left of it */
 	struct buf storage;		/* what the parsed head points into */
-	struct http1_response response;
 	struct http1_body body;
-	struct head trailers;
 	bool answered;			/* a byte of an answer is or was here */
 	bool head_parsed, whole, keep;
+
+	struct http1_response response;	/* these two are large, and each is written before it is read */
+	struct head trailers;
 };
 
 static enum err flush(struct http1_carrier *h)
@@ -320,10 +321,11 @@ enum err carrier_http1_new(struct carrier *c, struct upstream_connection *connec
 		.send_trailers = http1_send_trailers, .sent = http1_sent, .next = http1_next,
 		.taken = http1_taken, .again = http1_again, .release = http1_release,
 	};
-	struct http1_carrier *h = calloc(1, sizeof *h);
+	struct http1_carrier *h = malloc(sizeof *h);
 
 	if (!h)
 		return ERR_MEMORY;
+	memset(h, 0, offsetof(struct http1_carrier, response));
 	h->connection = connection;
 	queue_init_secret(&h->wire, WIRE_MAX);
 	queue_init(&h->raw, RAW_MAX);

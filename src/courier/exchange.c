@@ -260,7 +260,7 @@ static enum step stage_dial(struct exchange *x)
  * rest was asked for elsewhere. */
 enum err exchange_plain_head(const struct exchange *x, struct head *ret)
 {
-	*ret = x->head;
+	head_copy(ret, &x->head);
 	if (x->up.replaced) {
 		ret->framing = HEAD_BODY_LENGTH;
 		ret->length = queue_bytes(&x->up.body);
@@ -280,7 +280,8 @@ static enum err head_to_send(struct exchange *x, struct buf *secret_values, stru
 	enum err e = exchange_plain_head(x, &plain);
 
 	if (e != ERR_OK || !x->binding) {
-		*ret = plain;
+		if (e == ERR_OK)
+			head_copy(ret, &plain);
 		return e;
 	}
 	x->credential_attached = true;
@@ -524,14 +525,20 @@ static void take_frame(struct courier_stream *s, const struct link_frame *f);
 
 void exchange_open(struct courier *c, struct link *link, const struct link_frame *f)
 {
-	struct exchange *x = calloc(1, sizeof *x);
+	struct exchange *x = malloc(sizeof *x);
 
 	if (!x) {
 		link_reset(link, f->stream, ERR_MEMORY);
 		return;
 	}
-	*x = (struct exchange){ .owner = { take_frame }, .courier = c, .link = link, .stream = f->stream, .reason = "",
-				.reflected = -1 };
+	memset(x, 0, offsetof(struct exchange, head));
+	head_clear(&x->head);
+	x->owner.frame = take_frame;
+	x->courier = c;
+	x->link = link;
+	x->stream = f->stream;
+	x->reason = "";
+	x->reflected = -1;
 	x->started_ms = clock_ms();
 	x->deadline_ms = x->started_ms + EXCHANGE_HEAD_MS;
 	x->beyond_limit = ++c->request_number > courier_limit_requests(c);

@@ -103,7 +103,6 @@ struct exchange {
 	bool head_received;
 	struct msg_connect asked;
 	struct str client;		/* of an explicit proxy, by its token; or empty */
-	struct head head;		/* canonical; what was decided on */
 	char request_id[EXCHANGE_REQUEST_ID_BYTES];
 
 	struct snapshot *snapshot;
@@ -131,6 +130,8 @@ struct exchange {
 	struct address address;		/* dialled */
 	bool has_address;
 	uint64_t started_ms, deadline_ms;
+
+	struct head head;		/* canonical; what was decided on. Last, for it is large: see exchange_open() */
 };
 
 /** exchange_open() - an EXCHANGE stream begins; resets it if there is no room */

@@ -203,12 +203,13 @@ static enum err put(const struct policy_credential *c, struct str secret, struct
 enum err attach_apply(const struct policy_credential *c, struct str secret, struct str placeholder,
 		      const struct head *in, struct buf *out, struct head *ret_head, bool *ret_attached)
 {
-	struct head head = *in;
+	struct head head;
 	bool attached = false;
 	enum err e;
 
 	if (!field_value_check(secret) || secret.n == 0)
 		return ERR_CREDENTIAL;
+	head_copy(&head, in);
 	/* all of it at once: the views must not move when the buffer grows */
 	e = buf_reserve(out, buf_room(out));
 	if (e)
@@ -221,7 +222,7 @@ enum err attach_apply(const struct policy_credential *c, struct str secret, stru
 	e = head_check(&head);
 	if (e)
 		return e == ERR_HEAD_TOO_LARGE ? e : ERR_CREDENTIAL;
-	*ret_head = head;
+	head_copy(ret_head, &head);
 	*ret_attached = attached;
 	return ERR_OK;
 }

@@ -491,13 +491,30 @@ size_t scrub_held(const struct scrub *s)
 	return (size_t)held;
 }
 
+/* Without the beginning of an escape there is the plain lane alone, and nothing to remember. */
+static bool search_plain(const struct scrub_set *set, struct str bytes, uint32_t *ret_id)
+{
+	uint32_t node = ROOT;
+
+	for (size_t i = 0; i < bytes.n; i++) {
+		node = step(set, node, (uint8_t)bytes.p[i]);
+		if (set->nodes[node].id == NO_ID)
+			continue;
+		*ret_id = (uint32_t)(set->nodes[node].id - 1);
+		return true;
+	}
+	return false;
+}
+
 bool scrub_search(const struct scrub_set *set, struct str bytes, uint32_t *ret_id)
 {
 	struct scrub *s;
 	bool hit;
 
-	if (scrub_set_empty(set))
+	if (scrub_set_empty(set) || bytes.n == 0)
 		return false;
+	if (!memchr(bytes.p, '%', bytes.n) && !memchr(bytes.p, '\\', bytes.n))
+		return search_plain(set, bytes, ret_id);
 	s = scrub_new(set);
 	if (!s) {	/* without memory there is no saying that it is not there (I8) */
 		*ret_id = set->ids[0];

@@ -464,11 +464,12 @@ enum err head_decode(struct str bytes, struct head *ret)
 {
 	struct reader r = reader_of(bytes);
 	uint16_t size[4];
-	struct head h = { 0 };
+	struct head h;
 	enum err e;
 
 	if (bytes.n > HEAD_MAX_BYTES)
 		return ERR_HEAD_TOO_LARGE;
+	head_clear(&h);
 	if (!decode_fixed(&r, &h, size) || !reader_take(&r, size[0], &h.method) ||
 	    !reader_take(&r, size[1], &h.host) || !reader_take(&r, size[2], &h.path) ||
 	    !reader_take(&r, size[3], &h.query))
@@ -481,7 +482,7 @@ enum err head_decode(struct str bytes, struct head *ret)
 	e = head_check(&h);
 	if (e)
 		return e;
-	*ret = h;
+	head_copy(ret, &h);
 	return ERR_OK;
 }
 

@@ -82,6 +82,13 @@ struct head {
 	struct head_field fields[HEAD_FIELDS_MAX];
 };
 
+/** head_clear() - an empty one; fields beyond field_count are nobody's, and not touched */
+static inline void head_clear(struct head *h) { memset(h, 0, offsetof(struct head, fields)); }
+/** head_copy() - @from, whose fields are few most of the time */
+static inline void head_copy(struct head *to, const struct head *from)
+{
+	memcpy(to, from, offsetof(struct head, fields) + from->field_count * sizeof from->fields[0]);
+}
 /** head_check() - ERR_OK, or ERR_HEAD_MALFORMED / ERR_HEAD_TOO_LARGE */
 must_use enum err head_check(const struct head *h);
 /** head_encode() - appends the encoded form of a head that head_check() accepts;

@@ -355,14 +355,19 @@ static enum err request_parts(struct str target, struct buf *storage, const stru
 enum err http1_parse_request(struct str bytes, enum head_scheme scheme, struct buf *storage,
 			     struct http1_request *ret)
 {
-	struct http1_request m = { .head = { .kind = HEAD_REQUEST, .scheme = scheme } };
 	struct survey s = { 0 };
 	struct str target;
 	struct reader r = reader_of(bytes);
 	enum err e;
 
+	head_clear(&ret->head);
+	ret->head.kind = HEAD_REQUEST;
+	ret->head.scheme = scheme;
+	ret->version_10 = ret->close = ret->expect_continue = ret->upgrade = false;
+	ret->websocket_key = STR("");
+
 	/* the target is looked at first, for its length alone: what it can grow to is reserved */
-	e = request_line(&r, &m, &target);
+	e = request_line(&r, ret, &target);
 	if (!e && target.n > CANONICAL_TARGET_MAX)
 		e = ERR_HEAD_TOO_LARGE;
 	if (!e)
@@ -370,13 +375,11 @@ enum err http1_parse_request(struct str bytes, enum head_scheme scheme, struct b
 	if (e)
 		return e;
 	r = reader_of(buf_str(storage));
-	e = request_line(&r, &m, &target);
+	e = request_line(&r, ret, &target);
 	if (!e)
-		e = parse_fields(&r, storage, &m.head, &s);
+		e = parse_fields(&r, storage, &ret->head, &s);
 	if (!e)
-		e = request_parts(target, storage, &s, &m);
-	if (!e)
-		*ret = m;
+		e = request_parts(target, storage, &s, ret);
 	return e;
 }
 
@@ -475,15 +478,15 @@ static enum err parse_response(struct str method, struct str accept, struct buf 
 static enum err parse_answer(struct str bytes, struct str method, struct str accept, struct buf *storage,
 			     struct http1_response *ret)
 {
-	struct http1_response m = { .head = { .kind = HEAD_RESPONSE } };
 	enum err e = store(storage, bytes, 0);
 
+	head_clear(&ret->head);
+	ret->head.kind = HEAD_RESPONSE;
+	ret->framing = HTTP1_NONE;
+	ret->close = false;
 	if (!e)
-		e = parse_response(method, accept, storage, &m);
-	if (e)
-		return e == ERR_MEMORY ? e : ERR_UPSTREAM_MALFORMED;
-	*ret = m;
-	return ERR_OK;
+		e = parse_response(method, accept, storage, ret);
+	return e == ERR_OK || e == ERR_MEMORY ? e : ERR_UPSTREAM_MALFORMED;
 }
 
 enum err http1_parse_response(struct str bytes, struct str method, struct buf *storage,
