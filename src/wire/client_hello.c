@@ -117,8 +117,8 @@ enum err client_hello_parse(struct str bytes, struct buf *storage, struct client
 	struct str skipped, extensions;
 	struct reader r;
 
-	if (e)
-		return e;
+	if (e)	/* of many small records all count, as each time all of them are read */
+		return e == ERR_MORE && bytes.n > CLIENT_HELLO_MAX ? ERR_TLS : e;
 	r = reader_of(str_from(buf_str(storage), 4));
 	/* legacy_version, random; session id, cipher suites, compression methods */
 	if (!reader_take(&r, 2 + 32, &skipped) || !take_vector8(&r, &skipped) || skipped.n > 32 ||

@@ -143,6 +143,28 @@ static void what_is_no_client_hello_is_refused(void **state)
 	assert_int_equal(parse(buf_str(&large), &h), ERR_TLS);
 }
 
+/* They are put together anew each time that more comes: what they cost is bounded by their number. */
+static void small_records_count_whole(void **state)
+{
+	(void)state;
+	auto_buf hello = BUF_EMPTY, padding = BUF_EMPTY;
+	struct client_hello h;
+
+	buf_init(&padding, 16384);
+	buf_put(&padding, STR("\x00\x15"));
+	put_u16(&padding, 4000);
+	for (int i = 0; i < 4000; i++)
+		buf_put_byte(&padding, 0);
+	make(&hello, buf_str(&padding), 1);
+	assert_int_equal(parse(str_head(buf_str(&hello), CLIENT_HELLO_MAX), &h), ERR_MORE);
+	assert_int_equal(parse(str_head(buf_str(&hello), CLIENT_HELLO_MAX + 7), &h), ERR_TLS);
+	for (size_t n = CLIENT_HELLO_MAX + 1; n < CLIENT_HELLO_MAX + 14; n++)
+		assert_int_equal(parse(str_head(buf_str(&hello), n), &h), ERR_TLS);
+	buf_free(&hello);
+	make(&hello, buf_str(&padding), 512);
+	assert_int_equal(parse(buf_str(&hello), &h), ERR_OK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,7 +172,7 @@ int main(void)
 		cmocka_unit_test(any_split_waits_for_more),
 		cmocka_unit_test(no_name_and_a_hidden_name_are_told),
 		cmocka_unit_test(doubtful_extensions_are_refused),
-		cmocka_unit_test(what_is_no_client_hello_is_refused),
+		cmocka_unit_test(what_is_no_client_hello_is_refused), cmocka_unit_test(small_records_count_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
