@@ -5,7 +5,8 @@
  * (questions.c). Only the inspector's link may open exchanges, names and leafs. A tick twice a
  * second looks after every deadline.
  * The policy in force is a counted snapshot: a reload replaces it for exchanges to come, those that
- * run keep theirs.
+ * run keep theirs; but what may last for ever, a tunnel or a WebSocket, is judged anew, and ends if it would not
+ * be opened any more.
  * Failure: a link that breaks its protocol is closed and its exchanges get their outcomes; without
  * the inspector's link nothing is asked any more, and the courier waits to be stopped. The
  * supervisor's end (control) is our end too: nothing runs unsupervised (I8).
@@ -181,6 +182,24 @@ static void ticked(uv_timer_t *timer)
 
 /* ---- policy ---- */
 
+/* What has no end of its own, under the policy in force. */
+static void judge_lasting(struct courier *c)
+{
+	struct channel *channel = c->links[COURIER_INSPECTOR].channel;
+
+	for (struct exchange *x = c->exchanges, *next; x; x = next) {
+		const struct policy_rule *rule;
+		enum err e = x->websocket ? policy_match(snapshot_policy(c->snapshot), &x->head, &rule) : ERR_OK;
+
+		next = x->next;
+		if (x->websocket && (e != ERR_OK || rule->verdict == POLICY_DENY || !rule->websocket))
+			exchange_end(x, ERR_POLICY_DENIED, false);
+	}
+	tunnel_judge_all(c);
+	if (channel)
+		channel_flush(channel);
+}
+
 void courier_reload(struct courier *c, struct str text)
 {
 	const struct config *f = c->options.config;
@@ -209,6 +228,7 @@ void courier_reload(struct courier *c, struct str text)
 	snapshot_release(c->snapshot);
 	c->snapshot = fresh;
 	journal_reload(c, ERR_OK, policy_digest(policy), str_of(""));
+	judge_lasting(c);
 	control_reloaded(c, ERR_OK, policy_digest(policy));
 }
 

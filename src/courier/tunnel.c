@@ -383,15 +383,27 @@ enum policy_kind tunnel_kind(const struct courier *c, struct str host, uint16_t 
 	return POLICY_KIND_HTTP;
 }
 
-/* The rule that lets it pass, of the snapshot that it keeps. */
-static enum err decide(struct tunnel *t)
+/* The rule of @p that lets it pass. */
+static enum err decide(const struct tunnel *t, const struct policy *p, const struct policy_rule **ret)
 {
-	const struct policy *p = snapshot_policy(t->snapshot);
-	enum err e = policy_match_tunnel(p, POLICY_KIND_PASSTHROUGH, t->asked.host, t->asked.port, &t->rule);
+	enum err e = policy_match_tunnel(p, POLICY_KIND_PASSTHROUGH, t->asked.host, t->asked.port, ret);
 
 	if (e)
-		e = policy_match_tunnel(p, POLICY_KIND_TCP, t->asked.host, t->asked.port, &t->rule);
-	return e ? e : t->rule->verdict == POLICY_DENY ? ERR_POLICY_DENIED : ERR_OK;
+		e = policy_match_tunnel(p, POLICY_KIND_TCP, t->asked.host, t->asked.port, ret);
+	return e ? e : (*ret)->verdict == POLICY_DENY ? ERR_POLICY_DENIED : ERR_OK;
+}
+
+/* Would it be opened under @p, to the address that it has? */
+static enum err decide_again(const struct tunnel *t, const struct policy *p)
+{
+	const struct policy_rule *rule;
+	enum err e = decide(t, p, &rule);
+
+	if (!e && rule->kind != t->rule->kind)
+		e = ERR_POLICY_DENIED;
+	if (!e && t->phase == PHASE_RELAY)
+		e = address_admit(upstream_address(t->connection), rule);
+	return e;
 }
 
 static enum err admit(struct tunnel *t, const char **ret_reason)
@@ -409,7 +421,7 @@ static enum err admit(struct tunnel *t, const char **ret_reason)
 	}
 	e = config_client(c->options.config, t->asked.token, &t->client);
 	if (!e)
-		e = decide(t);
+		e = decide(t, snapshot_policy(t->snapshot), &t->rule);
 	if (e)
 		return e;
 	if (t->rule->kind == POLICY_KIND_PASSTHROUGH)
@@ -477,6 +489,19 @@ void tunnel_tick(struct courier *c, uint64_t now_ms)
 		next = t->next;
 		if (now_ms >= t->deadline_ms)
 			over(t, ERR_TIMEOUT, t->phase == PHASE_HELLO ? "no whole ClientHello came" : "neither side moved");
+	}
+}
+
+void tunnel_judge_all(struct courier *c)
+{
+	const struct policy *p = snapshot_policy(c->snapshot);
+
+	for (struct tunnel *t = c->tunnels, *next; t; t = next) {
+		enum err e = decide_again(t, p);
+
+		next = t->next;
+		if (e)
+			over(t, e, "the policy has changed, and does not let it pass any more");
 	}
 }
 

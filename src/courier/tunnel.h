@@ -27,3 +27,6 @@ void tunnel_run(struct tunnel *t);
 void tunnel_run_all(struct courier *c);
 void tunnel_tick(struct courier *c, uint64_t now_ms);
 void tunnel_end_all(struct courier *c, enum err why);
+/** tunnel_judge_all() - after a reload: what the policy in force would not open is ended. Unlike an exchange, a tunnel
+ *  has no end of its own. */
+void tunnel_judge_all(struct courier *c);

@@ -293,6 +293,29 @@ static void over_http2_where_it_is_offered(void **state)
 	rig_stop(&rig);
 }
 
+/* It has no end of its own: the policy that comes is for what is open, too. */
+static void a_reload_ends_what_it_would_not_open(void **state)
+{
+	(void)state;
+	static const char reload[] = "{\"op\":\"reload\",\"policy\":\"version: 1\\nnetwork:\\n"
+		"  - {hosts: [other.test], methods: [GET], paths: [/socket], websocket: {binary: true}}\\n\"}";
+	uint32_t stays = open_socket("other.test", "/socket"), goes;
+	char answer[256] = "";
+	size_t at = 0;
+
+	assert_int_equal(answered(stays)->head.status, 200);
+	goes = open_socket("other.test", "/other");
+	assert_int_equal(answered(goes)->head.status, 200);
+	assert_int_equal(send(rig.control, reload, sizeof reload - 1, MSG_NOSIGNAL), (ssize_t)sizeof reload - 1);
+	assert_true(recv(rig.control, answer, sizeof answer - 1, 0) > 0);
+	assert_non_null(strstr(answer, "\"reloaded\""));
+	assert_true(rig_wait(&rig, goes)->reset);
+	rig_until(&rig, "\"kind\":\"outcome\"", "POLICY_DENIED", NULL);
+	say_text(stays, "ok");
+	heard(stays, &at, WEBSOCKET_TEXT, "ok");
+	rig_stop(&rig);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -305,6 +328,7 @@ int main(void)
 		T(a_handshake_is_refused_where_it_must_be),
 		T(a_large_message_passes_and_a_larger_one_does_not),
 		T(over_http2_where_it_is_offered),
+		T(a_reload_ends_what_it_would_not_open),
 	};
 
 	world_start();
