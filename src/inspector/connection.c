@@ -193,7 +193,7 @@ static bool pump(struct connection *c)
 
 static bool is_written(const struct connection *c)
 {
-	return c->out.len == 0 && (!c->tls || guest_tls_pending(c->tls) == 0);
+	return c->out.len == 0 && (!c->tls || guest_tls_pending(c->tls) == 0) && c->transport.ops->flushed(&c->transport);
 }
 
 enum err connection_fields(struct connection *c, struct str *ret)
@@ -254,7 +254,7 @@ static enum step step_finish(struct connection *c)
 		return STEP_WAIT;
 	if (c->tls && !c->gone) {
 		guest_tls_close(c->tls);
-		if (!pump_ciphertext(c))
+		if (!pump_ciphertext(c) || !c->transport.ops->flushed(&c->transport))
 			return STEP_WAIT;
 	}
 	c->transport.ops->end(&c->transport);

@@ -89,6 +89,8 @@ static enum err send_bytes(struct transport *t, struct str bytes)
 	return e;
 }
 
+static bool flushed(const struct transport *t) { return socket_of(t)->rest.len == 0; }
+
 static void consumed(struct transport *t, size_t n)
 {
 	struct socket *s = socket_of(t);
@@ -132,7 +134,7 @@ static void release(struct transport *t)
 	uv_close((uv_handle_t *)&s->poll, freed);
 }
 
-static const struct transport_ops ops = { sendable, send_bytes, consumed, end, reset, release };
+static const struct transport_ops ops = { sendable, send_bytes, flushed, consumed, end, reset, release };
 
 static void readable(struct socket *s)
 {

@@ -15,6 +15,8 @@ struct transport_ops {
 	size_t (*sendable)(const struct transport *t);
 	/** @bytes, at most sendable(), are copied */
 	enum err (*send)(struct transport *t, struct str bytes);
+	/** nothing of what send() took waits in this process: what waits is lost with the connection */
+	bool (*flushed)(const struct transport *t);
 	/** @n bytes that came were used up: the client may send as many more */
 	void (*consumed)(struct transport *t, size_t n);
 	/** no more from us; idempotent */

@@ -4,6 +4,8 @@
  * (and for literals, which nobody asked about) it is asked about the connection, before its first byte, as in many
  * protocols the server speaks first. Such a connection is a TUNNEL stream of the courier's link; nothing of it is
  * read here. Whatever is answered, the courier judges again when the stream is opened (I2).
+ * The courier looks after the deadlines of a tunnel while it has any part in it; once all that the server said is here,
+ * a client that does not take it is our own matter: drained().
  */
 #include "inspector/tunnel.h"
 
@@ -18,6 +20,7 @@ struct tunnel {
 	struct connection *connection;
 	uint32_t number;		/* 0: not open */
 	bool up_ended, down_ended;
+	size_t left;			/* for the client, when that was last looked at after the end */
 	enum err reset;
 	struct buf body;		/* from the courier, not yet in the output */
 };
@@ -154,6 +157,24 @@ static void downwards(struct connection *c)
 	}
 }
 
+/* Has the client all of what the server said? Until then, once that has ended, it must go on taking some. */
+static bool drained(struct connection *c)
+{
+	struct tunnel *t = c->tunnel;
+	size_t left = t->body.len + c->out.len;
+
+	if (!t->down_ended)
+		return false;
+	if (left == 0 && c->transport.ops->flushed(&c->transport)) {
+		connection_deadline(c, 0);
+		return true;
+	}
+	if (left != t->left || !wait_is_set(&c->wait))
+		connection_deadline(c, c->inspector->limits.stall_ms);
+	t->left = left;
+	return false;
+}
+
 enum step step_tunnel(struct connection *c)
 {
 	struct tunnel *t = c->tunnel;
@@ -173,7 +194,7 @@ enum step step_tunnel(struct connection *c)
 		return STEP_OVER;
 	}
 	downwards(c);
-	if (!t->down_ended || t->body.len || c->out.len)
+	if (!drained(c))
 		return STEP_WAIT;
 	c->transport.ops->end(&c->transport);
 	return t->up_ended ? STEP_OVER : STEP_WAIT;

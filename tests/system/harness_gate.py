@@ -130,6 +130,75 @@ def usual(s, w, plain, tcp):
     check("the gate's trail verifies", r.returncode == 0, (r.stdout, r.stderr))
 
 
+def large(c):
+    """As many bytes as the client says before it ends its side."""
+    with c, contextlib.suppress(OSError):
+        said = b""
+        while part := c.recv(65536):
+            said += part
+        c.sendall(bytes(int(said)))
+
+
+def small_reader(port):
+    c = socket.socket()
+    c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    c.settimeout(20)
+    c.connect(("127.0.0.1", port))
+    return c
+
+
+def unread():
+    """How much the kernel takes for a client that does not read."""
+    with socket.create_server(("127.0.0.1", 0)) as server, small_reader(server.getsockname()[1]):
+        c, n = server.accept()[0], 0
+        c.setblocking(False)
+        for _ in range(20):
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    n += c.send(bytes(16384))
+            time.sleep(0.02)
+        c.close()
+    return n
+
+
+def lasting(s, w):
+    """Tunnels to their end: the last byte arrives, and a policy that forbids what is open ends it."""
+    options = ["--resolve", f"raw.example.test:9:127.0.0.1:{serve(raw)}"]
+    head = b"CONNECT raw.example.test:9 HTTP/1.1\r\n\r\n"
+    env = {"API_TOKEN": w.info["tokens"]["api"]}
+    with gate(s, "--resolve", f"raw.example.test:9:127.0.0.1:{serve(large)}", env=env) as g, contextlib.ExitStack() as all:
+        # the last piece does not go into the kernel's buffer, or not all of it
+        short, kernel = [], unread()
+        sizes = [kernel + more for more in range(-320 << 10, 0, 5 << 10)]
+        clients = [all.enter_context(small_reader(g.port)) for _ in sizes]
+        for c, size in zip(clients, sizes):
+            c.sendall(head + str(size).encode())
+            c.shutdown(socket.SHUT_WR)
+        time.sleep(3)
+        for c, size in zip(clients, sizes):
+            got = -39
+            while part := c.recv(1 << 20):
+                got += len(part)
+            if got != size:
+                short.append((got, size))
+        check("clients that have ended their side and read late get all of it", not short, short)
+    with gate(s, *options, env=env) as g, socket.create_connection(("127.0.0.1", g.port), 10) as c:
+        c.sendall(head)
+        c.settimeout(15)
+        begun = c.recv(39) + c.recv(7)
+        before = s.policy.read_text()
+        s.policy.write_text(before.replace('ports: ["9"]', 'ports: ["10"]'))
+        try:
+            out = c.recv(100)
+        except ConnectionResetError:
+            out = b"(reset)"
+        check("a tunnel that a new policy would not open is ended",
+              begun.endswith(b"banner\n") and out == b"(reset)", (begun, out))
+        s.policy.write_text(before)
+    check("and on record", any(r["kind"] == "outcome" and r.get("result") == "POLICY_DENIED" for r in s.records()),
+          s.records()[-4:])
+
+
 def refusals(g):
     for what, text, expected in (
             ("origin form, as this is no server", b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n", b"400"),
@@ -194,6 +263,7 @@ def ends(s, w):
 
 with world() as w, sandbox("gate", w, POLICY) as s:
     usual(s, w, serve(http), serve(raw))
+    lasting(s, w)
     tokens(s, w)
     ends(s, w)
 finish()
