@@ -5,7 +5,8 @@
  * output waits. A turn reads READ_BYTES at most, so that the channels of one loop share it
  * fairly, and hands out every frame that was in them; then it writes. channel_flush() writes
  * too, but calls nobody back: what a write met there is told by the next turn, for which the
- * channel stays armed.
+ * channel stays armed. During a turn it leaves that to the turn's end, so that many frames
+ * make one write, unless there is a lot.
  *
  * A peer that has gone may have left bytes for us to read (an exit status): when a write
  * fails, output is thrown away and reading goes on up to the end of the stream.
@@ -38,6 +39,7 @@ struct channel {
 	void *user;
 	int armed;		/* events that the poll watches */
 	bool crowded;		/* streams may have waited for room: tell the owner */
+	bool turning;		/* turn() is on the stack, and writes at its end */
 	bool deaf;		/* the peer reads no more: output is thrown away */
 	bool over;		/* `closed` was called */
 	bool closing;		/* channel_close() was called */
@@ -140,8 +142,10 @@ static void turn(uv_poll_t *poll, int status, int events)
 		c->armed = 0;
 		events |= UV_READABLE;
 	}
+	c->turning = true;
 	if (c->deaf || ((events & UV_READABLE) && link_wants_input(c->link)))
 		read_input(c);
+	c->turning = false;
 	if (is_alive(c))
 		write_output(c);
 	if (is_alive(c) && c->crowded && link_output(c->link).n < CROWDED_BYTES) {
@@ -192,7 +196,7 @@ struct link *channel_link(struct channel *c) { return c->link; }
 
 void channel_flush(struct channel *c)
 {
-	if (!is_alive(c))
+	if (!is_alive(c) || (c->turning && link_output(c->link).n < CROWDED_BYTES))
 		return;
 	write_output(c);
 	(void)arm(c);
