@@ -143,7 +143,7 @@ static enum step decide_placeholders(struct exchange *x, bool sent)
 	e = binding_foreign(x, &foreign);
 	if (e != ERR_OK)
 		return exchange_fail(x, e, "");
-	if (!foreign || x->local)
+	if (!foreign || x->local || x->head.framing == HEAD_BODY_NONE)
 		return STEP_NEXT;
 	x->up.scrub = scrub_new(foreign);
 	e = x->up.scrub ? request_encoded_begin(x, foreign) : ERR_MEMORY;
@@ -315,20 +315,31 @@ static enum step answer_locally(struct exchange *x)
 	return STEP_NEXT;
 }
 
-static enum step stage_send(struct exchange *x)
+/* The values that carry secrets are in one buffer for all, as stages do not nest: it is wiped as far as it was
+ * used, where one of its own would be made and wiped as a whole for each request. */
+static enum err send_head(struct exchange *x)
 {
-	auto_buf secret_values = BUF_EMPTY;
+	static struct buf secret_values;
 	struct head sent;
 
-	if (x->local)
-		return answer_locally(x);
-	buf_init_secret(&secret_values, ATTACH_BYTES_MAX);
-	if (x->credential && x->head.scheme == HEAD_HTTP && address_is_public(&x->address))
-		return exchange_fail(x, ERR_CREDENTIAL, "no credential crosses a public network in clear text");
+	if (!secret_values.max)
+		buf_init_secret(&secret_values, ATTACH_BYTES_MAX);
 	enum err e = head_to_send(x, &secret_values, &sent);
 
 	if (e == ERR_OK)
 		e = carrier_send_head(x->carrier, &sent);
+	buf_clear(&secret_values);
+	return e;
+}
+
+static enum step stage_send(struct exchange *x)
+{
+	if (x->local)
+		return answer_locally(x);
+	if (x->credential && x->head.scheme == HEAD_HTTP && address_is_public(&x->address))
+		return exchange_fail(x, ERR_CREDENTIAL, "no credential crosses a public network in clear text");
+	enum err e = send_head(x);
+
 	if (e != ERR_OK)
 		return exchange_fail(x, e, "");
 	x->dialled = true;

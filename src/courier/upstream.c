@@ -410,6 +410,7 @@ static void poll_ready(uv_poll_t *poll, int status, int events)
 	struct upstream_connection *c = poll->data;
 	bool told = true;
 
+	c->drained = false;
 	if (c->state == IDLE) {
 		destroy(c);	/* closed by the upstream, or it speaks unasked */
 		return;

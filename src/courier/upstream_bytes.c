@@ -46,15 +46,20 @@ static enum err receive(struct upstream_connection *c, char *p, size_t n, size_t
 
 enum err upstream_feed(struct upstream_connection *c)
 {
-	size_t n;
-	char *p = upstream_tls_room(c->tls, &n);
+	size_t n, got;
+	char *p;
 
+	if (c->drained)
+		return ERR_MORE;
+	p = upstream_tls_room(c->tls, &n);
 	if (!p)
 		return ERR_MEMORY;
-	enum err e = receive(c, p, n, &n);
+	enum err e = receive(c, p, n, &got);
 
-	if (e == ERR_OK)
-		upstream_tls_received(c->tls, n);
+	if (e == ERR_OK) {
+		upstream_tls_received(c->tls, got);
+		c->drained = got < n;
+	}
 	return e == ERR_CLOSED ? ERR_UPSTREAM_CLOSED : e;	/* without close_notify: it may have been cut off */
 }
 

@@ -35,6 +35,7 @@ struct upstream_connection {
 	int events;
 	bool starved, blocked;			/* the last read, write said ERR_MORE, and nothing came since */
 	bool quiet;				/* something came, and the owner has yet to ask for it */
+	bool drained;				/* the last of what the socket had was read, and nothing came since */
 	bool eof;
 	struct upstream_tls *tls;
 };

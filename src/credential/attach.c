@@ -143,8 +143,10 @@ static bool replace(enum attach_coding coding, struct str secret, struct str pla
 	if (attach_find(*view, 0, placeholder) == view->n)
 		return false;
 	if (!attach_replace(coding, secret, placeholder, *view, out)) {
-		if (!out->err)	/* it stood there, but not whole */
+		if (!out->err && out->len > from) {	/* it stood there, but not whole */
+			explicit_bzero(out->p + from, out->len - from);
 			out->len = from;
+		}
 		return false;
 	}
 	*view = written(out, from);
