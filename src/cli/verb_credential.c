@@ -206,7 +206,7 @@ static const char *state_of(const struct store *s, struct str name, char id[SEAL
 		return reason;
 	key = seal_envelope_id(buf_str(&envelope));
 	for (size_t i = 0; i < key.n; i++)
-		id[i] = ascii_hex(key.p[i]) >= 0 ? key.p[i] : '?';
+		id[i] = (char)(ascii_hex(key.p[i]) >= 0 ? key.p[i] : '?');
 	return seal_open(&s->keys, name, buf_str(&envelope), &value, &reason) ? reason : NULL;
 }
 

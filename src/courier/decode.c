@@ -90,7 +90,7 @@ static void take_failure(struct decode *d, struct str p)
 		return;
 	}
 	for (size_t i = 0; i < words.n; i++)
-		reason[i] = words.p[i] < ' ' || words.p[i] > '~' ? '?' : words.p[i];
+		reason[i] = (char)(words.p[i] < ' ' || words.p[i] > '~' ? '?' : words.p[i]);
 	reason[words.n] = 0;
 	finish(d, failure_of((uint8_t)p.p[0] | (uint32_t)(uint8_t)p.p[1] << 8), reason);
 }

@@ -382,6 +382,7 @@ enum err fetch_start(struct courier *c, const struct fetch_request *r, fetch_don
 	}
 	if (carrier_status(f->carrier) != ERR_MORE)
 		run(f);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): while it is starting, run() does not free it */
 	f->starting = false;
 	*ret = f;
 	return ERR_OK;
@@ -399,12 +400,15 @@ void fetch_tick(struct courier *c, uint64_t now_ms)
 			finish(f, ERR_UPSTREAM_TIMEOUT, "");
 		else
 			continue;
-		next = c->fetches;	/* an owner may have started and cancelled others */
+		/* an owner may have started and cancelled others */
+		next = c->fetches;	/* NOLINT(clang-analyzer-unix.Malloc): what was freed is no longer in it */
 	}
 }
 
 void fetch_end_all(struct courier *c)
 {
-	while (c->fetches)
-		fetch_cancel(c->fetches);
+	for (struct fetch *f = c->fetches, *next; f; f = next) {
+		next = f->next;
+		fetch_cancel(f);
+	}
 }

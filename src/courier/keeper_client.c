@@ -175,6 +175,7 @@ static void deliver(struct keeper_client *c)
 	for (;;) {
 		struct keeper_call *call = c->calls;
 
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was freed is no longer in the list */
 		while (call && !call->finished)
 			call = call->next;
 		if (!call)
@@ -243,8 +244,10 @@ void keeper_client_free(struct keeper_client *c)
 {
 	if (!c)
 		return;
-	while (c->calls)
-		keeper_cancel(c->calls);
+	for (struct keeper_call *call = c->calls, *next; call; call = next) {
+		next = call->next;
+		keeper_cancel(call);
+	}
 	secret_unmap(c->reply, sizeof *c->reply);
 	c->reply = NULL;
 	uv_close((uv_handle_t *)&c->poll, handle_closed);

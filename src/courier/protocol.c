@@ -127,7 +127,7 @@ static void put_fact(struct record *r, const struct protocol_fact *f)
 	size_t n = f->name.n < sizeof name ? f->name.n : sizeof name - 1;
 
 	for (size_t i = 0; i < n; i++)
-		name[i] = f->name.p[i] == '.' ? '_' : f->name.p[i];
+		name[i] = (char)(f->name.p[i] == '.' ? '_' : f->name.p[i]);
 	name[n] = 0;
 	record_text(r, name, f->value, 512);
 }

@@ -44,7 +44,7 @@ static struct str command_text(const struct git *g, uint32_t i)
 /* The next word of a command. */
 static struct str word(struct str *rest)
 {
-	struct str w = str_head(*rest, str_find(*rest, ' '));
+	struct str w = rest->p ? str_head(*rest, str_find(*rest, ' ')) : *rest;
 
 	*rest = str_from(*rest, w.n + 1);
 	return w;

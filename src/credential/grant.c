@@ -145,8 +145,8 @@ static json_t *make_claims(const struct policy_token *t, const struct grant_acco
 	if (!o)
 		return NULL;
 	set(o, "iss", issuer);
-	json_object_set_new(o, "iat", json_integer((json_int_t)(github ? now_s - GITHUB_SKEW_S : now_s)));
-	json_object_set_new(o, "exp", json_integer((json_int_t)(now_s + (github ? GITHUB_LIFE_S : ASSERTION_LIFE_S))));
+	json_object_set_new(o, "iat", json_integer((json_int_t)now_s - (github ? GITHUB_SKEW_S : 0)));
+	json_object_set_new(o, "exp", json_integer((json_int_t)now_s + (github ? GITHUB_LIFE_S : ASSERTION_LIFE_S)));
 	if (github)
 		return o;
 	set(o, "aud", t->audience.n ? t->audience : audience);
