@@ -68,7 +68,7 @@ static enum err put_codex(const struct keeper_public *about, struct buf *access,
 
 	buf_init(&claims, 256);
 	buf_printf(&claims, "{\"iat\":%llu,\"exp\":%llu}", (unsigned long long)now,
-		   (unsigned long long)(now + EXPIRES_S));
+		   (unsigned long long)now + EXPIRES_S);
 	e = put_jwt(access, buf_str(&claims));
 	if (!e)
 		e = put_jwt(id, about->id_claims.n ? about->id_claims : str_of(anyone));

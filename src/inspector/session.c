@@ -194,8 +194,7 @@ static int on_frame_send(nghttp2_session *nghttp2, const nghttp2_frame *frame, v
 		guard_earn(&s->guard);
 	if ((frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) &&
 	    (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) && t && !t->upload_done)
-		(void)nghttp2_submit_rst_stream(nghttp2, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-						NGHTTP2_NO_ERROR);
+		session_stream_linger(t);
 	if (frame->hd.type == NGHTTP2_RST_STREAM)
 		count_mistake(s, frame->rst_stream.error_code, t);
 	if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR && !s->calm)

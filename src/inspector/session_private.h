@@ -25,6 +25,8 @@ struct session_stream {
 	bool deferred;			/* nghttp2 waits to be told that there is data */
 	bool is_head;
 	bool expect_continue;
+	bool answered;			/* whole, before the request was: session_stream_linger() */
+	size_t unwanted;		/* bytes of the request that came since */
 	struct messages *messages;	/* a WebSocket that was granted */
 	struct buf frames;		/* for its client */
 	bool messages_over;		/* what is in frames is the last */
@@ -52,6 +54,9 @@ void session_stream_begin(struct session *s, int32_t id, bool end_stream);
 void session_stream_data(struct session_stream *t, struct str bytes);
 void session_stream_trailers(struct session_stream *t);
 void session_stream_done(struct session_stream *t);
+/** session_stream_linger() - the answer is whole and the request is not: a short rest of it is let come, as clients
+ *  take a reset then for a failure (curl does); who goes on is told NO_ERROR (RFC 9113 s8.1) */
+void session_stream_linger(struct session_stream *t);
 /** session_stream_moved() - as far as it goes: up and down */
 void session_stream_moved(struct session_stream *t);
 /** session_stream_fail() - RST_STREAM, if the courier has cut it off */

@@ -21,10 +21,14 @@ static nghttp2_nv nv_out[HTTP2_NV_MAX];
 static void late(struct wait *w);
 
 /* Something moved: the wait begins anew. */
+#define UNWANTED_MAX 65536u	/* of a request that is already answered */
+
 static void progress(struct session_stream *t)
 {
 	struct inspector *i = t->exchange.inspector;
 
+	if (t->answered)
+		return;		/* a time of its own */
 	wait_set(&i->waits, &t->wait, t->expect_continue ? i->limits.continue_ms : i->limits.stall_ms, late);
 }
 
@@ -232,8 +236,20 @@ void session_stream_data(struct session_stream *t, struct str bytes)
 			session_stream_moved(t);
 	} else { /* already answered: nobody wants it, but the connection goes on */
 		(void)nghttp2_session_consume(t->session->nghttp2, t->id, bytes.n);
+		t->unwanted += bytes.n;
+		if (t->answered && t->unwanted > UNWANTED_MAX)
+			reset(t, NGHTTP2_NO_ERROR);
 	}
 	progress(t);
+}
+
+void session_stream_linger(struct session_stream *t)
+{
+	struct inspector *i = t->exchange.inspector;
+
+	t->answered = true;
+	t->expect_continue = false;
+	wait_set(&i->waits, &t->wait, i->limits.linger_ms, late);
 }
 
 void session_stream_trailers(struct session_stream *t)
@@ -283,7 +299,9 @@ static void late(struct wait *w)
 		(struct session_stream *)((char *)w - offsetof(struct session_stream, wait));
 	struct connection *c = t->session->connection;
 
-	if (t->expect_continue) {
+	if (t->answered) {
+		reset(t, NGHTTP2_NO_ERROR);
+	} else if (t->expect_continue) {
 		t->expect_continue = false;
 		fields_out[0] = (struct http2_nv){ STR(":status"), STR("100"), false };
 		(void)nghttp2_submit_headers(t->session->nghttp2, NGHTTP2_FLAG_NONE, t->id, NULL, nvs(1), 1,

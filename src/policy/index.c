@@ -20,7 +20,7 @@ static size_t home(const struct index *x, uint64_t hash, bool suffix)
 
 static bool is_host(const struct index_entry *e, struct str host)
 {
-	if (e->host_bytes != host.n)
+	if (e->host_bytes != host.n || !host.p)
 		return false;
 	if (host.n <= INDEX_BEGINNING)
 		return memcmp(e->beginning, host.p, host.n) == 0;

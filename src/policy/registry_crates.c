@@ -19,7 +19,7 @@ static bool normalise(struct str raw, bool glob, char *out, size_t *ret_bytes)
 		if ((!ascii_alpha(c) && !ascii_digit(c) && c != '-' && c != '_' && !(glob && (c == '*' || c == '?'))) ||
 		    n == REGISTRY_NAME_MAX)
 			return false;
-		out[n++] = c == '_' ? '-' : ascii_lower(c);
+		out[n++] = (char)(c == '_' ? '-' : ascii_lower(c));
 	}
 	*ret_bytes = n;
 	return n > 0 && n <= 64;

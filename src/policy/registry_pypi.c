@@ -25,7 +25,7 @@ static bool normalise(struct str raw, bool glob, char *out, size_t *ret_bytes)
 			continue;
 		if (n == REGISTRY_NAME_MAX)
 			return false;
-		out[n++] = mark ? '-' : ascii_lower(c);
+		out[n++] = (char)(mark ? '-' : ascii_lower(c));
 	}
 	*ret_bytes = n;
 	return n > 0 && (glob || (out[0] != '-' && out[n - 1] != '-'));

@@ -47,7 +47,7 @@ static bool parse(struct str s, struct debian *ret)
 
 static int weight(struct str s, size_t i)
 {
-	char c = i < s.n ? s.p[i] : '0';
+	char c = (char)(i < s.n ? s.p[i] : '0');
 
 	if (ascii_digit(c))
 		return 0;
