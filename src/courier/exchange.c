@@ -34,7 +34,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define REFUSAL_MAX 32768	/* an error answer's body: under a link window with its head */
 
 enum step exchange_fail(struct exchange *x, enum err why, const char *reason)
 {
@@ -383,39 +382,6 @@ static enum step stage_reply(struct exchange *x)
 
 /* ---- outcome ---- */
 
-/* The error answer, encoded into the places of the upstream's answer. */
-static enum err make_refusal(struct exchange *x)
-{
-	const struct deny d = {
-		.result = x->result, .reason = x->reason, .rule = x->rule, .credential = x->foreign,
-		.head = x->head.kind == HEAD_REQUEST ? &x->head : NULL, .request_id = x->request_id,
-		.policy = x->snapshot ? snapshot_policy(x->snapshot) : NULL,
-	};
-	struct head h = { .kind = HEAD_RESPONSE, .framing = HEAD_BODY_LENGTH, .final = true };
-	auto_buf body = BUF_EMPTY;
-
-	buf_init(&body, REFUSAL_MAX);
-	enum err e = deny_body(&d, &body);
-
-	if (e != ERR_OK)
-		return e;
-	h.status = (uint16_t)err_http_status(x->result);
-	h.fields[h.field_count++] = (struct head_field){ STR("content-type"), STR("application/json") };
-	h.fields[h.field_count++] = (struct head_field){ STR("cache-control"), STR("no-store") };
-	h.fields[h.field_count++] = (struct head_field){ STR("x-paddock-request"), str_of(x->request_id) };
-	if (h.status == 403 || h.status == 429)
-		h.fields[h.field_count++] = (struct head_field){ STR("x-should-retry"), STR("false") };
-	protocol_refusal(x, &h, &body);
-	h.length = body.len;
-	buf_clear(&x->down.head);
-	e = head_encode(&h, &x->down.head);
-	if (e != ERR_OK)
-		return e;
-	queue_free(&x->down.clear);
-	return x->head.kind == HEAD_REQUEST && str_eq(x->head.method, STR("HEAD"))
-		       ? ERR_OK : queue_put(&x->down.clear, buf_str(&body));
-}
-
 static void settle(struct exchange *x)
 {
 	x->recorded = true;
@@ -430,7 +396,7 @@ static void settle(struct exchange *x)
 	if (x->intent_stored || (x->result != ERR_LIMIT && !x->beyond_limit))
 		journal_end(x);		/* the others are counted: courier_limit_reached() */
 	x->deadline_ms = clock_ms() + EXCHANGE_HEAD_MS;
-	if (x->result != ERR_OK && !x->over && !x->down.head_sent && make_refusal(x) != ERR_OK)
+	if (x->result != ERR_OK && !x->over && !x->down.head_sent && refusal_make(x) != ERR_OK)
 		x->down.head_sent = true;	/* no memory for words: cut off */
 }
 

@@ -17,6 +17,7 @@
 #define EXCHANGE_WEBSOCKET_MS (60 * 60 * 1000)	/* no message, in either direction */
 #define EXCHANGE_INFORMATIONAL_MAX 16		/* 1xx heads before the answer */
 #define EXCHANGE_REQUEST_ID_BYTES 96
+#define REFUSAL_MAX 32768			/* an error answer's body: under a link window with its head */
 
 /* what is held back because it may be the beginning of a secret, at most: the longest form of the longest, and
  * more; and what filters may leave here */
@@ -153,3 +154,7 @@ must_use enum err exchange_count(struct exchange *x, size_t n);
 bool exchange_carries(struct exchange *x, const struct scrub_set *placeholders, const struct head *h);
 /** exchange_plain_head() - the head as it is sent, but for the credential; ERR_HEAD_TOO_LARGE */
 must_use enum err exchange_plain_head(const struct exchange *x, struct head *ret);
+
+/** refusal_make() - the error answer for x->result, encoded into the places of the upstream's answer (refusal.c).
+ *  buf_err(), ERR_MEMORY */
+must_use enum err refusal_make(struct exchange *x);
