@@ -45,7 +45,8 @@ static void answered(void *user, enum err result, uint32_t sequence, struct str 
 	(void)user;
 	must(result < ERR_COUNT && sequence == 7 && name && !result == !reason && (!result || data.n == 0));
 	must(data.n <= KEEPER_DATA_MAX);
-	if (data.n) {
+	must(data.p || !data.n);
+	if (data.p) {
 		must(!memmem(data.p, data.n, AWS_SECRET, sizeof AWS_SECRET - 1));
 		must(!memmem(data.p, data.n, key.p, key.n));
 	}

@@ -182,7 +182,7 @@ static enum err room(struct git_commits *s)
 
 	if (s->count >= s->slot_count / 2 && more_slots(s) != ERR_OK)
 		return ERR_MEMORY;
-	if (s->count < s->room)
+	if (s->items && s->count < s->room)
 		return ERR_OK;
 	items = reallocarray(s->items, more, sizeof *items);
 	if (!items)

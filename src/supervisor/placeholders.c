@@ -55,10 +55,12 @@ void placeholders_free(struct placeholders *p)
 
 struct str placeholders_home(const struct spec *spec)
 {
+	const char *home = getenv("HOME");
+
 	for (uint32_t i = 0; i < spec->environment_count; i++)
 		if (str_starts(spec->environment[i], STR("HOME=/")))
 			return str_from(spec->environment[i], 5);
-	return getenv("HOME") && getenv("HOME")[0] == '/' ? str_of(getenv("HOME")) : STR("/root");
+	return home && home[0] == '/' ? str_of(home) : STR("/root");
 }
 
 static enum err path_of(const struct spec *spec, struct str named, struct arena *arena, struct str *ret)
