@@ -360,7 +360,7 @@ static unsigned trail(struct rig *r, const char *a, const char *b, const char *c
 }
 
 /* Turns until that many requests have arrived: none of them can then reach the next test. */
-static void rig_arrived(struct rig *r, unsigned requests)
+static inline void rig_arrived(struct rig *r, unsigned requests)
 {
 	uint64_t until = clock_ms() + 8000;
 

@@ -1,119 +1,8 @@
 /* courier_encoded_test.c - bodies in a content coding, both ways, through the real courier and the real decoder:
- * no part of a secret passes, what is clean passes as it came, events pass one by one; a decoder that lies or dies */
-#include "../path/courier_world.h"
+ * no part of a secret passes, what is clean passes as it came, events pass one by one */
+#include "courier_encoded_world.h"
 
-#include "../path/encode.h"
-#include "decoder/job.h"
-
-#include <semaphore.h>
-
-/* ---- what the upstream answers ---- */
-
-static struct {
-	struct str body;
-	const char *coding;		/* NULL: no such field */
-	const char *field;		/* another field line, or NULL */
-	size_t cut;			/* two chunks, and a pause between them; also by the path: /offer/<cut> */
-	size_t ends[8], end_count;	/* chunks that wait for `next` each */
-	bool length;			/* content-length, not chunks */
-} offer;
-static sem_t next;
-
-static void say_chunk(SSL *s, struct str piece)
-{
-	char line[32];
-
-	if (!piece.n)
-		return;
-	snprintf(line, sizeof line, "%zx\r\n", piece.n);
-	world_say(s, line);
-	world_send(s, piece.p, piece.n);
-	world_say(s, "\r\n");
-}
-
-static void say_body(SSL *s, size_t cut)
-{
-	size_t at = 0;
-
-	for (size_t i = 0; i < offer.end_count; i++) {
-		say_chunk(s, str_head(str_from(offer.body, at), offer.ends[i] - at));
-		at = offer.ends[i];
-		sem_wait(&next);
-	}
-	if (cut > at) {
-		say_chunk(s, str_head(str_from(offer.body, at), cut - at));
-		at = cut;
-		usleep(2000);
-	}
-	say_chunk(s, str_from(offer.body, at));
-	world_say(s, "0\r\n\r\n");
-}
-
-static bool answer(SSL *s, const char *path)
-{
-	char head[400];
-	size_t cut = offer.cut;
-
-	if (strncmp(path, "/offer", 6) != 0)
-		return false;
-	if (path[6] == '/')
-		cut = 0;
-	for (const char *digit = path + 6; *digit; digit++)
-		if (*digit != '/')
-			cut = cut * 10 + (size_t)(*digit - '0');
-	int n = snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n%s%s%s%s%s",
-			 offer.coding ? "content-encoding: " : "", offer.coding ? offer.coding : "",
-			 offer.coding ? "\r\n" : "", offer.field ? offer.field : "", offer.field ? "\r\n" : "");
-
-	if (offer.length)
-		snprintf(head + n, sizeof head - (size_t)n, "content-length: %zu\r\n\r\n", offer.body.n);
-	else
-		snprintf(head + n, sizeof head - (size_t)n, "transfer-encoding: chunked\r\n\r\n");
-	world_say(s, head);
-	if (offer.length)
-		world_send(s, offer.body.p, offer.body.n);
-	else
-		say_body(s, cut);
-	return true;
-}
-
-static const char policy[] =
-	"version: 1\n"
-	"credentials:\n"
-	"  api:\n"
-	"    source: {environment: API_KEY}\n"
-	"    hosts: [api.test]\n"
-	"    strategy: placeholder\n"
-	"    placeholder: {environment: API_KEY, value: " PLACEHOLDER "}\n"
-	"network:\n"
-	"  - {name: loose, hosts: [api.test], methods: [POST], paths: [/offer], credential: api, unscrubbed: pass}\n"
-	"  - {name: api, hosts: [api.test], methods: [GET, POST], credential: api}\n"
-	"  - {name: other, hosts: [other.test], methods: [GET, POST]}\n";
-
-static struct rig rig;
-
-static int setup(void **state)
-{
-	(void)state;
-	world.requests = 0;
-	world.log_bytes = 0;
-	offer = (typeof(offer)){ .coding = NULL };
-	rig_start(&rig, policy, 0);
-	rig_hello(&rig);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	rig_free(&rig);
-	return 0;
-}
-
-static struct reply *get(const char *host)
-{
-	return ask_wait(&rig, &(struct ask){ .host = host, .path = "/offer" });
-}
+/* ---- answers ---- */
 
 #define AT_ONCE 16
 
@@ -139,8 +28,6 @@ static struct str field(const struct reply *p, const char *name)
 	return STR("");
 }
 
-/* ---- what passed, decoded as far as it goes ---- */
-
 static bool collect(void *user, struct str messages)
 {
 	enum decoder_type type;
@@ -152,6 +39,7 @@ static bool collect(void *user, struct str messages)
 	return true;
 }
 
+/* What of @body's plain form is known before its end. */
 static void decode_prefix(enum decoder_job kind, struct str body, struct buf *ret)
 {
 	const struct job_sink sink = { collect, ret };
@@ -164,13 +52,6 @@ static void decode_prefix(enum decoder_job kind, struct str body, struct buf *re
 		body = str_from(body, 65536);
 	job_free(j);
 }
-
-#define BEFORE "event: message\ndata: {\"text\":\"here it is, "
-#define AFTER " and more\"}\n\n"
-
-static const struct str clean = STR_INIT(BEFORE "nothing at all" AFTER), dirty = STR_INIT(BEFORE SECRET AFTER);
-
-/* ---- answers ---- */
 
 static void what_is_clean_passes_as_it_came(void **state)
 {
@@ -368,32 +249,6 @@ static void events_one_by_one(void **state)
 	}
 	rig_stop(&rig);
 }
-
-/* ---- what cannot be searched ---- */
-
-static void unknown_codings_are_refused(void **state)
-{
-	(void)state;
-	static const struct { const char *coding, *field; bool passes; } codings[] = {
-		{ "compress", NULL, false }, { "gzip, br", NULL, false }, { "dcz", NULL, false }, { "x", NULL, false },
-		{ "gzip", "content-encoding: br", false }, { "identity, compress", NULL, false },
-		{ "gzip;q=1", NULL, false }, { "identity", NULL, true }, { "", NULL, true }, { "Identity, ", NULL, true },
-	};
-
-	for (size_t i = 0; i < sizeof codings / sizeof *codings; i++) {
-		offer = (typeof(offer)){ .body = STR("text"), .coding = codings[i].coding, .field = codings[i].field };
-		struct reply *p = get(i % 2 ? "api.test" : "other.test");
-
-		assert_int_equal(p->head.status, codings[i].passes ? 200 : 502);
-		/* unless the rule says so */
-		p = ask_wait(&rig, &(struct ask){ .method = "POST", .path = "/offer" });
-		assert_int_equal(p->head.status, 200);
-		assert_true(p->ended && str_eq(buf_str(&p->body), STR("text")));
-	}
-	rig_until(&rig, "\"kind\":\"outcome\"", "CANNOT_SCRUB", NULL);
-	rig_stop(&rig);
-}
-
 static void names_of_codings(void **state)
 {
 	(void)state;
@@ -409,43 +264,6 @@ static void names_of_codings(void **state)
 
 		assert_true(p->head.status == 200 && p->ended && str_eq(buf_str(&p->body), buf_str(&body)));
 	}
-	rig_stop(&rig);
-}
-
-static void what_does_not_decode(void **state)
-{
-	(void)state;
-	static char zeros[4 << 20];
-	const struct str many = { zeros, sizeof zeros };
-
-	for (size_t i = 0; i < ENCODINGS; i++)
-		for (int how = 0; how < 4; how++) {
-			auto_buf body = BUF_EMPTY;
-
-			buf_init(&body, 8 << 20);
-			if (how == 3 && str_eq(str_of(encodings[i].name), STR("gzip-stored")))
-				continue;
-			encode(&body, &encodings[i], how == 3 ? &many : &clean, 1);
-			if (how == 0)
-				body.len -= 1;			/* cut off */
-			else if (how == 1)
-				buf_put(&body, STR("garbage"));	/* something after it */
-			else if (how == 2)
-				body.len = 0, buf_put(&body, STR("this is not that coding, is it?"));
-			for (int length = 0; length < 2; length++) {
-				offer = (typeof(offer)){ .body = buf_str(&body), .coding = encodings[i].coding, .length = length };
-				struct reply *p = get(how % 2 ? "api.test" : "other.test");
-
-				assert_false(p->ended && p->head.status == 200);
-				if (p->reset)
-					assert_int_equal(p->reason, ERR_CANNOT_SCRUB);
-				else
-					assert_int_equal(p->head.status, 502);
-				p = ask_wait(&rig, &(struct ask){ .method = "POST", .path = "/offer" });
-				assert_true(p->ended && p->head.status == 200);
-				assert_true(str_eq(buf_str(&p->body), buf_str(&body)));
-			}
-		}
 	rig_stop(&rig);
 }
 
@@ -590,137 +408,14 @@ static void a_large_encoded_request(void **state)
 	rig_stop(&rig);
 }
 
-/* ---- a decoder that lies, or is gone ---- */
-
-static struct {
-	int fd;
-	const char *mode;
-} lies;
-
-static void *liar(void *arg)
-{
-	const int fd = lies.fd;
-	const char *mode = lies.mode;
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
-	char byte, in[65536];
-	struct iovec iov = { &byte, 1 };
-
-	(void)arg;
-	for (;;) {
-		struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
-				    .msg_controllen = sizeof control.bytes };
-		uint64_t total = 0;
-		int job;
-		ssize_t n;
-
-		if (recvmsg(fd, &m, MSG_CMSG_CLOEXEC) <= 0)
-			break;
-		memcpy(&job, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof job);
-		if (!strcmp(mode, "hangs up")) {
-			close(job);
-			continue;
-		}
-		bool ended = false;
-
-		while (!ended && (n = recv(job, in, sizeof in, 0)) > 0) {
-			total += (uint64_t)n;
-			ended = n >= 8 && in[n - 8] == DECODER_END;
-		}
-		char mark[16] = { DECODER_MARK, 0, 0, 0, 8 };
-		uint64_t bytes = total - 8 - 1 - 8 - 8;		/* without a job, a header of data, the end */
-
-		if (!strcmp(mode, "too much"))
-			bytes += 1000;
-		memcpy(mark + 8, &bytes, 8);
-		send(job, mark, sizeof mark, MSG_NOSIGNAL);
-		send(job, "\3\0\0\0\0\0\0\0", 8, MSG_NOSIGNAL);
-		close(job);
-	}
-	close(fd);
-	return NULL;
-}
-
-static void with_liar(const char *mode, struct str body, const char *coding, struct reply **ret)
-{
-	int pair[2];
-	pthread_t thread;
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-	lies = (typeof(lies)){ pair[0], mode };
-	pthread_create(&thread, NULL, liar, NULL);
-	rig_free(&rig);
-	rig_decoder.given = true;
-	rig_decoder.fd = pair[1];
-	setup(NULL);
-	rig_decoder.given = false;
-	close(pair[1]);
-	assert_int_equal(ask_wait(&rig, &(struct ask){ .path = "/first" })->head.status, 200);
-	offer = (typeof(offer)){ .body = body, .coding = coding };
-	*ret = get("api.test");
-	assert_int_equal(ask_wait(&rig, &(struct ask){ .path = "/still" })->head.status, 200);
-	pthread_detach(thread);
-}
-
-static void a_captured_decoder(void **state)
-{
-	(void)state;
-	auto_buf body = BUF_EMPTY;
-	struct reply *p;
-
-	/* it lets everything pass: what stands there openly is found all the same */
-	buf_init(&body, 8192);
-	encode_zlib(&body, 31, 0, &dirty, 1);
-	with_liar("says nothing", buf_str(&body), "gzip", &p);
-	assert_true(p->reset && p->reason == ERR_SECRET_REFLECTED);
-	/* marks for what was never sent */
-	buf_clear(&body);
-	encode_zlib(&body, 31, 6, &clean, 1);
-	with_liar("too much", buf_str(&body), "gzip", &p);
-	assert_true(p->reset && p->reason == ERR_CANNOT_SCRUB);
-	with_liar("hangs up", buf_str(&body), "gzip", &p);
-	assert_true(p->reset && p->reason == ERR_CANNOT_SCRUB);
-	with_liar("says nothing", buf_str(&body), "gzip", &p);
-	assert_true(p->ended);	/* its own exchange it can misjudge */
-	rig_stop(&rig);
-}
-
-static void without_a_decoder(void **state)
-{
-	(void)state;
-	auto_buf body = BUF_EMPTY;
-	struct reply *p;
-
-	buf_init(&body, 8192);
-	encode_zlib(&body, 31, 6, &clean, 1);
-	offer = (typeof(offer)){ .body = buf_str(&body), .coding = "gzip" };
-	assert_int_equal(get("api.test")->head.status, 200);
-	kill(rig.decoder, SIGKILL);
-	usleep(100000);
-	p = get("api.test");
-	assert_int_equal(p->head.status, 502);
-	rig_until(&rig, "\"kind\":\"outcome\"", "\"DECODER\"", NULL);
-	offer.coding = NULL;	/* what needs none goes on */
-	assert_int_equal(get("api.test")->head.status, 200);
-	rig_arrived(&rig, 3);
-	rig_stop(&rig);
-}
-
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(what_is_clean_passes_as_it_came), T(no_part_of_a_secret_passes), T(a_secret_across_flushes),
-		T(a_secret_beside_the_plain_form), T(events_one_by_one), T(unknown_codings_are_refused),
-		T(names_of_codings), T(what_does_not_decode), T(several_members), T(a_large_one_slowly),
-		T(a_placeholder_in_an_encoded_request), T(a_large_encoded_request), T(a_captured_decoder),
-		T(without_a_decoder),
+		T(a_secret_beside_the_plain_form), T(events_one_by_one), T(names_of_codings), T(several_members),
+		T(a_large_one_slowly), T(a_placeholder_in_an_encoded_request), T(a_large_encoded_request),
 	};
 
-	sem_init(&next, 0, 0);
-	world_start();
-	world.answer = answer;
-	return world_end(cmocka_run_group_tests(tests, NULL, NULL));
+	return encoded_world(tests, sizeof tests / sizeof *tests);
 }

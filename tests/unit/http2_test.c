@@ -1,11 +1,7 @@
 /* http2_test.c - HTTP/2 fields to canonical heads and back: what is taken, what is refused */
+#include "assert_str.h"
 #include "wire/http1.h"
 #include "wire/http2.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
 
 static struct http2_fields fields;
 static struct head head;
@@ -26,12 +22,6 @@ static int teardown(void **state)
 	http2_fields_free(&fields);
 	buf_free(&storage);
 	return 0;
-}
-
-static void assert_str(struct str s, const char *z)
-{
-	if (!str_eq(s, str_of(z)))
-		fail_msg("\"%.*s\" is not \"%s\"", STR_FMT(s), z);
 }
 
 /* "name value" lines; the name ends at the first space */

@@ -472,25 +472,6 @@ static void a_cut_off_answer_has_no_close_notify(void **state)
 	client_close(&c);
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#elif defined(__has_feature)
-#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(memory_sanitizer))
-#else
-#define SANITIZED false
-#endif
-
-static const char *program_beside(void)
-{
-	static char path[4096];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof path - sizeof "paddock-inspector");
-	char *slash = n > 0 ? strrchr(path, '/') : NULL;
-
-	assert_non_null(slash);
-	memcpy(slash + 1, "paddock-inspector", sizeof "paddock-inspector");
-	return path;
-}
-
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)

@@ -468,6 +468,26 @@ static int end(void **state)
 	return 0;
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true
+#elif defined(__has_feature)
+#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(memory_sanitizer))
+#else
+#define SANITIZED false
+#endif
+
+/* The confined process, which lies beside the test. A sanitizer's own system calls do not pass the confinement. */
+static inline const char *program_beside(void)
+{
+	static char path[4096];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof path - sizeof "paddock-inspector");
+	char *slash = n > 0 ? strrchr(path, '/') : NULL;
+
+	assert_non_null(slash);
+	memcpy(slash + 1, "paddock-inspector", sizeof "paddock-inspector");
+	return path;
+}
+
 /* -- what a guest does ------------------------------------------------------------------- */
 
 static uint32_t ask_dns(const char *name, uint16_t type)

@@ -1,0 +1,191 @@
+/* courier_encoded_refusal_test.c - bodies in a content coding that cannot be searched, through the real courier:
+ * codings that are not known, data that does not decode, a decoder that lies or is gone */
+#include "courier_encoded_world.h"
+
+static void unknown_codings_are_refused(void **state)
+{
+	(void)state;
+	static const struct { const char *coding, *field; bool passes; } codings[] = {
+		{ "compress", NULL, false }, { "gzip, br", NULL, false }, { "dcz", NULL, false }, { "x", NULL, false },
+		{ "gzip", "content-encoding: br", false }, { "identity, compress", NULL, false },
+		{ "gzip;q=1", NULL, false }, { "identity", NULL, true }, { "", NULL, true }, { "Identity, ", NULL, true },
+	};
+
+	for (size_t i = 0; i < sizeof codings / sizeof *codings; i++) {
+		offer = (typeof(offer)){ .body = STR("text"), .coding = codings[i].coding, .field = codings[i].field };
+		struct reply *p = get(i % 2 ? "api.test" : "other.test");
+
+		assert_int_equal(p->head.status, codings[i].passes ? 200 : 502);
+		/* unless the rule says so */
+		p = ask_wait(&rig, &(struct ask){ .method = "POST", .path = "/offer" });
+		assert_int_equal(p->head.status, 200);
+		assert_true(p->ended && str_eq(buf_str(&p->body), STR("text")));
+	}
+	rig_until(&rig, "\"kind\":\"outcome\"", "CANNOT_SCRUB", NULL);
+	rig_stop(&rig);
+}
+
+static void what_does_not_decode(void **state)
+{
+	(void)state;
+	static char zeros[4 << 20];
+	const struct str many = { zeros, sizeof zeros };
+
+	for (size_t i = 0; i < ENCODINGS; i++)
+		for (int how = 0; how < 4; how++) {
+			auto_buf body = BUF_EMPTY;
+
+			buf_init(&body, 8 << 20);
+			if (how == 3 && str_eq(str_of(encodings[i].name), STR("gzip-stored")))
+				continue;
+			encode(&body, &encodings[i], how == 3 ? &many : &clean, 1);
+			if (how == 0)
+				body.len -= 1;			/* cut off */
+			else if (how == 1)
+				buf_put(&body, STR("garbage"));	/* something after it */
+			else if (how == 2)
+				body.len = 0, buf_put(&body, STR("this is not that coding, is it?"));
+			for (int length = 0; length < 2; length++) {
+				offer = (typeof(offer)){ .body = buf_str(&body), .coding = encodings[i].coding, .length = length };
+				struct reply *p = get(how % 2 ? "api.test" : "other.test");
+
+				assert_false(p->ended && p->head.status == 200);
+				if (p->reset)
+					assert_int_equal(p->reason, ERR_CANNOT_SCRUB);
+				else
+					assert_int_equal(p->head.status, 502);
+				p = ask_wait(&rig, &(struct ask){ .method = "POST", .path = "/offer" });
+				assert_true(p->ended && p->head.status == 200);
+				assert_true(str_eq(buf_str(&p->body), buf_str(&body)));
+			}
+		}
+	rig_stop(&rig);
+}
+
+/* ---- a decoder that lies, or is gone ---- */
+
+static struct {
+	int fd;
+	const char *mode;
+} lies;
+
+static void *liar(void *arg)
+{
+	const int fd = lies.fd;
+	const char *mode = lies.mode;
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	char byte, in[65536];
+	struct iovec iov = { &byte, 1 };
+
+	(void)arg;
+	for (;;) {
+		struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+				    .msg_controllen = sizeof control.bytes };
+		uint64_t total = 0;
+		int job;
+		ssize_t n;
+
+		if (recvmsg(fd, &m, MSG_CMSG_CLOEXEC) <= 0)
+			break;
+		memcpy(&job, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof job);
+		if (!strcmp(mode, "hangs up")) {
+			close(job);
+			continue;
+		}
+		bool ended = false;
+
+		while (!ended && (n = recv(job, in, sizeof in, 0)) > 0) {
+			total += (uint64_t)n;
+			ended = n >= 8 && in[n - 8] == DECODER_END;
+		}
+		char mark[16] = { DECODER_MARK, 0, 0, 0, 8 };
+		uint64_t bytes = total - 8 - 1 - 8 - 8;		/* without a job, a header of data, the end */
+
+		if (!strcmp(mode, "too much"))
+			bytes += 1000;
+		memcpy(mark + 8, &bytes, 8);
+		send(job, mark, sizeof mark, MSG_NOSIGNAL);
+		send(job, "\3\0\0\0\0\0\0\0", 8, MSG_NOSIGNAL);
+		close(job);
+	}
+	close(fd);
+	return NULL;
+}
+
+static void with_liar(const char *mode, struct str body, const char *coding, struct reply **ret)
+{
+	int pair[2];
+	pthread_t thread;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	lies = (typeof(lies)){ pair[0], mode };
+	pthread_create(&thread, NULL, liar, NULL);
+	rig_free(&rig);
+	rig_decoder.given = true;
+	rig_decoder.fd = pair[1];
+	setup(NULL);
+	rig_decoder.given = false;
+	close(pair[1]);
+	assert_int_equal(ask_wait(&rig, &(struct ask){ .path = "/first" })->head.status, 200);
+	offer = (typeof(offer)){ .body = body, .coding = coding };
+	*ret = get("api.test");
+	assert_int_equal(ask_wait(&rig, &(struct ask){ .path = "/still" })->head.status, 200);
+	pthread_detach(thread);
+}
+
+static void a_captured_decoder(void **state)
+{
+	(void)state;
+	auto_buf body = BUF_EMPTY;
+	struct reply *p;
+
+	/* it lets everything pass: what stands there openly is found all the same */
+	buf_init(&body, 8192);
+	encode_zlib(&body, 31, 0, &dirty, 1);
+	with_liar("says nothing", buf_str(&body), "gzip", &p);
+	assert_true(p->reset && p->reason == ERR_SECRET_REFLECTED);
+	/* marks for what was never sent */
+	buf_clear(&body);
+	encode_zlib(&body, 31, 6, &clean, 1);
+	with_liar("too much", buf_str(&body), "gzip", &p);
+	assert_true(p->reset && p->reason == ERR_CANNOT_SCRUB);
+	with_liar("hangs up", buf_str(&body), "gzip", &p);
+	assert_true(p->reset && p->reason == ERR_CANNOT_SCRUB);
+	with_liar("says nothing", buf_str(&body), "gzip", &p);
+	assert_true(p->ended);	/* its own exchange it can misjudge */
+	rig_stop(&rig);
+}
+
+static void without_a_decoder(void **state)
+{
+	(void)state;
+	auto_buf body = BUF_EMPTY;
+	struct reply *p;
+
+	buf_init(&body, 8192);
+	encode_zlib(&body, 31, 6, &clean, 1);
+	offer = (typeof(offer)){ .body = buf_str(&body), .coding = "gzip" };
+	assert_int_equal(get("api.test")->head.status, 200);
+	kill(rig.decoder, SIGKILL);
+	usleep(100000);
+	p = get("api.test");
+	assert_int_equal(p->head.status, 502);
+	rig_until(&rig, "\"kind\":\"outcome\"", "\"DECODER\"", NULL);
+	offer.coding = NULL;	/* what needs none goes on */
+	assert_int_equal(get("api.test")->head.status, 200);
+	rig_arrived(&rig, 3);
+	rig_stop(&rig);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(unknown_codings_are_refused), T(what_does_not_decode), T(a_captured_decoder), T(without_a_decoder),
+	};
+
+	return encoded_world(tests, sizeof tests / sizeof *tests);
+}
