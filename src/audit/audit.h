@@ -80,8 +80,11 @@ must_use enum err spool_open(const struct spool_options *o, struct spool **ret);
 must_use enum err spool_append(struct spool *s, struct record *r, uint64_t *ret_seq);
 /** spool_intent() - as spool_append(), and reserves room for one outcome */
 must_use enum err spool_intent(struct spool *s, struct record *r, uint64_t *ret_seq);
-/** spool_outcome() - as spool_append() into room reserved by spool_intent() */
+/** spool_outcome() - as spool_append() into room reserved by spool_intent(); stored by the next record or by
+ *  spool_flush(), whichever comes first */
 must_use enum err spool_outcome(struct spool *s, struct record *r);
+/** spool_flush() - stores the outcomes that wait. ERR_AUDIT: they still do, unless the spool has failed */
+must_use enum err spool_flush(struct spool *s);
 /** spool_checkpoint() - writes a signed checkpoint record now */
 must_use enum err spool_checkpoint(struct spool *s);
 /** spool_close() - stop record @r (may be NULL), last checkpoint, close; frees in any case */

@@ -9,6 +9,10 @@
  * but cannot lose the outcome of one that left. An outcome and the closing records use up their
  * own part of that room and ask for nothing.
  *
+ * An outcome is not written at once, but with the next record or by spool_flush(), which the
+ * owner calls before anybody learns of what it says: so the outcomes of many exchanges that
+ * end together, and the intents that follow them, cost one write.
+ *
  * A line that was written in part is cut off again. Cutting gives back the room behind it, so
  * that it is bought again; until that works, intents are refused. If it cannot be cut off, or
  * fdatasync() fails (what is on disk is then unknown), the spool has failed: every further call
@@ -33,6 +37,7 @@
 #define CHECKPOINT_EVERY 1000u
 #define OPEN_INTENTS_MAX 16384u
 #define SANDBOX_ID_MAX 128
+#define WAITING_BYTES 65536u		/* of outcomes: with more, they are written */
 
 struct segment {
 	int fd;
@@ -49,7 +54,8 @@ struct spool {
 	uint64_t signed_seq;		/* last checkpoint's seq */
 	uint64_t sign_at_seq;		/* try the next one when the chain is there */
 	bool failed;
-	struct buf line;
+	struct buf line;		/* the one that is being made */
+	struct buf waiting;		/* lines of the chain that are not written yet, oldest first */
 };
 
 /* Buys room up to @end; a step ahead if there is that much, else exactly. */
@@ -111,10 +117,57 @@ static uint64_t reserved_bytes(uint32_t intents)
 	return ((uint64_t)intents + CLOSING_RECORDS) * AUDIT_RECORD_MAX;
 }
 
+/* A part of a line was written: cut it off, and buy the room behind it again. */
+static void undo_write(struct spool *s)
+{
+	int why = errno;
+
+	if (ftruncate(s->now.fd, (off_t)s->now.written)) {
+		s->failed = true;
+	} else {
+		s->now.allocated = s->now.written;
+		(void)!segment_allocate(&s->now, s->now.written + s->waiting.len + reserved_bytes(s->open_intents));
+	}
+	errno = why;
+}
+
+/* Writes what waits, all of it or nothing. */
+static enum err store(struct spool *s)
+{
+	size_t done = 0;
+
+	if (s->waiting.len == 0)
+		return ERR_OK;
+	while (done < s->waiting.len) {
+		ssize_t n = write(s->now.fd, s->waiting.p + done, s->waiting.len - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			if (n == 0)
+				errno = EIO;
+			if (done)
+				undo_write(s);
+			return ERR_AUDIT;
+		}
+		done += (size_t)n;
+	}
+	s->now.written += done;
+	buf_clear(&s->waiting);
+	if (s->options.durable && fdatasync(s->now.fd)) {
+		s->failed = true;
+		return ERR_AUDIT;
+	}
+	return ERR_OK;
+}
+
 /* The present segment is full: on to the next, once that has room for all that is promised. */
 static enum err rotate(struct spool *s, uint64_t need)
 {
-	enum err e = s->next.fd < 0 ? segment_create(s, s->number + 1, &s->next) : ERR_OK;
+	enum err e = store(s);
+
+	if (!e && s->next.fd < 0)
+		e = segment_create(s, s->number + 1, &s->next);
 
 	if (!e)
 		e = segment_allocate(&s->next, need);
@@ -132,70 +185,24 @@ static enum err rotate(struct spool *s, uint64_t need)
 /* Room for @bytes now, beside what stays promised with @intents open. */
 static enum err make_room(struct spool *s, size_t bytes, uint32_t intents)
 {
-	uint64_t need = bytes + reserved_bytes(intents);
+	uint64_t need = bytes + reserved_bytes(intents), end = s->now.written + s->waiting.len;
 
-	if (bytes > AUDIT_SEGMENT_BYTES - s->now.written || s->now.written > AUDIT_SEGMENT_BYTES)
+	if (end > AUDIT_SEGMENT_BYTES || bytes > AUDIT_SEGMENT_BYTES - end)
 		return rotate(s, need);
-	return segment_allocate(&s->now, s->now.written + need);
+	return segment_allocate(&s->now, end + need);
 }
 
-/* A part of a line was written: cut it off, and buy the room behind it again. */
-static void undo_write(struct spool *s)
-{
-	int why = errno;
-
-	if (ftruncate(s->now.fd, (off_t)s->now.written)) {
-		s->failed = true;
-	} else {
-		s->now.allocated = s->now.written;
-		(void)!segment_allocate(&s->now, s->now.written + reserved_bytes(s->open_intents));
-	}
-	errno = why;
-}
-
-static enum err store(struct spool *s)
-{
-	size_t done = 0;
-
-	while (done < s->line.len) {
-		ssize_t n = write(s->now.fd, s->line.p + done, s->line.len - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			if (n == 0)
-				errno = EIO;
-			if (done)
-				undo_write(s);
-			return ERR_AUDIT;
-		}
-		done += (size_t)n;
-	}
-	s->now.written += done;
-	if (s->options.durable && fdatasync(s->now.fd)) {
-		s->failed = true;
-		return ERR_AUDIT;
-	}
-	return ERR_OK;
-}
-
-/* Makes the line, stores it, moves the chain. @promised: it uses room that was set aside.
- * @intents: how many will be open after it. */
-static enum err append(struct spool *s, struct record *r, bool promised, uint32_t intents)
+/* The record's line, and its hash. */
+static enum err make_line(struct spool *s, struct record *r, uint8_t ret_hash[CHAIN_HASH_BYTES])
 {
 	char prev[2 * CHAIN_HASH_BYTES];
-	uint8_t hash[CHAIN_HASH_BYTES];
 	enum err e;
 
-	if (s->failed) {
-		errno = EIO;
-		return ERR_AUDIT;
-	}
 	buf_clear(&s->line);
 	chain_prev(&s->chain, prev);
 	e = record_line(r, s->chain.seq + 1, str_make(prev, sizeof prev), clock_unix_ns(), &s->line);
 	if (!e)
-		e = chain_hash(&s->chain, buf_str(&s->line), hash);
+		e = chain_hash(&s->chain, buf_str(&s->line), ret_hash);
 	if (e) {
 		errno = e == ERR_MEMORY ? ENOMEM : EINVAL;
 		return ERR_AUDIT;
@@ -205,11 +212,38 @@ static enum err append(struct spool *s, struct record *r, bool promised, uint32_
 		errno = EMSGSIZE;
 		return ERR_AUDIT;
 	}
-	if (!promised && make_room(s, s->line.len, intents))
+	return ERR_OK;
+}
+
+/* How a record is appended. */
+enum manner {
+	NOW,		/* stored, in room that is asked for */
+	PROMISED,	/* stored, in room that was set aside */
+	SOON,		/* as PROMISED, and may wait */
+};
+
+/* Makes the line, stores it, moves the chain. @intents: how many will be open after it. */
+static enum err append(struct spool *s, struct record *r, enum manner manner, uint32_t intents)
+{
+	uint8_t hash[CHAIN_HASH_BYTES];
+	enum err e;
+
+	if (s->failed) {
+		errno = EIO;
 		return ERR_AUDIT;
-	e = store(s);
+	}
+	e = make_line(s, r, hash);
 	if (e)
 		return e;
+	if (manner == NOW && make_room(s, s->line.len, intents))
+		return ERR_AUDIT;
+	buf_put(&s->waiting, buf_str(&s->line));
+	if (manner != SOON || s->waiting.len > WAITING_BYTES)
+		e = store(s);
+	if (e) {
+		s->waiting.len -= s->line.len;
+		return e;
+	}
 	s->open_intents = intents;
 	chain_step(&s->chain, hash);
 	return ERR_OK;
@@ -229,7 +263,7 @@ static enum err sign(struct spool *s, struct buf *note)
 	return e ? e : note_put_signature(note, o->key_name, o->public_key, signature);
 }
 
-static enum err checkpoint(struct spool *s, bool promised)
+static enum err checkpoint(struct spool *s, enum manner manner)
 {
 	auto_record r = NULL;
 	auto_buf note = BUF_EMPTY;
@@ -245,7 +279,7 @@ static enum err checkpoint(struct spool *s, bool promised)
 	if (!r)
 		return ERR_AUDIT;
 	record_text(r, "note", buf_str(&note), NOTE_MAX);
-	e = append(s, r, promised, s->open_intents);
+	e = append(s, r, manner, s->open_intents);
 	if (!e)
 		s->signed_seq = s->chain.seq;
 	return e;
@@ -260,7 +294,7 @@ static void checkpoint_if_due(struct spool *s)
 
 	if (s->chain.seq < s->sign_at_seq || s->failed)
 		return;
-	s->sign_at_seq = checkpoint(s, false) ? s->chain.seq + every / 8 + 1 : s->chain.seq + every;
+	s->sign_at_seq = checkpoint(s, NOW) ? s->chain.seq + every / 8 + 1 : s->chain.seq + every;
 }
 
 /* Without a signature for twice the distance, nothing more may leave. */
@@ -296,6 +330,7 @@ static struct spool *spool_new(const struct spool_options *o)
 	s->number = 1;
 	s->sign_at_seq = 1;
 	buf_init(&s->line, AUDIT_RECORD_MAX);
+	buf_init(&s->waiting, WAITING_BYTES + 2 * AUDIT_RECORD_MAX);
 	return s;
 }
 
@@ -305,6 +340,7 @@ static void spool_free(struct spool *s)
 	segment_close(&s->next);
 	chain_free(&s->chain);
 	buf_free(&s->line);
+	buf_free(&s->waiting);
 	free(s);
 }
 
@@ -324,6 +360,8 @@ enum err spool_open(const struct spool_options *o, struct spool **ret)
 	if (!e)
 		e = buf_reserve(&s->line, AUDIT_RECORD_MAX);
 	if (!e)
+		e = buf_reserve(&s->waiting, WAITING_BYTES + 2 * AUDIT_RECORD_MAX);
+	if (!e)
 		e = segment_create(s, s->number, &s->now);
 	if (!e)
 		e = segment_allocate(&s->now, reserved_bytes(0));
@@ -342,7 +380,7 @@ enum err spool_open(const struct spool_options *o, struct spool **ret)
 
 enum err spool_append(struct spool *s, struct record *r, uint64_t *ret_seq)
 {
-	enum err e = append(s, r, false, s->open_intents);
+	enum err e = append(s, r, NOW, s->open_intents);
 
 	if (e)
 		return e;
@@ -360,9 +398,9 @@ enum err spool_intent(struct spool *s, struct record *r, uint64_t *ret_seq)
 		errno = EMFILE;
 		return ERR_AUDIT;
 	}
-	if (signature_is_overdue(s) && checkpoint(s, false))
+	if (signature_is_overdue(s) && checkpoint(s, NOW))
 		return ERR_AUDIT;
-	e = append(s, r, false, s->open_intents + 1);
+	e = append(s, r, NOW, s->open_intents + 1);
 	if (e)
 		return e;
 	if (ret_seq)
@@ -379,15 +417,23 @@ enum err spool_outcome(struct spool *s, struct record *r)
 		errno = EINVAL;
 		return ERR_STATE;
 	}
-	e = append(s, r, true, s->open_intents - 1);
+	e = append(s, r, SOON, s->open_intents - 1);
 	if (!e)
 		checkpoint_if_due(s);
 	return e;
 }
 
+enum err spool_flush(struct spool *s)
+{
+	if (!s->failed)
+		return store(s);
+	errno = EIO;
+	return s->waiting.len ? ERR_AUDIT : ERR_OK;
+}
+
 enum err spool_checkpoint(struct spool *s)
 {
-	enum err e = checkpoint(s, false);
+	enum err e = checkpoint(s, NOW);
 
 	if (!e)
 		s->sign_at_seq = s->chain.seq + s->options.checkpoint_every;
@@ -396,8 +442,8 @@ enum err spool_checkpoint(struct spool *s)
 
 enum err spool_close(struct spool *s, struct record *r)
 {
-	enum err stop = r ? append(s, r, true, s->open_intents) : ERR_OK;
-	enum err last = checkpoint(s, true);
+	enum err stop = r ? append(s, r, PROMISED, s->open_intents) : spool_flush(s);
+	enum err last = checkpoint(s, PROMISED);
 	int why = errno;
 
 	spool_free(s);

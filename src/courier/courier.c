@@ -3,7 +3,9 @@
  * Theory of operation: one loop, one link to the inspector, one to each other process that has
  * claims to make. A frame goes to the exchange that its stream carries, or is a question
  * (questions.c). Only the inspector's link may open exchanges, names and leafs. A tick twice a
- * second looks after every deadline.
+ * second looks after every deadline. When a turn of the loop is over, what it recorded and then
+ * what it wrote to the links goes, each in one go: nobody is told the end of an exchange whose
+ * outcome is not stored.
  * The policy in force is a counted snapshot: a reload replaces it for exchanges to come, those that
  * run keep theirs; but what may last for ever, a tunnel or a WebSocket, is judged anew, and ends if it would not
  * be opened any more.
@@ -109,7 +111,6 @@ static void frame(void *user, const struct link_frame *f)
 		else if (f->type == LINK_HEAD || f->type == LINK_DATA)
 			link_consumed(l, f->stream, f->payload.n);	/* of a request that is answered */
 	}
-	channel_flush(link->channel);
 }
 
 static void writable(void *user)
@@ -124,7 +125,32 @@ static void writable(void *user)
 		}
 	if (link->peer == COURIER_INSPECTOR)
 		tunnel_run_all(link->courier);
-	channel_flush(link->channel);
+}
+
+static void store_outcomes(struct courier *c)
+{
+	bool failed = c->spool && spool_flush(c->spool) != ERR_OK;
+
+	if (failed && !c->store_failed)
+		log_error("outcomes could not be stored: they wait, and nothing more may leave");
+	c->store_failed = failed;
+}
+
+static void sending(void *user)
+{
+	struct courier_link *link = user;
+
+	store_outcomes(link->courier);
+}
+
+static void turn_over(uv_prepare_t *turn)
+{
+	struct courier *c = turn->data;
+
+	store_outcomes(c);
+	for (int i = 0; i < COURIER_PEERS; i++)
+		if (c->links[i].channel)
+			channel_flush(c->links[i].channel);
 }
 
 static void end_exchanges(struct courier *c, enum err why)
@@ -185,8 +211,6 @@ static void ticked(uv_timer_t *timer)
 /* What has no end of its own, under the policy in force. */
 static void judge_lasting(struct courier *c)
 {
-	struct channel *channel = c->links[COURIER_INSPECTOR].channel;
-
 	for (struct exchange *x = c->exchanges, *next; x; x = next) {
 		const struct policy_rule *rule;
 		enum err e = x->websocket ? policy_match(snapshot_policy(c->snapshot), &x->head, &rule) : ERR_OK;
@@ -196,8 +220,6 @@ static void judge_lasting(struct courier *c)
 			exchange_end(x, ERR_POLICY_DENIED, false);
 	}
 	tunnel_judge_all(c);
-	if (channel)
-		channel_flush(channel);
 }
 
 void courier_reload(struct courier *c, struct str text)
@@ -325,7 +347,8 @@ enum err courier_prepare(const struct courier_options *o, struct courier **ret, 
 
 static enum err listen_to(struct courier *c, struct courier_link *link)
 {
-	static const struct channel_ops ops = { .frame = frame, .writable = writable, .closed = closed };
+	static const struct channel_ops ops = { .frame = frame, .writable = writable, .sending = sending,
+						.closed = closed };
 	struct link_limits limits = LINK_LIMITS_DEFAULT;
 	int fd = c->options.links[link->peer];
 
@@ -341,7 +364,6 @@ static enum err listen_to(struct courier *c, struct courier_link *link)
 		close(fd);
 		return ERR_MEMORY;
 	}
-	channel_flush(link->channel);
 	return ERR_OK;
 }
 
@@ -366,8 +388,11 @@ enum err courier_start(struct courier *c)
 	c->checkpoint_at_ms = clock_ms() + COURIER_CHECKPOINT_MS;
 	uv_timer_init(c->options.loop, &c->tick);
 	c->tick.data = c;
-	c->handles_open++;
+	uv_prepare_init(c->options.loop, &c->turn);
+	c->turn.data = c;
+	c->handles_open += 2;
 	uv_timer_start(&c->tick, ticked, TICK_MS, TICK_MS);
+	uv_prepare_start(&c->turn, turn_over);
 	return control_start(c);
 }
 
@@ -391,7 +416,8 @@ void courier_stop(struct courier *c, struct str result, int exit_code)
 		log_error("the trail's end could not be written");
 	c->spool = NULL;
 	uv_timer_stop(&c->tick);
-	if (c->handles_open > 1)
+	uv_prepare_stop(&c->turn);
+	if (c->handles_open > 2)
 		uv_poll_stop(&c->control);
 	if (c->options.stopped)
 		c->options.stopped(c->options.user);
@@ -431,6 +457,7 @@ void courier_free(struct courier *c)
 		return;
 	}
 	uv_close((uv_handle_t *)&c->tick, handle_closed);
-	if (c->handles_open > 1)
+	uv_close((uv_handle_t *)&c->turn, handle_closed);
+	if (c->handles_open > 2)
 		uv_close((uv_handle_t *)&c->control, handle_closed);
 }

@@ -93,7 +93,9 @@ struct courier {
 	uint64_t allowed, denied, limited;	/* for the stop record */
 	bool limit_recorded;
 	bool stopping;
+	bool store_failed;
 	uv_timer_t tick;
+	uv_prepare_t turn;
 	uv_poll_t control;
 	unsigned handles_open;
 	char *control_message;

@@ -451,8 +451,6 @@ static void destroy(struct exchange *x)
 
 void exchange_run(struct exchange *x)
 {
-	struct channel *channel = x->courier->links[COURIER_INSPECTOR].channel;
-
 	for (;;) {
 		enum step s = stage_step[x->stage](x);
 
@@ -467,8 +465,6 @@ void exchange_run(struct exchange *x)
 		else
 			x->stage++;
 	}
-	if (channel)
-		channel_flush(channel);
 }
 
 void exchange_end(struct exchange *x, enum err why, bool silent)

@@ -251,7 +251,6 @@ static void leaf_made(void *user, enum err e, struct str der)
 			free(w);
 	}
 	free(first);
-	channel_flush(link->channel);
 }
 
 static enum err leaf_ask(struct courier_link *link, uint32_t stream, struct str host, struct str point)

@@ -85,6 +85,8 @@ static void write_output(struct channel *c)
 
 	if (out.n == 0)
 		return;
+	if (c->ops.sending)
+		c->ops.sending(c->user);
 	if (out.n >= CROWDED_BYTES)
 		c->crowded = true;
 	if (c->deaf) {

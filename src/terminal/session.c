@@ -496,8 +496,8 @@ static enum err read_config(struct session *s)
 
 static enum err open_channels(struct session *s)
 {
-	static const struct channel_ops guest = { on_guest_frame, on_guest_writable, on_guest_closed };
-	static const struct channel_ops courier = { on_courier_frame, on_courier_writable, on_courier_closed };
+	static const struct channel_ops guest = { .frame = on_guest_frame, .writable = on_guest_writable, .closed = on_guest_closed };
+	static const struct channel_ops courier = { .frame = on_courier_frame, .writable = on_courier_writable, .closed = on_courier_closed };
 	struct link_limits limits = { 16, LINK_WINDOW_BYTES, OUTPUT_MAX };
 	struct link *l = link_new(LINK_UPPER, &limits);
 

@@ -299,6 +299,79 @@ static void without_signatures_nothing_leaves_for_long(void **state)
 	assert_non_null(strstr(verified().text, "not signed"));
 }
 
+/* Outcomes wait for the next record, or for a flush, and are then one write. */
+static void outcomes_that_wait_cost_one_write(void **state)
+{
+	(void)state;
+	struct spool *s = open_spool();
+
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(world_put(s, "intent", "r"), ERR_OK);
+	write_fault.calls = 0;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(world_put(s, "late outcome", "r"), ERR_OK);
+	assert_int_equal(write_fault.calls, 0);
+	assert_int_equal(verified().outcomes, 0);
+	assert_int_equal(spool_flush(s), ERR_OK);
+	assert_int_equal(spool_flush(s), ERR_OK);
+	assert_int_equal(write_fault.calls, 1);
+	assert_int_equal(verified().outcomes, 3);
+	assert_int_equal(world_put(s, "late outcome", "r"), ERR_OK);
+	assert_int_equal(world_put(s, "late outcome", "r"), ERR_OK);
+	assert_int_equal(world_put(s, "intent", "r"), ERR_OK);
+	assert_int_equal(write_fault.calls, 2);
+	assert_int_equal(verified().outcomes, 5);
+	assert_int_equal(world_put(s, "late outcome", "r"), ERR_OK);
+	assert_int_equal(spool_close(s, NULL), ERR_OK);
+	assert_int_equal(verified().outcomes, 6);
+}
+
+/* What could not be written waits on, whole and in order; until it is written, nothing is promised. */
+static void outcomes_that_cannot_be_written_stop_intents(void **state)
+{
+	(void)state;
+	struct spool *s = open_spool();
+
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(world_put(s, "intent", "r"), ERR_OK);
+	fail_from_now(&write_fault, EIO, true);
+	short_bytes = 40;
+	assert_int_equal(world_put(s, "late outcome", "r"), ERR_OK);
+	assert_int_equal(world_put(s, "late outcome", "r"), ERR_OK);
+	assert_int_equal(spool_flush(s), ERR_AUDIT);
+	assert_int_equal(world_put(s, "intent", "r"), ERR_AUDIT);
+	assert_int_equal(world_put(s, "late outcome", "r"), ERR_OK);
+	assert_int_equal(spool_flush(s), ERR_AUDIT);
+	assert_int_equal(verified().outcomes, 0);
+	write_fault = (struct fault){ 0 };
+	assert_int_equal(spool_flush(s), ERR_OK);
+	assert_int_equal(verified().outcomes, 3);
+	assert_int_equal(world_put(s, "intent", "r"), ERR_OK);
+	assert_int_equal(world_put(s, "late outcome", "r"), ERR_OK);
+	assert_int_equal(world_stop(s), ERR_OK);
+	assert_int_equal(verified().outcomes, 4);
+	assert_int_equal(verified().intents, 5);
+}
+
+/* More than fits in memory is written on the way, and what is refused then is not half there. */
+static void waiting_outcomes_are_bounded(void **state)
+{
+	(void)state;
+	struct spool *s = open_spool();
+	int stored = 0;
+
+	for (int i = 0; i < 2000; i++)
+		assert_int_equal(world_put(s, "intent", "r"), ERR_OK);
+	fail_from_now(&write_fault, EIO, true);
+	while (stored < 1999 && world_put(s, "late outcome", "r") == ERR_OK)
+		stored++;
+	assert_in_range(stored, 100, 1000);
+	write_fault = (struct fault){ 0 };
+	assert_int_equal(world_put(s, "late outcome", "r"), ERR_OK);
+	assert_int_equal(world_stop(s), ERR_OK);
+	assert_int_equal(verified().outcomes, stored + 1);
+}
+
 static void outcomes_need_an_intent(void **state)
 {
 	(void)state;
@@ -411,6 +484,8 @@ int main(void)
 		FAULT_TEST(room_lost_by_cutting_back_is_bought_again_before_intents),
 		FAULT_TEST(durable_means_synced), FAULT_TEST(without_room_or_place_nothing_opens),
 		FAULT_TEST(without_signatures_nothing_leaves_for_long), FAULT_TEST(outcomes_need_an_intent),
+		FAULT_TEST(outcomes_that_wait_cost_one_write), FAULT_TEST(outcomes_that_cannot_be_written_stop_intents),
+		FAULT_TEST(waiting_outcomes_are_bounded),
 		FAULT_TEST(a_directory_that_is_not_ours_to_write_is_refused), FAULT_TEST(a_really_full_disk),
 		FAULT_TEST(how_long_an_append_takes),
 	};

@@ -76,10 +76,12 @@ static void world_unmake(struct world *w)
 	EVP_PKEY_free(w->key);
 }
 
+/* "outcome" is stored at once, "late outcome" may wait. */
 static enum err world_put(struct spool *s, const char *kind, const char *request)
 {
-	auto_record r = record_new(str_of(kind), STR("courier"));
-	bool intent = strcmp(kind, "intent") == 0, outcome = strcmp(kind, "outcome") == 0;
+	bool intent = strcmp(kind, "intent") == 0, late = strcmp(kind, "late outcome") == 0;
+	bool outcome = late || strcmp(kind, "outcome") == 0;
+	auto_record r = record_new(outcome ? STR("outcome") : str_of(kind), STR("courier"));
 
 	assert_non_null(r);
 	if (request)
@@ -88,7 +90,11 @@ static enum err world_put(struct spool *s, const char *kind, const char *request
 		record_text(r, "url", STR("https://api.example.test/items"), 2048);
 	if (outcome)
 		record_integer(r, "status", 200);
-	return intent ? spool_intent(s, r, NULL) : outcome ? spool_outcome(s, r) : spool_append(s, r, NULL);
+	if (!outcome)
+		return intent ? spool_intent(s, r, NULL) : spool_append(s, r, NULL);
+	enum err e = spool_outcome(s, r);
+
+	return e || late ? e : spool_flush(s);
 }
 
 static enum err world_stop(struct spool *s)

@@ -84,7 +84,7 @@ static void on_closed(void *user, enum err why)
 	channel_close(e->channel);
 }
 
-static const struct channel_ops ops = { on_frame, on_writable, on_closed };
+static const struct channel_ops ops = { .frame = on_frame, .writable = on_writable, .closed = on_closed };
 
 static void end_new(struct end *e, uv_loop_t *loop, int fd, enum link_side side)
 {

@@ -406,8 +406,8 @@ static void start_program(int net, int courier)
 
 static void world_begin(const struct inspector_limits *limits)
 {
-	static const struct channel_ops guest_ops = { guest_frame, NULL, peer_closed };
-	static const struct channel_ops upper_ops = { courier_frame, NULL, peer_closed };
+	static const struct channel_ops guest_ops = { .frame = guest_frame, .closed = peer_closed };
+	static const struct channel_ops upper_ops = { .frame = courier_frame, .closed = peer_closed };
 	int net[2], inner[2];
 
 	w = (struct world){ 0 };
