@@ -393,15 +393,14 @@ enum err fetch_start(struct courier *c, const struct fetch_request *r, fetch_don
 void fetch_tick(struct courier *c, uint64_t now_ms)
 {
 	for (struct fetch *f = c->fetches, *next; f; f = next) {
-		next = f->next;
+		next = f->next;	/* NOLINT(clang-analyzer-unix.Malloc): what was freed is not in the list any more */
 		if (f->over)
 			tell(f);
 		else if (now_ms >= f->deadline_ms)
 			finish(f, ERR_UPSTREAM_TIMEOUT, "");
 		else
 			continue;
-		/* an owner may have started and cancelled others */
-		next = c->fetches;	/* NOLINT(clang-analyzer-unix.Malloc): what was freed is no longer in it */
+		next = c->fetches;	/* an owner may have started and cancelled others */
 	}
 }
 

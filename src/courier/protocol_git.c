@@ -116,7 +116,7 @@ static enum err take_history(struct protocol_run *run, struct str text)
 	if (!str_decimal(number, COMMANDS_MAX, &i) || i >= g->count)
 		return ERR_DECODER;
 	g->histories++;
-	g->commands[i].forced = !str_eq(text, STR("no"));
+	g->commands[i].forced = !text.p || !str_eq(text, STR("no"));
 	return judge_command(run, command_text(g, (uint32_t)i), text.n ? text : STR("unknown"));
 }
 

@@ -184,12 +184,7 @@ static enum err judge_hello(struct tunnel *t, const char **ret_reason)
 
 static void changed(void *user)
 {
-	struct tunnel *t = user;
-	struct channel *channel = t->courier->links[COURIER_INSPECTOR].channel;
-
-	tunnel_run(t);
-	if (channel)
-		channel_flush(channel);
+	tunnel_run(user);
 }
 
 static enum err dial(struct tunnel *t)
@@ -507,8 +502,9 @@ void tunnel_judge_all(struct courier *c)
 
 void tunnel_end_all(struct courier *c, enum err why)
 {
-	while (c->tunnels) {
-		c->tunnels->gone = why == ERR_CLOSED;
-		over(c->tunnels, why, "");
+	for (struct tunnel *t = c->tunnels, *next; t; t = next) {
+		next = t->next;
+		t->gone = why == ERR_CLOSED;
+		over(t, why, "");
 	}
 }
