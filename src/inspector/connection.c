@@ -314,9 +314,8 @@ void connection_run_woken(struct inspector *i)
 {
 	struct connection *c;
 
-	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): release() takes a connection out of this list */
 	while ((c = i->woken)) {
-		sleep_again(c);
+		sleep_again(c);	/* NOLINT(clang-analyzer-unix.Malloc): release() took what is gone out of this list */
 		run(c);
 	}
 }
