@@ -11,17 +11,19 @@ uint16_t canonical_port(enum head_scheme scheme)
 	return scheme == HEAD_HTTPS ? 443 : 80;
 }
 
-enum err canonical_authority(struct str s, enum head_scheme scheme, char ret_host[HEAD_HOST_MAX + 1],
+enum err canonical_authority(struct str s, uint16_t port_default, char ret_host[HEAD_HOST_MAX + 1],
 			     uint16_t *ret_port)
 {
 	size_t end = s.n && s.p[0] == '[' ? str_find(s, ']') + 1 : str_find(s, ':');
 	struct str port = str_from(s, end);
-	uint64_t v = canonical_port(scheme);
+	uint64_t v = port_default;
 
 	if (end > s.n || end == 0)
 		return ERR_HEAD_MALFORMED;
 	if (port.n && (port.p[0] != ':' || port.n < 2 || port.p[1] == '0' ||
 		       !str_decimal(str_from(port, 1), 65535, &v)))
+		return ERR_HEAD_MALFORMED;
+	if (v == 0)	/* one must be named, and is not */
 		return ERR_HEAD_MALFORMED;
 	*ret_port = (uint16_t)v;
 	return host_canonical(str_head(s, end), ret_host);

@@ -10,8 +10,9 @@
 /** canonical_port() - of the scheme */
 uint16_t canonical_port(enum head_scheme scheme);
 /** canonical_authority() - host, [IPv6], host:port or [IPv6]:port; no user information, no empty port
- * Return: ERR_OK with the canonical host and the port (the scheme's if none is named), ERR_HEAD_MALFORMED */
-must_use enum err canonical_authority(struct str s, enum head_scheme scheme, char ret_host[HEAD_HOST_MAX + 1],
+ * @port_default: where none is named; 0: one must be
+ * Return: ERR_OK with the canonical host and the port, ERR_HEAD_MALFORMED */
+must_use enum err canonical_authority(struct str s, uint16_t port_default, char ret_host[HEAD_HOST_MAX + 1],
 				      uint16_t *ret_port);
 /** canonical_target() - origin-form or "*" to h->path and h->query; head_check() judges what comes out
  * @storage: at most 3 * target.n more bytes. ERR_HEAD_TOO_LARGE, buf_err(storage) */

@@ -246,7 +246,7 @@ static enum err target_authority(struct str *target, enum head_scheme scheme, co
 	authority = str_from(*target, prefix.n);
 	while (end < authority.n && authority.p[end] != '/' && authority.p[end] != '?')
 		end++;
-	e = canonical_authority(str_head(authority, end), scheme, named, &port);
+	e = canonical_authority(str_head(authority, end), canonical_port(scheme), named, &port);
 	if (e)
 		return e;
 	if (port != h->port || !str_eq(str_of(named), str_of(host)))
@@ -335,7 +335,7 @@ static enum err request_parts(struct str target, struct buf *storage, const stru
 		return ERR_HEAD_MALFORMED;
 	e = framing(s, m->version_10, &m->head);
 	if (!e)
-		e = canonical_authority(s->host, m->head.scheme, host, &m->head.port);
+		e = canonical_authority(s->host, canonical_port(m->head.scheme), host, &m->head.port);
 	if (e)
 		return e;
 	keep(&m->head, s);

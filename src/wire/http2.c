@@ -237,10 +237,10 @@ static enum err request_host(const struct survey *s, char ret_host[HEAD_HOST_MAX
 
 	if (!s->has[AUTHORITY] && !s->has_host)
 		return ERR_HEAD_MALFORMED;
-	e = canonical_authority(named, h->scheme, ret_host, &h->port);
+	e = canonical_authority(named, canonical_port(h->scheme), ret_host, &h->port);
 	if (e || !s->has[AUTHORITY] || !s->has_host)
 		return e;
-	e = canonical_authority(s->host, h->scheme, other, &port);
+	e = canonical_authority(s->host, canonical_port(h->scheme), other, &port);
 	if (!e && (port != h->port || !str_eq(str_of(other), str_of(ret_host))))
 		e = ERR_NAME_MISMATCH;
 	return e;

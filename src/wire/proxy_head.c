@@ -5,6 +5,7 @@
  * checked here; for another request only this is decided: where to.
  */
 #include "wire/proxy_head.h"
+#include "wire/canonical.h"
 
 static bool take_line(struct str *rest, struct str *ret)
 {
@@ -35,36 +36,18 @@ static enum err check_version(struct str version)
 	return str_starts(version, STR("HTTP/")) ? ERR_HEAD_VERSION : ERR_HEAD_MALFORMED;
 }
 
-/* "host:port"; @port_default 0: the port must be there */
-static enum err read_authority(struct str authority, uint16_t port_default, struct proxy_head *h)
-{
-	size_t colon = authority.n;
-	uint64_t port = port_default;
-
-	while (colon > 0 && authority.p[colon - 1] != ':' && authority.p[colon - 1] != ']')
-		colon--;
-	if (colon == 0 || authority.p[colon - 1] == ']') {	/* no port */
-		if (!port_default)
-			return ERR_HEAD_MALFORMED;
-		colon = authority.n + 1;
-	} else if (!str_decimal(str_from(authority, colon), 65535, &port) || port == 0) {
-		return ERR_HEAD_MALFORMED;
-	}
-	h->port = (uint16_t)port;
-	return host_canonical(str_head(authority, colon - 1), h->host);
-}
-
 static enum err read_target(struct str target, struct proxy_head *h)
 {
 	const struct str http = STR("http://");
 
 	if (h->connect)
-		return read_authority(target, 0, h);
+		return canonical_authority(target, 0, h->host, &h->port);
 	if (!str_eq_nocase(str_head(target, http.n), http))
 		return memmem(target.p, target.n, "://", 3) ? ERR_PROTOCOL_UNKNOWN : ERR_HEAD_MALFORMED;
 	target = str_from(target, http.n);
 	target = str_head(target, str_find(target, '/'));
-	return read_authority(str_head(target, str_find(target, '?')), 80, h);
+	target = str_head(target, str_find(target, '?'));
+	return canonical_authority(target, canonical_port(HEAD_HTTP), h->host, &h->port);
 }
 
 /* Bearer's token, or the password of Basic, whose user name is for people. */
@@ -75,7 +58,6 @@ static enum err read_token(struct str value, struct buf *storage, struct str *re
 	if (str_eq_nocase(str_head(value, bearer.n), bearer)) {
 		*ret = str_from(value, bearer.n);
 	} else if (str_eq_nocase(str_head(value, basic.n), basic)) {
-		buf_clear(storage);
 		if (base64_decode(storage, str_from(value, basic.n)))
 			return buf_err(storage) == ERR_MEMORY ? ERR_MEMORY : ERR_HEAD_MALFORMED;
 		*ret = str_from(buf_str(storage), str_find(buf_str(storage), ':') + 1);
@@ -115,13 +97,14 @@ static enum err read_field(struct str line, struct buf *storage, bool *has_host,
 	if (str_eq_nocase(name, STR("content-length")) || str_eq_nocase(name, STR("transfer-encoding")))
 		return ERR_BODY_FRAMING;
 	if (str_eq_nocase(name, STR("host"))) {
-		struct proxy_head said = { .connect = true };
-		enum err e = *has_host ? ERR_HEAD_MALFORMED : read_authority(value, h->port, &said);
+		char host[HEAD_HOST_MAX + 1];
+		uint16_t port;
+		enum err e = *has_host ? ERR_HEAD_MALFORMED : canonical_authority(value, h->port, host, &port);
 
 		*has_host = true;
 		if (e)
 			return e;
-		return said.port == h->port && str_eq(str_of(said.host), str_of(h->host)) ? ERR_OK : ERR_NAME_MISMATCH;
+		return port == h->port && str_eq(str_of(host), str_of(h->host)) ? ERR_OK : ERR_NAME_MISMATCH;
 	}
 	return ERR_OK;
 }
@@ -133,6 +116,7 @@ enum err proxy_head_parse(struct str bytes, struct buf *storage, struct proxy_he
 	bool has_host = false;
 	enum err e;
 
+	buf_clear(storage);
 	if (!take_line(&bytes, &line) || !take_word(&line, &method) || !take_word(&line, &target))
 		return ERR_HEAD_MALFORMED;
 	e = check_version(line);

@@ -13,7 +13,8 @@ struct proxy_head {
 	bool connect;			/* a CONNECT; else an ordinary request in absolute form */
 	char host[HEAD_HOST_MAX + 1];	/* canonical */
 	uint16_t port;
-	struct str token;		/* of Proxy-Authorization (Bearer, or Basic's password); empty: none */
+	struct str token;		/* of Proxy-Authorization (Bearer, or Basic's password); empty: none; points
+					   into the head's bytes or the storage */
 };
 
 /** proxy_head_parse() - where the request of this whole head is to go
