@@ -77,6 +77,7 @@ const char *value_cidr(struct str s, struct policy_cidr *ret)
 	struct policy_cidr c = { .address = { [10] = 0xff, [11] = 0xff } };
 	size_t slash = str_find(s, '/');
 	char text[INET6_ADDRSTRLEN];
+	unsigned common = 0;
 	uint64_t prefix;
 	bool four;
 
@@ -98,13 +99,11 @@ const char *value_cidr(struct str s, struct policy_cidr *ret)
 		if (bit(c.address, i))
 			return "there are bits set beyond the prefix: expected the first address of the "
 			       "range";
-	/* IPv4 is kept as ::ffff:a.b.c.d, so a range of IPv6 around that would take in all of it. */
-	for (unsigned i = 0; c.prefix < 96 && i <= c.prefix; i++) {
-		if (i == c.prefix)
-			return "this range takes in every IPv4 address: name IPv4 ranges as such";
-		if (bit(c.address, i) != bit(mapped, i))
-			break;
-	}
+	/* IPv4 is kept as ::ffff:a.b.c.d: a range of IPv6 around or in that would pass by the bounds of IPv4. */
+	while (common < 96 && bit(c.address, common) == bit(mapped, common))
+		common++;
+	if (!four && (common == 96 || common >= c.prefix))
+		return "this range takes in IPv4 addresses: name IPv4 ranges as such";
 	*ret = c;
 	return NULL;
 }
