@@ -99,7 +99,7 @@ static void capabilities(struct git_push *p, struct str words)
 /* git-check-ref-format(1), as far as it keeps two readings apart. */
 static bool ref_valid(struct str ref)
 {
-	if (!str_starts(ref, STR("refs/")) || !ref.n || ref.n > 1000 || ref.p[ref.n - 1] == '/' ||
+	if (!ref.p || !str_starts(ref, STR("refs/")) || ref.n > 1000 || ref.p[ref.n - 1] == '/' ||
 	    memmem(ref.p, ref.n, "..", 2) || memmem(ref.p, ref.n, "//", 2) || memmem(ref.p, ref.n, "/.", 2) ||
 	    memmem(ref.p, ref.n, "@{", 2) || str_ends(ref, STR(".lock")))
 		return false;
