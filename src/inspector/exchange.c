@@ -26,9 +26,11 @@ void exchange_close(struct exchange *x, enum err why)
 	struct buf body = x->body;
 
 	if (x->number) {
+		bool half = !x->upload_ended || x->waiting.len;	/* the courier's END alone would not end it */
+
 		link_set_user(link_of(x), x->number, NULL);
-		if (why)
-			link_reset(link_of(x), x->number, why);
+		if (why || half)
+			link_reset(link_of(x), x->number, why ? why : ERR_CANCELLED);
 		x->inspector->exchange_count--;
 	}
 	buf_free(&x->waiting);

@@ -220,6 +220,22 @@ static void a_hostile_guest_harms_itself(void **state)
 	RUN_UNTIL(guest_got(s, "hello"));
 }
 
+/* The courier's side of a WebSocket ends first, as after a message that policy denies: were our half of its stream to
+ * stay, a client could use up the link that all the others need. */
+static void a_socket_that_the_courier_ends_leaves_no_stream(void **state)
+{
+	uint32_t s = fetch("GET /socket HTTP/1.1\r\n" HOST "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+			   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n");
+
+	(void)state;
+	RUN_UNTIL(guest_got(s, "\r\n\r\n"));
+	courier_data(w.last_exchange, STR("\10\0\0\0\2\0\0\0\x03\xf0"));	/* a close, 1008 */
+	link_end(upper_link(), w.last_exchange);
+	channel_flush(w.courier);
+	RUN_UNTIL(guest(s)->ended);
+	RUN_UNTIL(!link_is_open(upper_link(), w.last_exchange));
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, begin_impatient, end)
@@ -229,6 +245,7 @@ int main(void)
 		T(a_courier_that_is_silent_says_no), T(slow_clients_are_not_waited_for), T(a_stalled_exchange_ends),
 		FEW(an_idle_connection_makes_room), FEW(the_slow_make_room), T(a_client_is_told_to_continue), T(a_flood_is_refused_not_queued),
 		PATIENT(hundreds_of_clients_are_served), PATIENT(a_hostile_guest_harms_itself),
+		PATIENT(a_socket_that_the_courier_ends_leaves_no_stream),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
