@@ -5,6 +5,9 @@
  * place then make one connection if the place speaks HTTP/2. Places that chose HTTP/1.1 are remembered for a while,
  * and not waited for. When a connection is ready, what the upstream chose in its handshake says which format the
  * carrier gets.
+ * A WebSocket takes a stream of a connection that is there and offers that (RFC 8441), or else dials for HTTP/1.1
+ * alone, since few that choose h2 take WebSockets over it. A place that refuses this in the handshake, because it
+ * speaks nothing but h2, is dialled again and asked over that.
  * Only carriers of the same rule wait for each other: the addresses were judged by it.
  * Failure: carrier_status() says why; the owner releases. A lead that is released leaves its connection to one of
  * those that wait for it.
@@ -148,12 +151,26 @@ enum err carrier_dial(struct carriers *p, const struct upstream_target *t, void 
 	return ERR_OK;
 }
 
+/* A place that speaks HTTP/2 alone, and was asked for a WebSocket: once more, over that. */
+static enum err dial_http2(struct carrier *c)
+{
+	upstream_release(c->connection, false);
+	c->connection = NULL;
+	c->target.http1_only = false;
+	c->failed = obtain(c);
+	if (c->failed != ERR_OK)
+		list_remove(c);
+	return carrier_status(c);
+}
+
 /* What the connection that was dialled has become. */
 static enum err settle(struct carrier *c)
 {
 	enum err e = upstream_status(c->connection);
 	struct http2_session *s;
 
+	if (e == ERR_UPSTREAM_TLS && c->target.websocket && c->target.http1_only && upstream_no_protocol(c->connection))
+		return dial_http2(c);
 	if (e == ERR_MORE)
 		return e;
 	list_remove(c);
@@ -212,11 +229,11 @@ static void connection_changed(void *user)
 
 enum err carrier_status(struct carrier *c)
 {
-	if (c->ops)
-		return ERR_OK;
-	if (c->failed != ERR_OK)
-		return c->failed;
-	return c->connection ? settle(c) : ERR_MORE;
+	enum err e = c->failed;
+
+	if (!c->ops && e == ERR_OK)
+		e = c->connection ? settle(c) : ERR_MORE;
+	return e == ERR_OK && c->ops->status ? c->ops->status(c) : e;
 }
 
 const char *carrier_reason(const struct carrier *c) { return c->reason; }

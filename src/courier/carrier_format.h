@@ -10,6 +10,7 @@ struct http2_session;
 /** struct carrier_ops - see the functions of the same names in carrier.h */
 struct carrier_ops {
 	const char *name;
+	enum err (*status)(struct carrier *c);	/* NULL: ready at once */
 	enum err (*send_head)(struct carrier *c, const struct head *h);
 	enum err (*send)(struct carrier *c, struct str bytes, bool last, size_t *ret_n);
 	enum err (*send_trailers)(struct carrier *c, const struct head *trailers);

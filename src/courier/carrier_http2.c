@@ -95,6 +95,26 @@ static ssize_t read_body(nghttp2_session *ng, int32_t id, uint8_t *p, size_t n, 
 	return NGHTTP2_ERR_DEFERRED;
 }
 
+/* A WebSocket waits until the upstream has said whether it takes those. */
+static enum err http2_status(struct carrier *c)
+{
+	const struct http2_stream *st = c->format;
+
+	if (!c->target.websocket || st->id > 0)
+		return ERR_OK;
+	c->reason = st->reason;
+	if (st->failed != ERR_OK)
+		return st->failed;
+	if (!st->session || st->session->over)
+		return ERR_UPSTREAM_CLOSED;
+	if (!st->session->settled)
+		return ERR_MORE;
+	if (http2_session_websocket(st->session))
+		return ERR_OK;
+	c->reason = "the upstream speaks HTTP/2 alone, and takes no WebSocket over it";
+	return ERR_UPGRADE_REFUSED;
+}
+
 static enum err http2_send_head(struct carrier *c, const struct head *h)
 {
 	struct http2_stream *st = c->format;
@@ -249,7 +269,7 @@ static void http2_release(struct carrier *c, bool clean)
 enum err carrier_http2_new(struct carrier *c, struct http2_session *s)
 {
 	static const struct carrier_ops ops = {
-		.name = "h2", .send_head = http2_send_head, .send = http2_send,
+		.name = "h2", .status = http2_status, .send_head = http2_send_head, .send = http2_send,
 		.send_trailers = http2_send_trailers, .sent = http2_sent, .next = http2_next,
 		.taken = http2_taken, .again = http2_again, .release = http2_release,
 	};

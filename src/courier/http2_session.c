@@ -187,14 +187,23 @@ static void take_block(struct http2_stream *st, bool end_stream)
 		http2_session_ready(st);
 }
 
+/* Who had to know the upstream's SETTINGS before it could begin goes on. */
+static void settled(struct http2_session *s)
+{
+	s->settled = true;
+	for (struct http2_stream *st = s->streams; st; st = st->next)
+		if (st->id == 0)
+			http2_session_ready(st);
+}
+
 static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 {
 	struct http2_session *s = user;
 	struct http2_stream *st = stream_of(s, frame->hd.stream_id);
 
 	(void)ng;
-	if (frame->hd.type == NGHTTP2_SETTINGS)
-		s->settled = true;
+	if (frame->hd.type == NGHTTP2_SETTINGS && !s->settled)
+		settled(s);
 	if (frame->hd.type == NGHTTP2_GOAWAY)
 		s->draining = true;	/* streams that it leaves out are closed by nghttp2, as refused */
 	if (!st)
@@ -478,7 +487,7 @@ enum err http2_session_new(struct carriers *p, struct upstream_connection *conne
 	s->credential = credential;
 	queue_init_secret(&s->out, 2 * HTTP2_OUTPUT_MAX);
 	http2_fields_init(&s->fields);
-	s->idle_ms = s->heard_ms = s->glitches_ms = clock_ms();
+	s->made_ms = s->idle_ms = s->heard_ms = s->glitches_ms = clock_ms();
 	http2_earn(s, HTTP2_GLITCHES_BURST);
 	s->next = p->sessions;
 	s->at = &p->sessions;
@@ -522,6 +531,10 @@ void http2_session_drain(struct http2_session *s)
 
 void http2_session_tick(struct http2_session *s, uint64_t now_ms)
 {
+	if (!s->settled && now_ms - s->made_ms >= HTTP2_SETTINGS_MS)
+		for (struct http2_stream *st = s->streams; st; st = st->next)
+			if (st->id == 0)
+				stream_fail(st, ERR_UPSTREAM_TIMEOUT, "the upstream sent no SETTINGS");
 	if (s->count == 0 && now_ms - s->idle_ms >= HTTP2_IDLE_MS)
 		http2_session_free(s);
 }
@@ -534,12 +547,15 @@ static bool has_room(const struct http2_session *s)
 	       nghttp2_session_check_request_allowed(s->ng);
 }
 
+bool http2_session_websocket(const struct http2_session *s)
+{
+	return nghttp2_session_get_remote_settings(s->ng, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
+}
+
 struct http2_session *http2_session_find(struct carriers *p, const struct upstream_target *t, bool websocket)
 {
 	for (struct http2_session *s = p->sessions; s; s = s->next)
-		if (has_room(s) && upstream_matches(s->connection, t) &&
-		    (!websocket || nghttp2_session_get_remote_settings(
-					   s->ng, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1))
+		if (has_room(s) && upstream_matches(s->connection, t) && (!websocket || http2_session_websocket(s)))
 			return s;
 	return NULL;
 }

@@ -17,6 +17,7 @@
 #define HTTP2_STREAMS_MAX 128				/* of one connection, whatever more the upstream allows */
 #define HTTP2_OUTPUT_MAX ((size_t)65536)		/* framed, and not yet with TLS; and one frame more */
 #define HTTP2_IDLE_MS 60000				/* without a stream */
+#define HTTP2_SETTINGS_MS 10000				/* for a WebSocket, which must know them, to begin */
 #define HTTP2_SILENT_MS 10000				/* an exchange that ends badly after so long without a byte: */
 							/* nothing new on that connection */
 /* Frames that carry no piece of an answer: SETTINGS, PING, WINDOW_UPDATE, empty DATA ...; and bytes that belong to
@@ -76,6 +77,7 @@ struct http2_session {
 	bool busy;				/* its streams are being told: not freed meanwhile */
 	bool settled;				/* the upstream's SETTINGS are here */
 	bool more;				/* the last read was cut short: there is more to read */
+	uint64_t made_ms;
 	uint64_t heard_ms, idle_ms;		/* last byte from the upstream; since when without a stream */
 	uint64_t glitches, glitches_ms;		/* thousandths that are left, as of when */
 	int64_t useful;				/* bytes of frames of use that began, less those received */
@@ -87,6 +89,8 @@ must_use enum err http2_session_new(struct carriers *p, struct upstream_connecti
 /** http2_session_find() - one that has room for a stream to @t, or NULL
  * @websocket: it must take those (RFC 8441) */
 struct http2_session *http2_session_find(struct carriers *p, const struct upstream_target *t, bool websocket);
+/** http2_session_websocket() - does it take those? Known once it is settled. */
+bool http2_session_websocket(const struct http2_session *s);
 /** http2_session_drain() - nothing new begins; closed when the last stream is released, or at once */
 void http2_session_drain(struct http2_session *s);
 /** http2_session_free() - at once, also with streams, which then fail */

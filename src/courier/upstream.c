@@ -462,6 +462,11 @@ bool upstream_overridden(const struct upstream_connection *c) { return c->overri
 
 bool upstream_http2(const struct upstream_connection *c) { return c->tls && upstream_tls_http2(c->tls); }
 
+bool upstream_no_protocol(const struct upstream_connection *c)
+{
+	return c->state == FAILED && c->tls && upstream_tls_no_protocol(c->tls);
+}
+
 const struct address *upstream_address(const struct upstream_connection *c)
 {
 	return &c->addresses[c->address_next ? c->address_next - 1 : 0];

@@ -70,6 +70,8 @@ const char *upstream_reason(const struct upstream_connection *c);
 bool upstream_reused(const struct upstream_connection *c);
 /** upstream_http2() - READY: did the upstream choose h2? */
 bool upstream_http2(const struct upstream_connection *c);
+/** upstream_no_protocol() - failed: because the upstream speaks no protocol that was offered to it? */
+bool upstream_no_protocol(const struct upstream_connection *c);
 /** upstream_address() - what was dialled, once ready */
 const struct address *upstream_address(const struct upstream_connection *c);
 /** upstream_overridden() - did the user's --resolve choose the address? */

@@ -44,6 +44,7 @@ struct upstream_tls {
 	struct buf in, out;
 	size_t in_at;			/* of in: read already */
 	const char *reason;
+	bool no_protocol;		/* the alert no_application_protocol came (RFC 7301 s3.2) */
 };
 
 static const char *const system_bundles[] = {
@@ -371,8 +372,10 @@ enum err upstream_tls_handshake(struct upstream_tls *t)
 	int r = SSL_do_handshake(t->ssl);
 	int why = r == 1 ? SSL_ERROR_NONE : SSL_get_error(t->ssl, r);
 
-	if (why != SSL_ERROR_NONE && why != SSL_ERROR_WANT_READ)
+	if (why != SSL_ERROR_NONE && why != SSL_ERROR_WANT_READ) {
 		t->reason = reason_of(t->ssl);
+		t->no_protocol = ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL;
+	}
 	ERR_clear_error();
 	if (buf_err(&t->out) != ERR_OK)
 		return ERR_MEMORY;
@@ -441,5 +444,7 @@ bool upstream_tls_http2(const struct upstream_tls *t)
 	SSL_get0_alpn_selected(t->ssl, &name, &n);
 	return n == 2 && !memcmp(name, "h2", 2);
 }
+
+bool upstream_tls_no_protocol(const struct upstream_tls *t) { return t->no_protocol; }
 
 const char *upstream_tls_reason(const struct upstream_tls *t) { return t->reason ? t->reason : ""; }

@@ -50,6 +50,8 @@ void upstream_tls_sent(struct upstream_tls *t, size_t n);
 must_use enum err upstream_tls_handshake(struct upstream_tls *t);
 /** upstream_tls_http2() - did the upstream choose h2? After the handshake. */
 bool upstream_tls_http2(const struct upstream_tls *t);
+/** upstream_tls_no_protocol() - did the handshake fail because the upstream speaks none of what was offered? */
+bool upstream_tls_no_protocol(const struct upstream_tls *t);
 /** upstream_tls_rest() - nothing is going on: buffers that are empty are given back */
 void upstream_tls_rest(struct upstream_tls *t);
 /** upstream_tls_read() - up to @n bytes of plaintext; ERR_OK with *ret_n > 0; ERR_MORE: input is

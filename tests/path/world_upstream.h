@@ -19,6 +19,7 @@ struct world {
 	bool (*answer)(SSL *s, const char *path);	/* set: asked first; true: that was the answer */
 	void (*socket)(SSL *s, const char *head);	/* a WebSocket that a head asks for */
 	void (*http2)(SSL *s);		/* set: h2 is chosen where it is offered, and spoken by this */
+	bool http2_alone;		/* and where it is not offered, the handshake is refused */
 };
 
 static struct world world;
@@ -295,7 +296,7 @@ static int world_alpn(SSL *s, const unsigned char **ret, unsigned char *ret_n, c
 	const char *h2 = n >= 3 ? memmem(in, n, "\2h2", 3) : NULL;
 
 	if (!world.http2 || !h2)
-		return SSL_TLSEXT_ERR_NOACK;
+		return world.http2_alone ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_NOACK;
 	*ret = (const unsigned char *)h2 + 1;
 	*ret_n = 2;
 	return SSL_TLSEXT_ERR_OK;

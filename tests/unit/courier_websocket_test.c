@@ -27,6 +27,7 @@ static int start(bool with_http2)
 	world.body_bytes = 0;
 	world.socket = world_socket;
 	world.http2 = with_http2 ? world_http2 : NULL;
+	world.http2_alone = false;
 	http2 = (struct http2_world){ .connect = with_http2 };
 	rig_start(&rig, socket_policy, 0);
 	rig_hello(&rig);
@@ -293,6 +294,77 @@ static void over_http2_where_it_is_offered(void **state)
 	rig_stop(&rig);
 }
 
+static void start_http2_alone(void)
+{
+	rig_free(&rig);
+	start(true);
+	world.http2_alone = true;
+}
+
+/* The first thing that is asked of it is a WebSocket, and it speaks nothing but h2. */
+static void to_an_upstream_of_http2_alone(void **state)
+{
+	(void)state;
+	uint32_t sockets[3];
+
+	start_http2_alone();
+	for (size_t i = 0; i < 3; i++)
+		sockets[i] = open_socket("api.test", "/socket");
+	for (size_t i = 0; i < 3; i++) {
+		size_t at = 0;
+
+		assert_int_equal(answered(sockets[i])->head.status, 200);
+		say_text(sockets[i], "hello");
+		heard(sockets[i], &at, WEBSOCKET_TEXT, "hello");
+		say(sockets[i], WEBSOCKET_CLOSE, STR("\x03\xe8"));
+		heard(sockets[i], &at, WEBSOCKET_CLOSE, "\x03\xe8");
+		link_end(rig.link, sockets[i]);
+		assert_true(rig_wait(&rig, sockets[i])->ended);
+	}
+	assert_non_null(strstr(world.log, ":protocol: websocket"));
+	assert_non_null(strstr(world.log, "x-api-key: " SECRET " (never indexed)"));
+	assert_int_equal(trail(&rig, "\"kind\":\"outcome\"", "\"result\":\"OK\"", "\"status\":200"), 3);
+	const unsigned before = world.connections;
+
+	assert_int_equal(answered(open_socket("api.test", "/socket"))->head.status, 200);
+	assert_int_equal(world.connections, before);	/* the one that is there */
+	rig_stop(&rig);
+}
+
+/* It says nothing, or goes. */
+static void mute_http2(SSL *s)
+{
+	char in[4096];
+
+	while (http2.goaway && SSL_read(s, in, sizeof in) > 0)
+		;
+}
+
+static void an_upstream_of_http2_alone_that_takes_none(void **state)
+{
+	(void)state;
+	start_http2_alone();
+	http2.connect = false;
+	assert_int_equal(answered(open_socket("api.test", "/socket"))->head.status, 426);
+	assert_int_equal(trail(&rig, "\"kind\":\"outcome\"", "UPGRADE_REFUSED", "no WebSocket over it"), 1);
+	assert_int_equal(world.requests, 0);
+	/* what asks for no socket has the connection that was made */
+	assert_int_equal(ask_wait(&rig, &(struct ask){ .path = "/plain" })->head.status, 200);
+	assert_int_equal(world.connections, 2);
+	http2.raw = mute_http2;
+	assert_int_equal(answered(open_socket("other.test", "/socket"))->head.status, 502);
+	http2.goaway = true;	/* stays, and is waited for until its time is over */
+	uint32_t s = open_socket("other.test", "/socket");
+	uint64_t until = clock_ms() + 20000;
+
+	while (!rig_reply(&rig, s)->has_head && clock_ms() < until)
+		rig_turn(&rig, 100);
+	assert_int_equal(rig_reply(&rig, s)->head.status, 504);
+	assert_int_equal(trail(&rig, "\"kind\":\"outcome\"", "UPSTREAM_TIMEOUT", "no SETTINGS"), 1);
+	assert_int_equal(world.requests, 1);
+	rig_stop(&rig);
+}
+
 /* It has no end of its own: the policy that comes is for what is open, too. */
 static void a_reload_ends_what_it_would_not_open(void **state)
 {
@@ -328,6 +400,8 @@ int main(void)
 		T(a_handshake_is_refused_where_it_must_be),
 		T(a_large_message_passes_and_a_larger_one_does_not),
 		T(over_http2_where_it_is_offered),
+		T(to_an_upstream_of_http2_alone),
+		T(an_upstream_of_http2_alone_that_takes_none),
 		T(a_reload_ends_what_it_would_not_open),
 	};
 
