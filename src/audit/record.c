@@ -292,6 +292,8 @@ void record_claim(struct record *r, const struct msg_claim *c)
 		record_integer(r, "query_type", c->query_type);
 	if (c->path.n)
 		record_text(r, "path", c->path, 1024);
+	if (c->protocol.n)
+		record_text(r, "protocol", c->protocol, 16);
 	if (c->has_verdict)
 		record_text(r, "verdict", c->verdict ? STR("yes") : STR("no"), 8);
 	if (c->connection)

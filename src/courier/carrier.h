@@ -56,7 +56,7 @@ must_use enum err carrier_status(struct carrier *c);
 const char *carrier_reason(const struct carrier *c);
 /** carrier_address() - what was dialled, once the status is ERR_OK */
 const struct address *carrier_address(const struct carrier *c);
-/** carrier_protocol() - "h1" or "h2": for the record */
+/** carrier_protocol() - "http/1.1" or "h2", once the status is ERR_OK; static. For the record. */
 const char *carrier_protocol(const struct carrier *c);
 
 /** carrier_send_head() - once, first; @h as it is to be sent, with its credential

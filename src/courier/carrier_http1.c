@@ -317,7 +317,7 @@ static void http1_release(struct carrier *c, bool clean)
 enum err carrier_http1_new(struct carrier *c, struct upstream_connection *connection)
 {
 	static const struct carrier_ops ops = {
-		.name = "h1", .send_head = http1_send_head, .send = http1_send,
+		.name = "http/1.1", .send_head = http1_send_head, .send = http1_send,
 		.send_trailers = http1_send_trailers, .sent = http1_sent, .next = http1_next,
 		.taken = http1_taken, .again = http1_again, .release = http1_release,
 	};

@@ -250,6 +250,7 @@ static enum step stage_dial(struct exchange *x)
 		return exchange_fail(x, e, carrier_reason(x->carrier));
 	x->address = *carrier_address(x->carrier);
 	x->has_address = true;
+	x->spoken = carrier_protocol(x->carrier);
 	return STEP_NEXT;
 }
 

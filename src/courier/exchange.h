@@ -130,6 +130,7 @@ struct exchange {
 	bool intent_stored, recorded;
 	struct address address;		/* dialled */
 	bool has_address;
+	const char *spoken;		/* with the upstream: carrier_protocol(); NULL: nothing yet */
 	uint64_t started_ms, deadline_ms;
 
 	struct head head;		/* canonical; what was decided on. Last, for it is large: see exchange_open() */

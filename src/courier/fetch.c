@@ -89,9 +89,11 @@ static void record_outcome(struct fetch *f)
 		record_integer(r, "bytes_out", f->body_sent);
 		if (f->answer_head.len && head_decode(buf_str(&f->answer_head), &head) == ERR_OK)
 			record_integer(r, "status", head.status);
-		if (f->sent)
+		if (f->sent) {
 			record_text(r, "address", str_of(address_text(carrier_address(f->carrier), address)),
 				    sizeof address);
+			record_text(r, "protocol", str_of(carrier_protocol(f->carrier)), 16);
+		}
 	}
 	if (!r || spool_outcome(f->courier->spool, r) != ERR_OK)
 		log_error("the outcome of request %s could not be stored", f->request);

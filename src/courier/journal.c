@@ -272,6 +272,8 @@ static void put_traffic(struct record *r, const struct exchange *x)
 		record_integer(r, "status", x->down.status);
 	if (x->has_address)
 		record_text(r, "address", str_of(address_text(&x->address, address)), sizeof address);
+	if (x->spoken)
+		record_text(r, "protocol", str_of(x->spoken), 16);
 	if (x->credential_attached && binding_generation(x->binding))
 		record_integer(r, "credential_generation", binding_generation(x->binding));
 	if (x->local)

@@ -55,11 +55,18 @@ static void release(struct connection *c)
 	free(c);
 }
 
+static struct str spoken(const struct connection *c)
+{
+	if (c->session)
+		return STR("h2");
+	return c->requests ? STR("http/1.1") : STR("");
+}
+
 void connection_end(struct connection *c)
 {
 	claims_put(c->inspector->claims, &(struct msg_claim){
 		.kind = CLAIM_CONNECTION_END, .result = c->result, .connection = c->id,
-		.bytes_in = c->bytes_in, .bytes_out = c->bytes_out });
+		.bytes_in = c->bytes_in, .bytes_out = c->bytes_out, .protocol = spoken(c) });
 	c->transport.ops->end(&c->transport);
 	release(c);
 }
@@ -138,29 +145,55 @@ void connection_take(struct connection *c, size_t n)
 /* Ciphertext to the client; false when it takes no more now. */
 static bool pump_ciphertext(struct connection *c)
 {
-	static char record[GUEST_TLS_CHUNK];
 	struct transport *t = &c->transport;
+	struct str bytes;
 
-	while (guest_tls_pending(c->tls)) {
-		size_t room = t->ops->sendable(t);
-		size_t n = guest_tls_output(c->tls, record, room < sizeof record ? room : sizeof record);
-
-		if (n == 0 || t->ops->send(t, str_make(record, n)))
+	while ((bytes = guest_tls_output(c->tls)).n) {
+		bytes = str_head(bytes, t->ops->sendable(t));
+		if (bytes.n == 0 || t->ops->send(t, bytes))
 			return false;
-		c->bytes_out += n;
+		guest_tls_sent(c->tls, bytes.n);
+		c->bytes_out += bytes.n;
 	}
 	return true;
 }
 
+/* Records are made until there is enough for one write of the transport's. */
+static bool encrypt(struct connection *c)
+{
+	size_t taken = 0;
+	enum err e = ERR_OK;
+
+	while (!e && taken < c->out.len && guest_tls_output(c->tls).n < CONNECTION_SEND_BYTES) {
+		struct str plain = str_head(str_from(buf_str(&c->out), taken), GUEST_TLS_CHUNK);
+
+		e = guest_tls_write(c->tls, plain);
+		taken += e ? 0 : plain.n;
+	}
+	buf_drop(&c->out, taken);
+	return taken;	/* what failed is met again by the next read */
+}
+
 static void pump_tls(struct connection *c)
 {
-	while (pump_ciphertext(c) && c->out.len) {
-		struct str plain = str_head(buf_str(&c->out), GUEST_TLS_CHUNK);
+	while (pump_ciphertext(c) && encrypt(c))
+		;
+}
 
-		if (guest_tls_write(c->tls, plain))
-			return;		/* the next read says so too */
-		buf_drop(&c->out, plain.n);
+size_t connection_waiting(const struct connection *c)
+{
+	return c->out.len + (c->tls ? guest_tls_output(c->tls).n : 0);
+}
+
+void connection_put(struct connection *c, struct str bytes)
+{
+	struct str piece = str_head(bytes, GUEST_TLS_CHUNK);
+
+	while (c->tls && c->out.len == 0 && piece.n && !guest_tls_write(c->tls, piece)) {
+		bytes = str_from(bytes, piece.n);
+		piece = str_head(bytes, GUEST_TLS_CHUNK);
 	}
+	buf_put(&c->out, bytes);
 }
 
 static void pump_plain(struct connection *c)
@@ -193,7 +226,7 @@ static bool pump(struct connection *c)
 
 static bool is_written(const struct connection *c)
 {
-	return c->out.len == 0 && (!c->tls || guest_tls_pending(c->tls) == 0) && c->transport.ops->flushed(&c->transport);
+	return connection_waiting(c) == 0 && c->transport.ops->flushed(&c->transport);
 }
 
 enum err connection_fields(struct connection *c, struct str *ret)

@@ -17,6 +17,7 @@
 #define HOSTNAME_MAX_BYTES 64
 #define CERTIFICATE_MAX_BYTES 2048
 #define PUBLIC_KEY_BYTES 65
+#define PROTOCOL_MAX_BYTES 16
 #define SEED_MIN_BYTES 32
 #define SEED_MAX_BYTES 64
 
@@ -241,6 +242,7 @@ void msg_put_claim(struct buf *b, const struct msg_claim *m)
 	if (m->bytes_out)
 		msg_put_u64(b, MSG_BYTES_OUT, m->bytes_out);
 	put_present(b, MSG_PATH, m->path);
+	put_present(b, MSG_PROTOCOL, m->protocol);
 }
 
 static bool get_claim_kind(struct str v, enum claim_kind *ret)
@@ -286,6 +288,8 @@ static bool get_claim_field(const struct msg_field *f, void *message)
 		return msg_u64(f->value, &m->bytes_out);
 	case MSG_PATH:
 		return get_path(f->value, &m->path);
+	case MSG_PROTOCOL:
+		return get_view(f->value, 1, PROTOCOL_MAX_BYTES, &m->protocol);
 	default:
 		return get_process(f, &m->process);
 	}

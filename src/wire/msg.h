@@ -56,7 +56,8 @@
 	X(MSG_BYTES_OUT,        65) /* u64 */ \
 	X(MSG_PATH,             66) /* a file's path, bytes, <= 4096 */ \
 	X(MSG_TOKEN,            69) /* <= 512 bytes: a proxy client's */ \
-	X(MSG_TUNNEL,           70) /* u8 enum msg_tunnel: how a name, or a connection to it, passes */
+	X(MSG_TUNNEL,           70) /* u8 enum msg_tunnel: how a name, or a connection to it, passes */ \
+	X(MSG_PROTOCOL,         71) /* ALPN's name of what was spoken, <= 16 */
 
 enum msg_tag {
 #define MSG_TAG_ENUM(name, number) name = (number),
@@ -114,7 +115,7 @@ must_use enum err msg_get_connect(struct str payload, struct msg_connect *ret);
 enum claim_kind {
 	CLAIM_DNS = 1,		/* host, query_type, verdict, process */
 	CLAIM_CONNECTION,	/* address, port, host if known, process: a guest connection begins */
-	CLAIM_CONNECTION_END,	/* connection, bytes, result */
+	CLAIM_CONNECTION_END,	/* connection, bytes, result, protocol */
 	CLAIM_REFUSED,		/* result, text: refused before a canonical request existed */
 	CLAIM_EXEC,		/* path, process */
 	CLAIM_EXIT,		/* exit code or signal */
@@ -129,7 +130,7 @@ struct msg_claim {
 	enum err result;
 	bool has_verdict, verdict, has_exit_code, has_exit_signal;
 	uint8_t exit_code, exit_signal;
-	struct str text, address, host, path;
+	struct str text, address, host, path, protocol;
 	uint16_t port, query_type;
 	uint64_t connection, bytes_in, bytes_out;
 	struct msg_process process;

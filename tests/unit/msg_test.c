@@ -60,7 +60,7 @@ static void claim_survives(void **state)
 		.has_exit_code = true, .exit_code = 3, .has_exit_signal = true, .exit_signal = 9,
 		.text = STR_INIT("h\xc3\xa9"), .address = STR_INIT("0123456789abcdef"), .host = STR_INIT("what?ever"),
 		.path = STR_INIT("/a\xff"), .port = 1, .query_type = 2, .connection = 3, .bytes_in = 4,
-		.bytes_out = 5, .process = process,
+		.bytes_out = 5, .process = process, .protocol = STR_INIT("http/1.1"),
 	}, out;
 	auto_buf b = BUF_EMPTY, empty = BUF_EMPTY;
 
@@ -76,6 +76,7 @@ static void claim_survives(void **state)
 	CHECK_STR(out.address, in.address);
 	CHECK_STR(out.host, in.host);
 	CHECK_STR(out.path, in.path);
+	CHECK_STR(out.protocol, in.protocol);
 	assert_true(out.port == 1 && out.query_type == 2 && out.connection == 3);
 	assert_true(out.bytes_in == 4 && out.bytes_out == 5);
 	check_process(&out.process);
