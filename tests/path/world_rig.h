@@ -328,7 +328,7 @@ static uint32_t ask(struct rig *r, const struct ask *a)
 	return stream;
 }
 
-static struct reply *ask_wait(struct rig *r, const struct ask *a) { return rig_wait(r, ask(r, a)); }
+static inline struct reply *ask_wait(struct rig *r, const struct ask *a) { return rig_wait(r, ask(r, a)); }
 
 /* ---- the trail ---- */
 
@@ -370,7 +370,7 @@ static inline void rig_arrived(struct rig *r, unsigned requests)
 }
 
 /* Turns until a record holds all of these texts, for some seconds at most. */
-static void rig_until(struct rig *r, const char *a, const char *b, const char *c)
+static inline void rig_until(struct rig *r, const char *a, const char *b, const char *c)
 {
 	uint64_t until = clock_ms() + 8000;
 
