@@ -37,11 +37,18 @@ static void add(struct positions *s, struct str pattern, size_t i)
 	}
 }
 
-static void advance(const struct positions *from, struct str pattern, char c, enum glob_mode mode,
+/* Does a segment end at the front of @text? */
+static bool ends_segment(struct str text, enum glob_mode mode)
+{
+	if (mode == GLOB_TEXT)
+		return false;
+	return text.p[0] == '/' ||
+	       (mode == GLOB_URL && (str_starts(text, STR("%2F")) || str_starts(text, STR("%5C"))));
+}
+
+static void advance(const struct positions *from, struct str pattern, char c, bool stops,
 		    struct positions *ret_to)
 {
-	bool stops = mode == GLOB_PATH && c == '/';
-
 	ret_to->count = 0;
 	for (size_t k = 0; k < from->count; k++) {
 		size_t i = from->at[k];
@@ -67,7 +74,7 @@ walk(struct str pattern, struct str text, enum glob_mode mode, uint64_t *steps)
 		struct positions *swap = now;
 
 		*steps += now->count;
-		advance(now, pattern, text.p[i], mode, next);
+		advance(now, pattern, text.p[i], ends_segment(str_from(text, i), mode), next);
 		if (next->count == 0)
 			return false;
 		now = next;
@@ -88,8 +95,11 @@ bool glob_match_steps(struct str pattern, struct str text, enum glob_mode mode, 
 		return text.n == 0;
 	if (str_eq(pattern, STR("**")))
 		return true;
-	if (str_eq(pattern, STR("*")))
-		return mode == GLOB_TEXT || str_find(text, '/') == text.n;
+	if (str_eq(pattern, STR("*"))) {
+		while (mode != GLOB_TEXT && text.n && !ends_segment(text, mode))
+			text = str_from(text, 1);
+		return mode == GLOB_TEXT || text.n == 0;
+	}
 	return walk(pattern, text, mode, steps);
 }
 

@@ -1,7 +1,9 @@
 /* glob.h - wildcard patterns over paths and over plain text, in linear time
  *
  * '*' any bytes but '/', '**' any bytes, '?' one byte but '/'; every other byte is itself
- * and there is no escape. Over text (GLOB_TEXT) '/' is a byte like any other.
+ * and there is no escape. Over text (GLOB_TEXT) '/' is a byte like any other. Over the path of
+ * a URL (GLOB_URL) '*' and '?' do not match "%2F" or "%5C" either, which many servers take for
+ * a slash: these match themselves, and '**' matches them.
  */
 #pragma once
 
@@ -9,7 +11,7 @@
 
 #define GLOB_MAX 1024	/* bytes of a pattern; a longer one matches nothing */
 
-enum glob_mode { GLOB_PATH, GLOB_TEXT };
+enum glob_mode { GLOB_PATH, GLOB_TEXT, GLOB_URL };
 
 /** glob_match() - does all of @text match @pattern? At most
  *  (text.n + 1) * (pattern.n + 1) steps, whatever the pattern. */

@@ -9,14 +9,16 @@
  * Doubt goes against the request. Where one meaning can be written in two ways (percent
  * encoding, a parameter or header given twice) a rule that allows must agree with every
  * reading, and a rule that denies needs to agree with one:
- *   path     allow: the raw path          deny: the raw path, the decoded one, or that as servers
- *            fold it: '\\' is '/', no parameters after ';', many slashes are one
+ *   path     allow: the raw path, and no wildcard of one segment takes %2F or %5C
+ *            deny: the raw path, the decoded one, or that as servers fold it: '\\' is '/', no
+ *            parameters after ';', many slashes are one
  *   query    allow: every parameter whose name, raw or decoded, is the condition's has a raw
  *            value that matches, and there is one; what ';' would separate matches too
  *            deny: any such parameter, its value raw or decoded, separated by '&' or ';'
  *   headers  allow: every field of the name, and there is one      deny: any
  * The head is canonical: head_check() has seen it in this process.
  */
+ *            '_' may be read as '-' (CGI, WSGI): such a field is of the name too, but is not the one
 #include "policy/match.h"
 
 #include "base/glob.h"
@@ -132,16 +134,29 @@ bool match_query(const struct compiled_condition *c, const struct head *head, bo
 
 bool match_header(const struct compiled_condition *c, const struct head *head, bool denies)
 {
+/* Gateways that make variables of names read "x_key" and "x-key" as one. */
+static char as_variable(char c) { return (char)(c == '_' ? '-' : c); }
+
+static bool field_names(struct str raw, struct str name)
+{
+	for (size_t i = 0; i < raw.n && i < name.n; i++)
+		if (as_variable(raw.p[i]) != as_variable(name.p[i]))
+			return false;
+	return raw.n == name.n;
+}
+
 	bool found = false;
 
 	for (uint32_t i = 0; i < head->field_count; i++) {
-		if (!str_eq(head->fields[i].name, c->name))
+		struct str name = head->fields[i].name;
+
+		if (!field_names(name, c->name))
 			continue;
-		found = glob_match(c->glob, head->fields[i].value, GLOB_TEXT);
-		if (found == denies)
-			return found;
+		if (glob_match(c->glob, head->fields[i].value, GLOB_TEXT) == denies)
+			return denies;
+		found = found || str_eq(name, c->name);
 	}
-	return found;
+	return !denies && found;
 }
 
 static bool host_agrees(const struct compiled_rule *r, struct str host)
@@ -176,7 +191,9 @@ static bool port_agrees(const struct compiled_rule *r, const struct head *head)
 static bool path_agrees(const struct compiled_rule *r, struct str path)
 {
 	for (uint32_t i = 0; i < r->path_count; i++)
-		if (agrees(r->paths[i], path, GLOB_PATH, r->rule.verdict == POLICY_DENY))
+		if (denies ? agrees(r->paths[i], path, GLOB_PATH, true) : glob_match(r->paths[i], path, GLOB_URL))
+	bool denies = r->rule.verdict == POLICY_DENY;
+
 			return true;
 	return r->path_count == 0;
 }
@@ -371,7 +388,7 @@ bool policy_host_matches(struct str pattern, struct str host)
 	       (pattern.n > 2 && host.n > pattern.n - 1 && str_ends(host, str_from(pattern, 1)));
 }
 
-bool policy_glob(struct str pattern, struct str path) { return glob_match(pattern, path, GLOB_PATH); }
+bool policy_glob(struct str pattern, struct str path) { return glob_match(pattern, path, GLOB_URL); }
 
 bool host_covers(struct str wide, struct str narrow)
 {

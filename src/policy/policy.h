@@ -205,8 +205,7 @@ bool policy_host_tunnelled(const struct policy *p, struct str host);
 /** policy_host_matches() - a host pattern ("a.example", "*.example" which is one or more
  *  labels before the suffix, "*" which is any name, an IP literal) against a canonical host */
 bool policy_host_matches(struct str pattern, struct str host);
-/** policy_glob() - path globs: '*' within a segment, '**' across segments, '?' one byte not
- *  '/', all else itself; linear time */
+/** policy_glob() - path globs as a rule that allows compares them (base/glob.h, GLOB_URL); linear time */
 bool policy_glob(struct str pattern, struct str path);
 
 const char *policy_file(const struct policy *p);

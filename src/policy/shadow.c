@@ -81,12 +81,14 @@ static bool schemes_and_ports_cover(const struct compiled_rule *wide, const stru
 
 static bool paths_cover(const struct compiled_rule *wide, const struct compiled_rule *narrow)
 {
+	enum glob_mode mode = wide->rule.verdict == POLICY_DENY ? GLOB_PATH : GLOB_URL;	/* as match.c has it */
+
 	if (wide->path_count == 0)
 		return true;
 	for (uint32_t i = 0; i < narrow->path_count; i++) {
 		uint32_t k = 0;
 
-		while (k < wide->path_count && !glob_covers(wide->paths[k], narrow->paths[i], GLOB_PATH))
+		while (k < wide->path_count && !glob_covers(wide->paths[k], narrow->paths[i], mode))
 			k++;
 		if (k == wide->path_count)
 			return false;

@@ -60,6 +60,33 @@ static void globs_match(void **state)
 	}
 }
 
+static void globs_stop_at_encoded_slashes_in_urls(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *pattern, *text;
+		bool url;
+	} cases[] = {
+		{ "/v1/*", "/v1/a", true },		 { "/v1/*", "/v1/a%20b", true },
+		{ "/v1/*", "/v1/a%2Fb", false },	 { "/v1/*", "/v1/a%5Cb", false },
+		{ "/v1/*", "/v1/%2F", false },		 { "/v1/*%2F*", "/v1/a%2Fb", true },
+		{ "/v1/*%2F*", "/v1/a%2Fb%2Fc", false }, { "/v1/**", "/v1/a%2Fb", true },
+		{ "/v1/a?b", "/v1/a%2Fb", false },	 { "/v1/a???b", "/v1/a%2Fb", false },
+		{ "/v1/a???b", "/v1/a%20b", true },	 { "/v1/a%2Fb", "/v1/a%2Fb", true },
+		{ "/@*%2F*", "/@scope%2Fname", true },	 { "*", "a%2F", false },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++)
+		if (glob_match(str_of(cases[i].pattern), str_of(cases[i].text), GLOB_URL) != cases[i].url)
+			fail_msg("'%s' against '%s'", cases[i].pattern, cases[i].text);
+}
+
+static bool ends_segment(struct str t, enum glob_mode mode)
+{
+	return (mode != GLOB_TEXT && t.p[0] == '/') ||
+	       (mode == GLOB_URL && (str_starts(t, STR("%2F")) || str_starts(t, STR("%5C"))));
+}
+
 /* The plain meaning, exponential: what the quick one must agree with. */
 static bool plain(struct str p, struct str t, enum glob_mode mode)
 {
@@ -70,34 +97,43 @@ static bool plain(struct str p, struct str t, enum glob_mode mode)
 
 		if (plain(str_from(p, twice ? 2 : 1), t, mode))
 			return true;
-		return t.n && (twice || mode == GLOB_TEXT || t.p[0] != '/') && plain(p, str_from(t, 1), mode);
+		return t.n && (twice || !ends_segment(t, mode)) && plain(p, str_from(t, 1), mode);
 	}
-	if (t.n == 0 || (p.p[0] != t.p[0] && (p.p[0] != '?' || (mode == GLOB_PATH && t.p[0] == '/'))))
+	if (t.n == 0 || (p.p[0] != t.p[0] && (p.p[0] != '?' || ends_segment(t, mode))))
 		return false;
 	return plain(str_from(p, 1), str_from(t, 1), mode);
 }
 
-static struct str random_of(char *out, size_t max, const char *alphabet)
-{
-	size_t n = (size_t)random() % (max + 1);
+#define WORDS_MAX 8
+#define WORD_MAX 3
 
-	for (size_t i = 0; i < n; i++)
-		out[i] = alphabet[(size_t)random() % strlen(alphabet)];
+static struct str random_of(char *out, const char *const *words, size_t count)
+{
+	size_t n = 0;
+
+	for (size_t left = (size_t)random() % (WORDS_MAX + 1); left; left--) {
+		const char *word = words[(size_t)random() % count];
+
+		memcpy(out + n, word, strlen(word));
+		n += strlen(word);
+	}
 	return str_make(out, n);
 }
 
 static void globs_mean_what_they_say(void **state)
 {
 	(void)state;
-	char a[8], b[8], c[8];
+	static const char *const patterns[] = { "a", "b", "/", "*", "*", "?", "%2F" };
+	static const char *const texts[] = { "a", "b", "a", "/", "%2F", "%5C" };
+	char a[WORDS_MAX * WORD_MAX], b[WORDS_MAX * WORD_MAX], c[WORDS_MAX * WORD_MAX];
 	unsigned matched = 0, covered = 0;
 
 	srandom(1);
 	for (int i = 0; i < 200000; i++) {
-		struct str p = random_of(a, sizeof a, "ab/**?"), t = random_of(b, sizeof b, "ab/");
-		struct str q = random_of(c, sizeof c, "ab/**?");
+		struct str p = random_of(a, patterns, COUNT(patterns)), t = random_of(b, texts, COUNT(texts));
+		struct str q = random_of(c, patterns, COUNT(patterns));
 
-		for (int mode = GLOB_PATH; mode <= GLOB_TEXT; mode++) {
+		for (int mode = GLOB_PATH; mode <= GLOB_URL; mode++) {
 			bool want = plain(p, t, (enum glob_mode)mode);
 
 			if (glob_match(p, t, (enum glob_mode)mode) != want)
@@ -157,6 +193,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(globs_match),
+		cmocka_unit_test(globs_stop_at_encoded_slashes_in_urls),
 		cmocka_unit_test(globs_mean_what_they_say),
 		cmocka_unit_test(time_is_linear),
 		cmocka_unit_test(a_long_pattern_matches_nothing),
