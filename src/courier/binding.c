@@ -22,13 +22,20 @@ static struct str placeholder_of(const struct exchange *x, const struct policy_c
 
 /* ---- before the intent ---- */
 
-static enum step refuse_or_pass(struct exchange *x)
+static enum step refuse_or_pass(struct exchange *x, enum attach_own own)
 {
-	if (x->credential->own == POLICY_OWN_REFUSE)
-		return exchange_fail(x, ERR_CREDENTIAL_FOREIGN, "");
-	if (x->credential->own == POLICY_OWN_PASS)
+	switch (x->credential->own) {
+	case POLICY_OWN_PASS:
 		x->credential = NULL;
-	return STEP_NEXT;
+		return STEP_NEXT;
+	case POLICY_OWN_REPLACE:
+		if (own == ATTACH_OWN_REAL)
+			return STEP_NEXT;
+		break;
+	case POLICY_OWN_REFUSE:
+		break;
+	}
+	return exchange_fail(x, ERR_CREDENTIAL_FOREIGN, own == ATTACH_OWN_BESIDE ? "beside where the bound one goes" : "");
 }
 
 enum step binding_examine(struct exchange *x)
@@ -40,9 +47,9 @@ enum step binding_examine(struct exchange *x)
 	if (x->credential->strategy == POLICY_STRATEGY_SIGV4)
 		return binding_sigv4_examine(x, placeholder_of(x, x->credential));
 	buf_init_secret(&own, ATTACH_OWN_MAX);
-	if (attach_own(x->credential, placeholder_of(x, x->credential), &x->head, &own) != ATTACH_OWN_REAL)
-		return STEP_NEXT;
-	return refuse_or_pass(x);
+	enum attach_own found = attach_own(x->credential, placeholder_of(x, x->credential), &x->head, &own);
+
+	return found < ATTACH_OWN_REAL ? STEP_NEXT : refuse_or_pass(x, found);
 }
 
 enum err binding_foreign(struct exchange *x, const struct scrub_set **ret)

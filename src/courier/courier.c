@@ -247,10 +247,13 @@ void courier_reload(struct courier *c, struct str text)
 		control_reloaded(c, e, reason);
 		return;
 	}
-	snapshot_release(c->snapshot);
+	struct snapshot *before = c->snapshot;
+
 	c->snapshot = fresh;
 	journal_reload(c, ERR_OK, policy_digest(policy), str_of(""));
 	judge_lasting(c);
+	detach_reloaded(c, snapshot_policy(before));
+	snapshot_release(before);
 	control_reloaded(c, ERR_OK, policy_digest(policy));
 }
 

@@ -2,11 +2,13 @@
  *
  * Theory of operation: the vault refuses a detached credential to whoever asks. What is under way is ended from the
  * tick and not at once, since whoever detaches may stand in the middle of an exchange. Counts are of the run, under
- * whatever policy; a credential that a reload brings back stays detached.
+ * whatever policy; a credential that a reload brings back stays detached. A reload takes a credential away from what
+ * the policy in force would not give it to, or not in the same way.
  */
 #include "courier/detach.h"
 
 #include "courier/journal.h"
+#include "courier/token.h"
 
 #include <stdio.h>
 
@@ -60,4 +62,63 @@ void detach_tick(struct courier *c)
 	for (uint32_t i = 0; i < POLICY_CREDENTIALS_MAX; i++)
 		if (c->detached[i / 64] >> (i % 64) & 1)
 			carriers_drop(c->carriers, i + 1);
+}
+
+/* ---- reloads ---- */
+
+static void put_list(const struct str *list, uint32_t count, struct buf *b)
+{
+	buf_printf(b, "%u ", count);
+	for (uint32_t i = 0; i < count; i++)
+		keeper_put_field(b, list[i]);
+}
+
+/* Where it goes, and as what; where it comes from cannot change (vault_knows()). */
+static void put_use(const struct policy_credential *c, struct buf *b)
+{
+	put_list(c->hosts, c->host_count, b);
+	put_list(c->placeholder_fields, c->placeholder_field_count, b);
+	put_list((struct str[]){ c->header_name, c->header_format, c->header_user }, 3, b);
+	buf_printf(b, "%u ", c->parts);
+	token_put_terms(c, b);
+}
+
+static bool same_use(const struct policy_credential *a, const struct policy_credential *b)
+{
+	auto_buf one = BUF_EMPTY, other = BUF_EMPTY;
+
+	buf_init(&one, (size_t)POLICY_BYTES_MAX);
+	buf_init(&other, (size_t)POLICY_BYTES_MAX);
+	put_use(a, &one);
+	put_use(b, &other);
+	return !buf_err(&one) && !buf_err(&other) && str_eq(buf_str(&one), buf_str(&other));
+}
+
+/* Would the policy in force give @x its credential? */
+static bool still_given(const struct exchange *x)
+{
+	const struct policy *p = snapshot_policy(x->courier->snapshot);
+	const struct policy_credential *now = snapshot_credential(x->courier->snapshot, x->credential->name);
+	const struct policy_rule *rule;
+
+	if (!now || !same_use(x->credential, now))
+		return false;
+	return x->local || (policy_match(p, &x->head, &rule) == ERR_OK && rule->credential >= 0 &&
+			    policy_credential(p, (uint32_t)rule->credential) == now);
+}
+
+void detach_reloaded(struct courier *c, const struct policy *before)
+{
+	for (struct exchange *x = c->exchanges, *next; x; x = next) {
+		next = x->next;
+		if (x->credential && !still_given(x))
+			exchange_end(x, ERR_CREDENTIAL, false);
+	}
+	for (uint32_t i = 0; i < policy_credential_count(before); i++) {
+		const struct policy_credential *was = policy_credential(before, i);
+		const struct policy_credential *now = snapshot_credential(c->snapshot, was->name);
+
+		if (!now || !same_use(was, now))
+			carriers_drop(c->carriers, (uint32_t)(vault_number(c->vault, was) + 1));
+	}
 }

@@ -256,8 +256,8 @@ static enum step stage_dial(struct exchange *x)
 
 /* ---- send, reply ---- */
 
-/* With a credential, the answer has to be searchable: no encoding, and no parts of a body whose
- * rest was asked for elsewhere. */
+/* With a credential, the answer has to be searchable: no encoding, and no parts of a body whose rest was asked for
+ * elsewhere, unless what it could give away is worth nothing. */
 enum err exchange_plain_head(const struct exchange *x, struct head *ret)
 {
 	head_copy(ret, &x->head);
@@ -269,8 +269,10 @@ enum err exchange_plain_head(const struct exchange *x, struct head *ret)
 	if (!x->credential)
 		return ERR_OK;
 	head_remove(ret, STR("accept-encoding"));
-	head_remove(ret, STR("range"));
-	head_remove(ret, STR("if-range"));
+	if (attach_sends_secret(x->credential)) {
+		head_remove(ret, STR("range"));
+		head_remove(ret, STR("if-range"));
+	}
 	return head_add(ret, STR("accept-encoding"), STR("identity"));
 }
 

@@ -28,23 +28,23 @@ struct snapshot {
 
 static bool bit(const uint8_t *bits, uint32_t i) { return bits[i / 8] >> (i % 8) & 1; }
 
-static const struct policy_credential *credential_named(const struct policy *p, struct str name)
+const struct policy_credential *snapshot_credential(const struct snapshot *s, struct str name)
 {
-	for (uint32_t i = 0; i < policy_credential_count(p); i++)
-		if (str_eq(policy_credential(p, i)->name, name))
-			return policy_credential(p, i);
+	for (uint32_t i = 0; i < policy_credential_count(s->policy); i++)
+		if (str_eq(policy_credential(s->policy, i)->name, name))
+			return policy_credential(s->policy, i);
 	return NULL;
 }
 
 /* A login has placeholders of its tokens: NAME, NAME.refresh, NAME.id. */
-static const struct policy_credential *owner_of(const struct policy *p, struct str name)
+static const struct policy_credential *owner_of(const struct snapshot *s, struct str name)
 {
 	static const struct str tails[] = { STR_INIT(".refresh"), STR_INIT(".id") };
-	const struct policy_credential *c = credential_named(p, name);
+	const struct policy_credential *c = snapshot_credential(s, name);
 
 	for (size_t i = 0; !c && i < sizeof tails / sizeof *tails; i++)
 		if (str_ends(name, tails[i]))
-			c = credential_named(p, str_head(name, name.n - tails[i].n));
+			c = snapshot_credential(s, str_head(name, name.n - tails[i].n));
 	return c;
 }
 
@@ -137,7 +137,7 @@ enum err snapshot_new(struct policy *policy, const struct config *config, struct
 	s->policy = policy;
 	s->config = config;
 	for (uint32_t i = 0; i < config->placeholder_count; i++)
-		s->owners[i] = owner_of(policy, config->placeholders[i].credential);
+		s->owners[i] = owner_of(s, config->placeholders[i].credential);
 	/* Nothing is bound: every placeholder is tried, so that a bad one fails here. */
 	enum err e = snapshot_foreign(s, STR(""), NULL, SNAPSHOT_HEAD, &unused);
 

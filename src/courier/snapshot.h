@@ -15,6 +15,8 @@ must_use enum err snapshot_new(struct policy *policy, const struct config *confi
 struct snapshot *snapshot_acquire(struct snapshot *s);
 void snapshot_release(struct snapshot *s);
 const struct policy *snapshot_policy(const struct snapshot *s);
+/** snapshot_credential() - the policy's credential of that name, or NULL */
+const struct policy_credential *snapshot_credential(const struct snapshot *s, struct str name);
 /** enum snapshot_place - where a placeholder was found, which says whether it may stand there */
 enum snapshot_place {
 	SNAPSHOT_HEAD,		/* of a request as it came; the bound credential's own are looked for in SENT */

@@ -283,22 +283,28 @@ static void begin(struct token *k, const struct policy_credential *c, struct str
 	step(k);
 }
 
+void token_put_terms(const struct policy_credential *c, struct buf *out)
+{
+	const struct policy_token *t = c->token;
+
+	if (!t)
+		return;
+	const struct str parts[] = { t->host, t->path, t->client_id, t->scope, t->audience, t->resource, t->subject,
+				     t->subject_token_type, t->key_id, t->installation_id };
+
+	buf_printf(out, "%d %u %d ", (int)t->scheme, t->port, t->client_basic);
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+		keeper_put_field(out, parts[i]);
+}
+
 /* A policy that was loaded since may ask for less: another scope, another endpoint. */
 static void keep_to_terms(struct token *k, const struct policy_credential *c)
 {
-	const struct policy_token *t = c->token;
 	auto_buf all = BUF_EMPTY, hash = BUF_EMPTY;
 
 	buf_init(&all, HEAD_MAX_BYTES);
 	buf_init(&hash, sizeof k->terms - 1);
-	if (t) {
-		const struct str parts[] = { t->host, t->path, t->client_id, t->scope, t->audience, t->resource, t->subject,
-					     t->subject_token_type, t->key_id, t->installation_id };
-
-		buf_printf(&all, "%d %u %d ", (int)t->scheme, t->port, t->client_basic);
-		for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-			keeper_put_field(&all, parts[i]);
-	}
+	token_put_terms(c, &all);
 	token_put_hash(buf_str(&all), &hash);
 	if (buf_err(&all) || buf_err(&hash) || memcmp(k->terms, hash.p, hash.len) == 0)
 		return;
@@ -311,12 +317,9 @@ static void keep_to_terms(struct token *k, const struct policy_credential *c)
 /* Of the policy in force, also for a request that an earlier one decided. */
 static const struct policy_credential *in_force(const struct tokens *t, const struct policy_credential *c)
 {
-	const struct policy *p = snapshot_policy(t->courier->snapshot);
+	const struct policy_credential *now = snapshot_credential(t->courier->snapshot, c->name);
 
-	for (uint32_t i = 0; i < policy_credential_count(p); i++)
-		if (str_eq(policy_credential(p, i)->name, c->name))
-			return policy_credential(p, i)->strategy == c->strategy ? policy_credential(p, i) : NULL;
-	return NULL;
+	return now && now->strategy == c->strategy ? now : NULL;
 }
 
 static bool is_good(const struct token *k) { return k->current && !k->stale && clock_boot_ms() < k->expires_ms; }

@@ -36,3 +36,6 @@ must_use enum err token_ask(struct tokens *t, const struct policy_credential *c,
 			    const struct vault_secret **ret, const char **ret_reason);
 /** token_refused() - an upstream answered 401 to @generation of @c's */
 void token_refused(struct tokens *t, const struct policy_credential *c, uint64_t generation);
+/** token_put_terms() - what @c's policy has its token be, as a text that differs if that does; nothing for other
+ *  strategies. Failures are in buf_err(out). */
+void token_put_terms(const struct policy_credential *c, struct buf *out);

@@ -34,7 +34,8 @@ static bool format_is_sound(const struct policy_credential *c)
 	       !field_is_hop_by_hop(c->header_name) && !str_eq(c->header_name, STR("host"));
 }
 
-/* A client of the same service that puts its key elsewhere: the placeholder is of no use there. */
+/* A client of the same service that puts its key elsewhere: the placeholder is of no use there, and a key of the
+ * agent's own is to be replaced by ours. */
 static void drop_siblings(const struct policy_credential *c, struct str placeholder, struct head *head)
 {
 	uint32_t kept = 0;
@@ -42,8 +43,8 @@ static void drop_siblings(const struct policy_credential *c, struct str placehol
 	for (uint32_t i = 0; i < head->field_count; i++) {
 		const struct head_field *f = &head->fields[i];
 
-		if (placeholder.n && own_usual_field(f->name) && !str_eq(f->name, c->header_name) &&
-		    str_eq(own_bare(f->value), placeholder))
+		if (own_usual_field(f->name) && !str_eq(f->name, c->header_name) &&
+		    (c->own == POLICY_OWN_REPLACE || (placeholder.n && str_eq(own_bare(f->value), placeholder))))
 			continue;
 		head->fields[kept++] = *f;
 	}
@@ -178,6 +179,11 @@ static bool substitute(const struct policy_credential *c, struct str secret, str
 }
 
 /* ---- all of it ---- */
+
+bool attach_sends_secret(const struct policy_credential *c)
+{
+	return c->strategy != POLICY_STRATEGY_SIGV4 && c->strategy != POLICY_STRATEGY_CERTIFICATE;
+}
 
 static enum err put(const struct policy_credential *c, struct str secret, struct str placeholder, struct buf *out,
 		    struct head *head, bool *attached)

@@ -37,7 +37,8 @@ must_use enum err credential_placeholder(const struct policy_credential *c, stru
  * @secret:       what goes out: the secret, or the token that was fetched for it
  * @placeholder:  this run's; may be empty for the strategies header and token
  *   header, token   one field, c->header_name, set whatever the agent had there; the placeholder alone in
- *                   another field that services take credentials from (x-api-key beside authorization) goes
+ *                   another field that services take credentials from (x-api-key beside authorization) goes,
+ *                   and whatever else is there if c->own is REPLACE
  *   login           the same field, but only where the agent sent one
  *   placeholder     every place of c->parts where it stands whole: in field values (POLICY_IN_HEADER: those of
  *                   c->placeholder_fields, or of all that are not stored with an object or speak of the way,
@@ -58,6 +59,11 @@ must_use enum err attach_apply(const struct policy_credential *c, struct str sec
 			       struct str placeholder, const struct head *in, struct buf *out,
 			       struct head *ret_head, bool *ret_attached);
 
+/** attach_sends_secret() - does what the strategy takes from the source, or gets with it, stand in a request so that
+ *  an answer could give it away? Not with sigv4 (a signature, and a session token that signs nothing) and
+ *  certificate. */
+bool attach_sends_secret(const struct policy_credential *c);
+
 /** enum attach_body - how a body of the agent's is read when a placeholder is to be replaced in it */
 enum attach_body { ATTACH_BODY_NOT, ATTACH_BODY_JSON, ATTACH_BODY_FORM };
 /** attach_body_kind() - by its content-type; NOT: nothing is replaced there (another type, an encoding, no
@@ -69,16 +75,19 @@ enum attach_body attach_body_kind(const struct policy_credential *c, const struc
 must_use enum err attach_text(enum attach_body kind, struct str secret, struct str placeholder, struct str text,
 			      struct buf *out, bool *ret_changed);
 
-/** enum attach_own - does a request bring a credential of its own where @c's would stand? */
+/** enum attach_own - does a request bring a credential of its own where @c's would stand, or beside it? */
 enum attach_own {
 	ATTACH_OWN_NONE,	/* nothing there, or the placeholder */
 	ATTACH_OWN_DUMMY,	/* something that is no secret: "x", "dummy", "none" */
 	ATTACH_OWN_REAL,	/* 16 bytes or more that are not all alike, or 8 of letters and digits */
+	ATTACH_OWN_BESIDE,	/* the like where ours would not stand, so that it cannot take its place */
 };
 /** attach_own() - looks where attach_apply() would put the secret: the header of strategies header, token
- *  and login; for placeholders, if there is none in the head, authorization and its like
- *  (or c->placeholder_fields), the password of Basic, the parameters that services take keys from
- * @ret_own:  the credential, appended: made by buf_init_secret(own, ATTACH_OWN_MAX); untouched for NONE. With
+ *  and login; for placeholders authorization and its like (or c->placeholder_fields), the password of Basic, the
+ *  parameters that services take keys from. Beside it: the others of those fields (of strategies header and
+ *  token not if c->own is REPLACE: they go with attach_apply()) and parameters; with the placeholder in the head,
+ *  all of them (none if c->own is PASS: the placeholder is replaced all the same)
+ * @ret_own:  REAL, DUMMY: the credential, appended: made by buf_init_secret(own, ATTACH_OWN_MAX). With
  *            it as placeholder, attach_apply() replaces it. */
 #define ATTACH_OWN_MAX HEAD_MAX_BYTES
 enum attach_own attach_own(const struct policy_credential *c, struct str placeholder, const struct head *h,

@@ -1,9 +1,10 @@
 /* own.c - a credential that the agent brings itself; see attach_own()
  *
- * Theory of operation: the places where the bound credential would stand are looked at, nothing else: a field
- * that means something else to the service is the agent's business. What is found there is either the
- * placeholder, or a dummy that its maker put there because a client would not start without, or it looks like a
- * secret: somebody else's account, which the policy is asked about. A wrong guess costs a refusal with words.
+ * Theory of operation: the places where the bound credential would stand are looked at, and those beside it that
+ * services commonly take a credential from: a service that takes several kinds would go by either. A field that
+ * means something else to the service is the agent's business. What is found is either the placeholder, or a
+ * dummy that its maker put there because a client would not start without, or it looks like a secret: somebody
+ * else's account, which the policy is asked about. A wrong guess costs a refusal with words.
  */
 #include "credential/own.h"
 
@@ -15,7 +16,8 @@
 bool own_usual_field(struct str name)
 {
 	static const char *const usual[] = {
-		"authorization", "x-api-key", "api-key", "x-goog-api-key", "private-token", "x-auth-token",
+		"authorization", "x-api-key", "api-key", "apikey", "x-goog-api-key", "private-token", "job-token",
+		"x-auth-token", "x-auth-key", "x-access-token", "x-vault-token",
 	};
 
 	for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
@@ -66,16 +68,141 @@ enum attach_own attach_judge(struct str s)
 	return different > 5 && (s.n >= 16 || (s.n >= 8 && letters && digits)) ? ATTACH_OWN_REAL : ATTACH_OWN_DUMMY;
 }
 
-/* Keeps the graver of what was found and @s. */
-static void note(struct str s, enum attach_own *found, struct buf *own)
+/* One look at a request: what was found, the gravest of it. */
+struct look {
+	const struct policy_credential *credential;
+	struct str placeholder;
+	enum attach_own found;
+	struct buf *own;		/* ret_own */
+};
+
+static void note(struct look *l, struct str s)
 {
 	enum attach_own is = attach_judge(s);
 
-	if (is <= *found)
+	if (is <= l->found)
 		return;
-	*found = is;
-	buf_clear(own);
-	buf_put(own, s);
+	l->found = is;
+	buf_clear(l->own);
+	buf_put(l->own, s);
+}
+
+static void note_beside(struct look *l, struct str s)
+{
+	if (attach_judge(s) == ATTACH_OWN_REAL)
+		l->found = ATTACH_OWN_BESIDE;
+}
+
+static bool holds_placeholder(const struct look *l, struct str value)
+{
+	return l->placeholder.n && attach_find(value, 0, l->placeholder) < value.n;
+}
+
+/* One field where the credential could stand: as user or password of Basic, as another value.
+ * Return: it holds the placeholder. */
+static bool look_at_field(struct look *l, struct str value, bool basic, bool other)
+{
+	auto_buf storage = BUF_EMPTY;
+	struct str user, password;
+
+	if (holds_placeholder(l, value))
+		return true;
+	buf_init_secret(&storage, OWN_BASIC_MAX);
+	if (!own_basic(value, &storage, &user, &password)) {
+		if (other)
+			note(l, own_bare(value));
+		else
+			note_beside(l, own_bare(value));
+		return false;
+	}
+	if (l->placeholder.n && (str_eq(user, l->placeholder) || str_eq(password, l->placeholder)))
+		return true;
+	if (basic || other)
+		note(l, password.n ? password : user);
+	else
+		note_beside(l, password.n ? password : user);
+	return false;
+}
+
+/* ---- the query ---- */
+
+static bool hex_digit(char c, unsigned *ret)
+{
+	const char *digits = "0123456789abcdef", *at = c ? strchr(digits, ascii_lower(c)) : NULL;
+
+	if (at)
+		*ret = (unsigned)(at - digits);
+	return at != NULL;
+}
+
+/* The next byte that @s means, which loses it. */
+static char next_byte(struct str *s)
+{
+	unsigned high, low;
+	char c = s->p[0];
+
+	if (c == '%' && s->n >= 3 && hex_digit(s->p[1], &high) && hex_digit(s->p[2], &low)) {
+		*s = str_from(*s, 3);
+		return (char)(high << 4 | low);
+	}
+	*s = str_from(*s, 1);
+	return c;
+}
+
+static bool means(struct str encoded, const char *name)
+{
+	while (encoded.n && *name)
+		if (ascii_lower(next_byte(&encoded)) != *name++)
+			return false;
+	return encoded.n == 0 && !*name;
+}
+
+static bool is_key_parameter(struct str name)
+{
+	static const char *const usual[] = {
+		"key", "api_key", "apikey", "api-key", "access_token", "token", "auth_token", "private_token",
+	};
+
+	for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+		if (means(name, usual[i]))
+			return true;
+	return false;
+}
+
+/* @ours: a parameter is one of the places where the credential would stand */
+static void look_at_query(struct look *l, struct str query, bool ours)
+{
+	while (query.n) {
+		struct str pair = str_head(query, str_find(query, '&'));
+		size_t equals = str_find(pair, '=');
+		struct str value = str_from(pair, equals + 1);
+
+		query = str_from(query, pair.n + 1);
+		if (!is_key_parameter(str_head(pair, equals)) || holds_placeholder(l, value))
+			continue;
+		if (ours)
+			note(l, value);
+		else
+			note_beside(l, value);
+	}
+}
+
+/* ---- by strategy ---- */
+
+static void look_for_header(struct look *l, const struct head *h)
+{
+	const struct policy_credential *c = l->credential;
+	/* those beside it go when it is set: attach_apply() */
+	bool gone = c->own == POLICY_OWN_REPLACE &&
+		    (c->strategy != POLICY_STRATEGY_LOGIN || head_find(h, c->header_name));
+
+	for (uint32_t i = 0; i < h->field_count; i++) {
+		bool its = str_eq(h->fields[i].name, c->header_name);
+
+		if (its || (!gone && own_usual_field(h->fields[i].name)))
+			(void)look_at_field(l, h->fields[i].value, its, its);
+	}
+	look_at_query(l, h->query, false);
 }
 
 static bool in_list(const struct policy_credential *c, struct str name)
@@ -86,100 +213,49 @@ static bool in_list(const struct policy_credential *c, struct str name)
 	return c->placeholder_field_count == 0 && own_usual_field(name);
 }
 
-/* One field where the credential could stand. Return: it holds the placeholder. */
-static bool look_at_field(struct str value, bool basic, bool other, struct str placeholder, enum attach_own *found,
-			  struct buf *own)
+static void look_for_placeholder(struct look *l, const struct head *h)
 {
-	auto_buf storage = BUF_EMPTY;
-	struct str user, password;
+	const struct policy_credential *c = l->credential;
+	bool basic = c->parts & POLICY_IN_BASIC, header = c->parts & POLICY_IN_HEADER;
+	bool ours = holds_placeholder(l, h->query) || holds_placeholder(l, h->path);
 
-	if (placeholder.n && attach_find(value, 0, placeholder) < value.n)
-		return true;
-	buf_init_secret(&storage, OWN_BASIC_MAX);
-	if (own_basic(value, &storage, &user, &password)) {
-		if (placeholder.n && (str_eq(user, placeholder) || str_eq(password, placeholder)))
-			return true;
-		if (basic || other)
-			note(password.n ? password : user, found, own);
-	} else if (other) {
-		note(own_bare(value), found, own);
-	}
-	return false;
-}
-
-static bool is_key_parameter(struct str name)
-{
-	static const char *const usual[] = {
-		"key", "api_key", "apikey", "api-key", "access_token", "token", "auth_token", "private_token",
-	};
-
-	for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
-		if (str_eq_nocase(name, str_of(usual[i])))
-			return true;
-	return false;
-}
-
-static void look_at_query(struct str query, enum attach_own *found, struct buf *own)
-{
-	while (query.n) {
-		struct str pair = str_head(query, str_find(query, '&'));
-		size_t equals = str_find(pair, '=');
-
-		query = str_from(query, pair.n + 1);
-		if (is_key_parameter(str_head(pair, equals)))
-			note(str_from(pair, equals + 1), found, own);
-	}
-}
-
-static enum attach_own own_of_header(const struct policy_credential *c, struct str placeholder,
-				     const struct head *h, struct buf *own)
-{
-	enum attach_own found = ATTACH_OWN_NONE;
-
-	for (uint32_t i = 0; i < h->field_count; i++)
-		if (str_eq(h->fields[i].name, c->header_name))
-			(void)look_at_field(h->fields[i].value, true, true, placeholder, &found, own);
-	return found;
-}
-
-static enum attach_own own_of_placeholder(const struct policy_credential *c, struct str placeholder,
-					  const struct head *h, struct buf *own)
-{
-	bool basic = c->parts & POLICY_IN_BASIC, header = c->parts & POLICY_IN_HEADER, ours;
-	enum attach_own found = ATTACH_OWN_NONE;
-
-	ours = attach_find(h->query, 0, placeholder) < h->query.n || attach_find(h->path, 0, placeholder) < h->path.n;
 	for (uint32_t i = 0; i < h->field_count; i++) {
 		struct str name = h->fields[i].name;
-		bool authorization = str_eq(name, STR("authorization"));
 
-		ours |= look_at_field(h->fields[i].value, basic && authorization, header && in_list(c, name),
-				      placeholder, &found, own);
+		if (in_list(c, name) || own_usual_field(name))
+			ours |= look_at_field(l, h->fields[i].value, basic && str_eq(name, STR("authorization")),
+					      header && in_list(c, name));
+		else
+			ours |= holds_placeholder(l, h->fields[i].value);
 	}
-	if (c->parts & POLICY_IN_QUERY)
-		look_at_query(h->query, &found, own);
-	return ours ? ATTACH_OWN_NONE : found;
+	look_at_query(l, h->query, c->parts & POLICY_IN_QUERY);
+	if (!ours)
+		return;
+	if (l->found < ATTACH_OWN_REAL || c->own == POLICY_OWN_PASS)
+		l->found = ATTACH_OWN_NONE;	/* ours is attached, whatever else there is */
+	else
+		l->found = ATTACH_OWN_BESIDE;
 }
 
 enum attach_own attach_own(const struct policy_credential *c, struct str placeholder, const struct head *h,
 			   struct buf *ret_own)
 {
-	enum attach_own found = ATTACH_OWN_NONE;
+	struct look l = { .credential = c, .placeholder = placeholder, .found = ATTACH_OWN_NONE, .own = ret_own };
 
 	switch (c->strategy) {
 	case POLICY_STRATEGY_HEADER:
 	case POLICY_STRATEGY_TOKEN:
 	case POLICY_STRATEGY_LOGIN:
-		found = own_of_header(c, placeholder, h, ret_own);
+		look_for_header(&l, h);
 		break;
 	case POLICY_STRATEGY_PLACEHOLDER:
-		found = own_of_placeholder(c, placeholder, h, ret_own);
+		look_for_placeholder(&l, h);
 		break;
 	case POLICY_STRATEGY_SIGV4:		/* its signature names a key: sigv4.h */
 	case POLICY_STRATEGY_CERTIFICATE:
 		break;
 	}
-	if (found == ATTACH_OWN_NONE)
+	if (l.found == ATTACH_OWN_NONE || l.found == ATTACH_OWN_BESIDE)
 		buf_clear(ret_own);
-	return found;
+	return l.found;
 }

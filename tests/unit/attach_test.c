@@ -287,7 +287,66 @@ static void where_our_header_would_stand(void **state)
 	assert_int_equal(own_of(&c, "authorization", "Bearer a1b2c3d4", NULL, "a1b2c3d4"), ATTACH_OWN_REAL);
 	assert_int_equal(own_of(&c, "authorization", "Basic dXNlcjpwYXNzd29yZDEyMw==", NULL, "password123"),
 			 ATTACH_OWN_REAL);
-	assert_int_equal(own_of(&c, "x-api-key", "ghp_realtokenrealtoken1234", NULL, ""), ATTACH_OWN_NONE);
+}
+
+/* A service that takes several kinds of credential would go by any of them. */
+static void beside_where_our_header_would_stand(void **state)
+{
+	(void)state;
+	static const char *const fields[] = { "authorization", "api-key", "apikey", "x-goog-api-key", "private-token",
+					      "x-auth-token", "x-access-token" };
+	static const char *const queries[] = { "key=ghp_realtokenrealtoken1234", "a=b&api_key=ghp_realtokenrealtoken1234",
+					       "%61ccess%5Ftoken=ghp_realtokenrealtoken1234",
+					       "API_KEY=ghp_realtokenrealtoken1234&z" };
+	struct policy_credential c = header("x-api-key", "{secret}");
+
+	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+		assert_int_equal(own_of(&c, fields[i], "Bearer ghp_realtokenrealtoken1234", NULL, ""), ATTACH_OWN_BESIDE);
+		assert_int_equal(own_of(&c, fields[i], "Basic dXNlcjpwYXNzd29yZDEyMw==", NULL, ""), ATTACH_OWN_BESIDE);
+		assert_int_equal(own_of(&c, fields[i], "Bearer " PH, NULL, ""), ATTACH_OWN_NONE);
+		assert_int_equal(own_of(&c, fields[i], "Bearer dummy", NULL, ""), ATTACH_OWN_NONE);
+	}
+	assert_int_equal(own_of(&c, "x-request-id", "0123456789abcdef0123456789abcdef", NULL, ""), ATTACH_OWN_NONE);
+	for (size_t i = 0; i < sizeof queries / sizeof *queries; i++)
+		assert_int_equal(own_of(&c, NULL, NULL, queries[i], ""), ATTACH_OWN_BESIDE);
+	assert_int_equal(own_of(&c, NULL, NULL, "page=ghp_realtokenrealtoken1234", ""), ATTACH_OWN_NONE);
+	assert_int_equal(own_of(&c, NULL, NULL, "keys=ghp_realtokenrealtoken1234", ""), ATTACH_OWN_NONE);
+	assert_int_equal(own_of(&c, NULL, NULL, "key=1234567&token", ""), ATTACH_OWN_NONE);
+	assert_int_equal(own_of(&c, NULL, NULL, "key=" PH, ""), ATTACH_OWN_NONE);	/* is blocked as one */
+	/* where ours is to be set whatever there is, the others go; what is in a query cannot */
+	c.own = POLICY_OWN_REPLACE;
+	assert_int_equal(own_of(&c, "authorization", "Bearer ghp_realtokenrealtoken1234", NULL, ""), ATTACH_OWN_NONE);
+	assert_int_equal(own_of(&c, NULL, NULL, queries[0], ""), ATTACH_OWN_BESIDE);
+	c.strategy = POLICY_STRATEGY_LOGIN;	/* sets nothing where the agent sent nothing */
+	assert_int_equal(own_of(&c, "authorization", "Bearer ghp_realtokenrealtoken1234", NULL, ""),
+			 ATTACH_OWN_BESIDE);
+}
+
+/* As examples/claude.yaml has it. */
+static void a_placeholder_does_not_cover_another_key(void **state)
+{
+	(void)state;
+	static const struct str fields[] = { STR_INIT("x-api-key"), STR_INIT("authorization") };
+	struct policy_credential c = credential(POLICY_IN_HEADER);
+	struct head h = request("/v1/messages", NULL);
+	auto_buf own = BUF_EMPTY;
+
+	c.placeholder_field_count = 2;
+	c.placeholder_fields = fields;
+	assert_int_equal(own_of(&c, "authorization", "Bearer sk-ant-api03-somebodys0123", NULL,
+				"sk-ant-api03-somebodys0123"), ATTACH_OWN_REAL);
+	assert_int_equal(own_of(&c, "x-goog-api-key", "sk-ant-api03-somebodys0123", NULL, ""), ATTACH_OWN_BESIDE);
+	assert_int_equal(own_of(&c, NULL, NULL, "api_key=sk-ant-api03-somebodys0123", ""), ATTACH_OWN_BESIDE);
+	buf_init_secret(&own, ATTACH_OWN_MAX);
+	assert_int_equal(head_add(&h, STR("x-api-key"), PLACEHOLDER), ERR_OK);
+	assert_int_equal(attach_own(&c, PLACEHOLDER, &h, &own), ATTACH_OWN_NONE);
+	assert_int_equal(head_add(&h, STR("authorization"), STR("Bearer sk-ant-api03-somebodys0123")), ERR_OK);
+	assert_int_equal(attach_own(&c, PLACEHOLDER, &h, &own), ATTACH_OWN_BESIDE);
+	assert_int_equal(own.len, 0);
+	c.own = POLICY_OWN_REPLACE;		/* one of the two could be */
+	assert_int_equal(attach_own(&c, PLACEHOLDER, &h, &own), ATTACH_OWN_BESIDE);
+	c.own = POLICY_OWN_PASS;
+	assert_int_equal(attach_own(&c, PLACEHOLDER, &h, &own), ATTACH_OWN_NONE);
 }
 
 static void where_a_placeholder_would_stand(void **state)
@@ -303,14 +362,15 @@ static void where_a_placeholder_would_stand(void **state)
 	assert_int_equal(own_of(&c, NULL, NULL, "a=b&API_KEY=AIzaSyB-0123456789abc", "AIzaSyB-0123456789abc"),
 			 ATTACH_OWN_REAL);
 	assert_int_equal(own_of(&c, NULL, NULL, "page=AIzaSyB-0123456789abc", ""), ATTACH_OWN_NONE);
-	/* ours is there too: the other one is another matter */
+	/* ours is there too: both would go */
 	assert_int_equal(own_of(&c, "authorization", "token ghp_realtokenrealtoken1234", "key=" PH, ""),
-			 ATTACH_OWN_NONE);
+			 ATTACH_OWN_BESIDE);
+	assert_int_equal(own_of(&c, "authorization", "token dummy", "key=" PH, NULL), ATTACH_OWN_NONE);
 	c.parts = POLICY_IN_BASIC;
-	assert_int_equal(own_of(&c, "authorization", "token ghp_realtokenrealtoken1234", NULL, ""), ATTACH_OWN_NONE);
+	assert_int_equal(own_of(&c, "authorization", "token ghp_realtokenrealtoken1234", NULL, ""), ATTACH_OWN_BESIDE);
 	c.parts = POLICY_IN_BODY;
-	assert_int_equal(own_of(&c, "authorization", "Basic dXNlcjpwYXNzd29yZDEyMw==", "key=abcdefghijkl1234", ""),
-			 ATTACH_OWN_NONE);
+	assert_int_equal(own_of(&c, "authorization", "Basic dXNlcjpwYXNzd29yZDEyMw==", NULL, ""), ATTACH_OWN_BESIDE);
+	assert_int_equal(own_of(&c, NULL, NULL, "key=abcdefghijkl1234", ""), ATTACH_OWN_BESIDE);
 }
 
 static void an_own_credential_is_replaced_like_a_placeholder(void **state)
@@ -347,6 +407,12 @@ static void a_placeholder_in_a_sibling_header_goes(void **state)
 	assert_non_null(head_find(&out, STR("private-token")));
 	assert_non_null(head_find(&out, STR("x-note")));
 	assert_true(str_eq(head_find(&out, STR("x-api-key"))->value, STR("real")));
+	auto_buf again = BUF_EMPTY;
+
+	c.own = POLICY_OWN_REPLACE;
+	assert_int_equal(apply(&c, STR("real"), &in, &again, &out, &attached), ERR_OK);
+	assert_null(head_find(&out, STR("private-token")));
+	assert_non_null(head_find(&out, STR("x-note")));
 }
 
 static void a_login_takes_the_place_of_what_the_agent_sent(void **state)
@@ -391,7 +457,9 @@ int main(void)
 		cmocka_unit_test(bodies_are_told_apart_by_their_type),
 		cmocka_unit_test(text_is_escaped_as_its_kind_has_it),
 		cmocka_unit_test(where_our_header_would_stand),
+		cmocka_unit_test(beside_where_our_header_would_stand),
 		cmocka_unit_test(where_a_placeholder_would_stand),
+		cmocka_unit_test(a_placeholder_does_not_cover_another_key),
 		cmocka_unit_test(an_own_credential_is_replaced_like_a_placeholder),
 		cmocka_unit_test(a_placeholder_in_a_sibling_header_goes),
 		cmocka_unit_test(a_login_takes_the_place_of_what_the_agent_sent),
