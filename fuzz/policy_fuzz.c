@@ -31,6 +31,8 @@ static const struct compiled_rule *compiled(const struct policy *p, uint32_t i)
 /* The decision as docs/policy.md has it, with nothing to make it fast. */
 static enum err scan(const struct policy *p, const struct head *h, const struct policy_rule **ret)
 {
+	const struct policy_rule *observing = NULL;
+
 	for (uint32_t i = 0; i < policy_rule_count(p); i++) {
 		const struct compiled_rule *r = compiled(p, i);
 		const struct protocol *protocol = protocol_of(&r->rule);
@@ -43,12 +45,16 @@ static enum err scan(const struct policy *p, const struct head *h, const struct 
 			continue;
 		if (protocol)
 			match = protocol->match(r->rule.data, h);
+		if (match == PROTOCOL_NO && !observing && r->rule.verdict == POLICY_OBSERVE)
+			observing = &r->rule;
 		if (match == PROTOCOL_NO)
 			continue;
 		*ret = &r->rule;
 		return match == PROTOCOL_YES ? ERR_OK : ERR_PROTOCOL_UNRECOGNISED;
 	}
-	return ERR_POLICY_DENIED;
+	if (observing)
+		*ret = observing;
+	return observing ? ERR_OK : ERR_POLICY_DENIED;
 }
 
 static void explain(const struct policy *p, const struct head *h, bool allowed)

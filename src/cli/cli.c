@@ -25,7 +25,7 @@ static const struct verb verbs[] = {
 	{ "audit", "what happened: show, follow, verify, export", NULL,
 	  "show follow verify export --json --all --strict --name --public-key --output", verb_audit },
 	{ "policy", "check, explain, trust policies", help_policy,
-	  "check explain trust untrust trusted --json --header", verb_policy },
+	  "check explain trust untrust trusted --json --header --ref --age --package-version", verb_policy },
 	{ "credential", "seal secrets for policies to use", help_credential,
 	  "seal list remove rotate-key --file --keyring --json", verb_credential },
 	{ "init", "write a policy to start from", help_init, "claude codex generic --force", verb_init },

@@ -5,7 +5,8 @@
  *
  *   exit status   run: the command's own; 125 Paddock's own failure, 126, 127 as shells have it
  *                 others: 0 done, 1 failed, 2 not understood; 125 where a verb answers
- *                 a question and could not tell (policy explain, audit verify)
+ *                 a question and could not tell (policy explain, audit verify);
+ *                 3 policy explain: it depends on what was not told
  */
 #pragma once
 
@@ -13,6 +14,7 @@
 
 #define CLI_EXIT_FAILURE 1
 #define CLI_EXIT_USAGE 2
+#define CLI_EXIT_UNDECIDED 3
 #define CLI_EXIT_OURS 125
 
 struct verb {
@@ -40,6 +42,7 @@ int verb_stop(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
 int verb_audit(int argc, char **argv);
 int verb_policy(int argc, char **argv);
+int verb_policy_explain(int argc, char **argv);
 int verb_credential(int argc, char **argv);
 int verb_init(int argc, char **argv);
 int verb_version(int argc, char **argv);

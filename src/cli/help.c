@@ -75,6 +75,7 @@ const char help_doctor[] =
 const char help_policy[] =
 	"usage: paddock policy check [FILE...]\n"
 	"       paddock policy explain FILE METHOD URL [--json] [--header NAME:VALUE]...\n"
+	"           [--ref NAME[:create|update|delete|force]] [--age DAYS] [--package-version VERSION]\n"
 	"       paddock policy explain FILE CONNECT HOST:PORT [--json]\n"
 	"       paddock policy trust [FILE]\n"
 	"       paddock policy untrust [FILE|DIGEST]\n"
@@ -83,7 +84,9 @@ const char help_policy[] =
 	"check    is it valid? Each mistake is named with file, line and column.\n"
 	"explain  what would be decided of this request, by which rule, and what would have to\n"
 	"         change; GET and a wss:// URL: of a WebSocket; CONNECT: would a connection to\n"
-	"         there pass unopened? Exit status: 0 allowed, 1 denied, 125 could not tell.\n"
+	"         there pass unopened? --ref tells what a push does, --age and --package-version\n"
+	"         of which version of a package is asked. Exit status: 0 allowed, 1 denied,\n"
+	"         3 undecided: it depends on what was not told, 125 could not tell.\n"
 	"trust    use this file for runs in its directory. A policy that is found in a workspace\n"
 	"         could have been written by an agent: until you have trusted its very text it is\n"
 	"         not used. Any change needs to be trusted again. `run --policy FILE` needs no trust.\n"
@@ -96,6 +99,8 @@ const char help_policy[] =
 	"  paddock policy explain paddock.yaml POST https://api.anthropic.com/v1/messages\n"
 	"  paddock policy explain paddock.yaml GET \\\n"
 	"      'https://github.com/acme/site.git/info/refs?service=git-receive-pack'\n"
+	"  paddock policy explain paddock.yaml --ref agent/fix:create \\\n"
+	"      POST https://github.com/acme/site.git/git-receive-pack\n"
 	"  paddock policy explain paddock.yaml CONNECT db.internal.example:5432\n"
 	"  paddock policy check policies/*.yaml\n";
 

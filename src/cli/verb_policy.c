@@ -1,9 +1,8 @@
-/* verb_policy.c - `paddock policy check|explain|trust|untrust|trusted` */
+/* verb_policy.c - `paddock policy check|trust|untrust|trusted`; explain is in verb_policy_explain.c */
 #include "base/log.h"
 #include "base/nearest.h"
 #include "cli/cli.h"
 #include "cli/policy_file.h"
-#include "cli/request.h"
 #include "cli/trust.h"
 #include "supervisor/paths.h"
 
@@ -47,125 +46,6 @@ static int check(int argc, char **argv)
 	for (int i = 1; i < argc; i++)
 		good = check_one(argv[i]) && good;
 	return good ? 0 : CLI_EXIT_FAILURE;
-}
-
-/* --- explain --- */
-
-struct question {
-	const char *word[3]; /* file, method, URL */
-	unsigned words;
-	bool json, tunnel; /* tunnel: CONNECT HOST:PORT */
-};
-
-/* The words and --json; headers are added when the request stands. */
-static int take_question(struct question *q, int argc, char **argv)
-{
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--json") == 0) {
-			q->json = true;
-		} else if (strcmp(argv[i], "--header") == 0) {
-			if (++i == argc)
-				return cli_usage("policy", "explain: --header needs NAME:VALUE");
-		} else if (argv[i][0] == '-') {
-			return cli_usage("policy", "explain: unknown option %.80s", argv[i]);
-		} else if (q->words == 3) {
-			return cli_usage("policy", "explain: expected FILE METHOD URL, and there is more");
-		} else {
-			q->word[q->words++] = argv[i];
-		}
-	}
-	if (q->words != 3)
-		return cli_usage("policy", "explain: expected FILE METHOD URL, or FILE CONNECT HOST:PORT");
-	q->tunnel = strcmp(q->word[1], "CONNECT") == 0;
-	return 0;
-}
-
-static enum err add_headers(struct request *r, int argc, char **argv, struct buf *why)
-{
-	enum err e = ERR_OK;
-
-	for (int i = 1; i < argc && e == ERR_OK; i++)
-		if (strcmp(argv[i], "--header") == 0)
-			e = request_header(r, argv[++i], why);
-	return e;
-}
-
-static int print_answer(const struct buf *out, bool allowed)
-{
-	fwrite(out->p, 1, out->len, stdout);
-	return allowed ? 0 : CLI_EXIT_FAILURE;
-}
-
-static int cannot_explain(const char *reason, int status)
-{
-	fprintf(stderr, "paddock policy explain: %s\n", reason);
-	return status;
-}
-
-static int answer_request(const struct policy *p, const struct head *head, bool json)
-{
-	auto_buf out = BUF_EMPTY;
-
-	buf_init(&out, 65536);
-	if (policy_explain(p, head, json, &out) != ERR_OK)
-		return cannot_explain(err_text(buf_err(&out)), CLI_EXIT_OURS);
-	return print_answer(&out, policy_allows(p, head));
-}
-
-static bool tunnel_allowed(const struct policy *p, struct str host, uint16_t port)
-{
-	const struct policy_rule *rule;
-
-	return (policy_match_tunnel(p, POLICY_KIND_TCP, host, port, &rule) == ERR_OK ||
-		policy_match_tunnel(p, POLICY_KIND_PASSTHROUGH, host, port, &rule) == ERR_OK) &&
-	       rule->verdict != POLICY_DENY;
-}
-
-static int answer_tunnel(const struct policy *p, const struct head *target, bool json)
-{
-	auto_buf out = BUF_EMPTY;
-
-	buf_init(&out, 65536);
-	if (policy_explain_tunnel(p, target->host, target->port, json, &out) != ERR_OK)
-		return cannot_explain(err_text(buf_err(&out)), CLI_EXIT_OURS);
-	return print_answer(&out, tunnel_allowed(p, target->host, target->port));
-}
-
-/* The request of the question, or with CONNECT its target alone. */
-static enum err make_request(struct request *r, const struct question *q, int argc, char **argv, struct buf *why)
-{
-	enum err e;
-
-	if (q->tunnel)
-		return request_target(r, q->word[2], why);
-	e = request_make(r, q->word[1], q->word[2], why);
-	return e == ERR_OK ? add_headers(r, argc, argv, why) : e;
-}
-
-static int explain(int argc, char **argv)
-{
-	struct question q = { .words = 0 };
-	int status = take_question(&q, argc, argv);
-	struct request r = { 0 };
-	struct policy *p;
-	auto_buf text = BUF_EMPTY, why = BUF_EMPTY;
-
-	buf_init(&text, 0);
-	buf_init(&why, 1024);
-	if (status)
-		return status;
-	if (make_request(&r, &q, argc, argv, &why) != ERR_OK) {
-		request_free(&r);
-		return cannot_explain(buf_z(&why), CLI_EXIT_USAGE);
-	}
-	p = policy_file_load(q.word[0], &text);
-	if (!p)
-		status = CLI_EXIT_OURS;
-	else
-		status = q.tunnel ? answer_tunnel(p, &r.head, q.json) : answer_request(p, &r.head, q.json);
-	policy_free(p);
-	request_free(&r);
-	return status;
 }
 
 /* --- trust --- */
@@ -334,7 +214,7 @@ int verb_policy(int argc, char **argv)
 		const char *name;
 		int (*run)(int, char **);
 	} verbs[] = {
-		{ "check", check },	{ "explain", explain }, { "trust", trust },
+		{ "check", check },	{ "explain", verb_policy_explain }, { "trust", trust },
 		{ "untrust", untrust }, { "trusted", trusted },
 	};
 	const char *words[sizeof verbs / sizeof *verbs], *near;

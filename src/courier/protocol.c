@@ -28,6 +28,7 @@ static enum err begin(struct exchange *x)
 	*run = (struct protocol_run){ .x = x, .protocol = protocol, .data = x->rule->data,
 				      .steps = steps_of[x->rule->protocol], .body_max = UINT64_MAX };
 	buf_init(&run->reason, PROTOCOL_REASON_MAX);
+	buf_init(&run->would_deny, PROTOCOL_REASON_MAX);
 	run->state = calloc(1, run->steps->state_bytes);
 	x->protocol = run;
 	return run->state ? ERR_OK : ERR_MEMORY;
@@ -70,6 +71,7 @@ void protocol_free(struct exchange *x)
 		run->steps->free(run);
 	free(run->state);
 	buf_free(&run->reason);
+	buf_free(&run->would_deny);
 	free(run);
 }
 
@@ -82,10 +84,29 @@ static const char *words_of(struct protocol_run *run)
 	return z ? z : "";
 }
 
-enum step protocol_deny(struct protocol_run *run, const char *words)
+bool protocol_observes(const struct protocol_run *run) { return run->x->rule->verdict == POLICY_OBSERVE; }
+
+enum err protocol_denied(struct protocol_run *run, const char *words)
 {
 	buf_put_z(&run->reason, words);
-	return exchange_fail(run->x, ERR_CONTENT_DENIED, words_of(run));
+	if (!protocol_observes(run))
+		return ERR_CONTENT_DENIED;
+	if (!run->would_deny.len)
+		buf_put(&run->would_deny, buf_str(&run->reason));
+	buf_clear(&run->reason);
+	return ERR_OK;
+}
+
+enum step protocol_deny(struct protocol_run *run, const char *words)
+{
+	enum err e = protocol_denied(run, words);
+
+	return e == ERR_OK ? STEP_NEXT : exchange_fail(run->x, e, words_of(run));
+}
+
+enum err protocol_judge(struct protocol_run *run, const struct protocol_facts *facts)
+{
+	return run->protocol->judge(run->data, facts, &run->reason) == ERR_OK ? ERR_OK : protocol_denied(run, "");
 }
 
 void protocol_end(struct exchange *x, enum err why, const char *reason)
@@ -132,6 +153,28 @@ static void put_fact(struct record *r, const struct protocol_fact *f)
 	record_text(r, name, f->value, 512);
 }
 
+/* What an observing rule has against the head. */
+static void put_would_deny(struct record *r, const struct protocol *protocol, const struct policy_rule *rule,
+			   const struct head *head)
+{
+	auto_buf why = BUF_EMPTY;
+
+	if (rule->verdict != POLICY_OBSERVE || protocol->match(rule->data, head) != PROTOCOL_NO)
+		return;
+	buf_init(&why, PROTOCOL_REASON_MAX);
+	if (!protocol->why || !protocol->why(rule->data, head, &why))
+		buf_put_z(&why, "it is not what the rule takes");
+	record_text(r, "would_deny", buf_str(&why), 512);
+}
+
+static void put_outcome(struct record *r, const struct protocol_run *run)
+{
+	if (run->would_deny.len)
+		record_text(r, "would_deny", buf_str(&run->would_deny), 512);
+	if (run->steps->journal && run->state)
+		run->steps->journal(run, r);
+}
+
 void protocol_journal(const struct exchange *x, struct record *r, bool outcome)
 {
 	const struct policy_rule *rule = x->rule;
@@ -139,8 +182,8 @@ void protocol_journal(const struct exchange *x, struct record *r, bool outcome)
 	struct protocol_facts facts;
 
 	if (outcome) {
-		if (x->protocol && x->protocol->steps->journal && x->protocol->state)
-			x->protocol->steps->journal(x->protocol, r);
+		if (x->protocol)
+			put_outcome(r, x->protocol);
 		return;
 	}
 	if (!rule && x->snapshot && x->head.kind == HEAD_REQUEST)
@@ -153,6 +196,7 @@ void protocol_journal(const struct exchange *x, struct record *r, bool outcome)
 		for (uint32_t i = 0; i < facts.count; i++)
 			put_fact(r, &facts.items[i]);
 	protocol_facts_free(&facts);
+	put_would_deny(r, protocol, rule, &x->head);
 }
 
 /* ---- reading the request's body ---- */

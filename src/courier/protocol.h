@@ -8,6 +8,9 @@
  *   answer    the head of the answer is here: a filter for its body
  *   refusal   the request ends in words: how its client wants to read them
  *   journal   the outcome is recorded
+ *
+ * Under a rule that observes nothing is denied: what would have been is noted, for the record, and the exchange goes on
+ * (protocol_denied()). What cannot be read is refused all the same.
  */
 #pragma once
 
@@ -41,6 +44,7 @@ struct protocol_run {
 	const void *data;			/* the rule's part */
 	void *state;
 	struct buf reason;			/* words; x->reason points here */
+	struct buf would_deny;			/* words; of a rule that observes, the first of them */
 	struct decode *decode;			/* reads the request's body; NULL: nobody does (any more) */
 	bool reading, read;			/* the body has, or had, a reader; it is done */
 	uint64_t fed, passable;			/* bytes of the body: given to it; that may go on */
@@ -67,8 +71,14 @@ void protocol_free(struct exchange *x);
 /** protocol_read_body() - the body goes through @job; `fact` and `read` are called from the loop. @collect: it is
  *  waited for as a whole, up to so many bytes; 0: it goes on as the job's marks allow */
 must_use enum err protocol_read_body(struct protocol_run *run, enum decoder_job job, struct str parameters, size_t collect);
-/** protocol_deny() - words into run->reason, and STEP_END with ERR_CONTENT_DENIED */
+/** protocol_observes() - is nothing to be denied? */
+bool protocol_observes(const struct protocol_run *run);
+/** protocol_denied() - @words into run->reason, and ERR_CONTENT_DENIED; noted, and ERR_OK, by a rule that observes.
+ *  protocol_deny() - the same for a step: STEP_END, or STEP_NEXT. protocol_judge() - the same, if the rule's judge()
+ *  has something against @facts */
+must_use enum err protocol_denied(struct protocol_run *run, const char *words);
 enum step protocol_deny(struct protocol_run *run, const char *words);
+must_use enum err protocol_judge(struct protocol_run *run, const struct protocol_facts *facts);
 /** protocol_end() - from the loop: ends the exchange, which may be gone afterwards */
 void protocol_end(struct exchange *x, enum err why, const char *reason);
 /** protocol_filter_answer() - the answer's body passes through @job */

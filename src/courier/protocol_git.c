@@ -59,13 +59,6 @@ static struct str ref_of(struct str command)
 
 /* ---- judging ---- */
 
-static enum err judge(struct protocol_run *run, const struct protocol_facts *f)
-{
-	enum err e = run->protocol->judge(run->data, f, &run->reason);
-
-	return e == ERR_OK ? e : ERR_CONTENT_DENIED;
-}
-
 /* One command, with what is known of its history (empty: nothing yet). */
 static enum err judge_command(struct protocol_run *run, struct str text, struct str forced)
 {
@@ -87,7 +80,7 @@ static enum err judge_command(struct protocol_run *run, struct str text, struct 
 	if (e == ERR_OK && forced.n)
 		e = protocol_facts_add(&f, STR("git.forced"), forced);
 	if (e == ERR_OK)
-		e = judge(run, &f);
+		e = protocol_judge(run, &f);
 	protocol_facts_free(&f);
 	return e;
 }
@@ -131,7 +124,7 @@ static enum err take_operation(struct protocol_run *run, struct str text)
 	if (e == ERR_OK)
 		e = protocol_facts_add(&f, STR("git.operation"), text);
 	if (e == ERR_OK)
-		e = judge(run, &f);
+		e = protocol_judge(run, &f);
 	protocol_facts_free(&f);
 	return e;
 }
@@ -154,13 +147,18 @@ static enum err fact(struct protocol_run *run, struct str name, struct str value
 	return ERR_OK;
 }
 
+static const char too_large[] = "the push is larger than pack_max";
+
 /* The body is through: of a push whose history counts, every update must have been judged by it. */
 static enum err read_whole(struct protocol_run *run)
 {
+	const struct git_rule *rule = run->data;
 	struct git *g = run->state;
 
 	if (g->request.body != GIT_BODY_PUSH)
 		return ERR_OK;
+	if (protocol_observes(run) && run->fed > rule->pack_max && protocol_denied(run, too_large) != ERR_OK)
+		return ERR_CONTENT_DENIED;
 	return g->known && (!protocol_git_needs_history(run->data) || g->histories == g->updates) ? ERR_OK : ERR_DECODER;
 }
 
@@ -205,11 +203,11 @@ static enum step examine(struct protocol_run *run)
 		buf_init(&g->refs, REFS_BYTES_MAX);
 		if (!protocol_git_request(&x->head, &g->request))
 			return exchange_fail(x, ERR_PROTOCOL_UNRECOGNISED, "");
-		if (g->request.body == GIT_BODY_PUSH)
+		if (g->request.body == GIT_BODY_PUSH && !protocol_observes(run))
 			run->body_max = rule->pack_max;
 		e = start(run);
 		if (e == ERR_BODY_TOO_LARGE || (x->head.framing == HEAD_BODY_LENGTH && x->head.length > run->body_max))
-			return protocol_deny(run, "the push is larger than pack_max");
+			return protocol_deny(run, too_large);
 		if (e != ERR_OK)
 			return exchange_fail(x, e, "a body that is not read");
 	}

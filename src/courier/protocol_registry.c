@@ -68,7 +68,7 @@ static enum step examine(struct protocol_run *run)
 	buf_init(&g->filter, DECODER_JOB_MAX);
 	buf_init(&g->words, 1024);
 	g->filtered = g->request.action == REGISTRY_METADATA && !g->request.single && narrows_metadata(rule) &&
-		      rule->ecosystem->ages;
+		      rule->ecosystem->ages && !protocol_observes(run);
 	if (!g->filtered && g->request.action != REGISTRY_FILE)
 		return STEP_NEXT;
 	for (size_t i = 0; i < sizeof conditional / sizeof *conditional; i++)
@@ -236,7 +236,7 @@ static enum step judge_age(struct protocol_run *run, const struct registry_entry
 	if (e == ERR_OK)
 		e = protocol_facts_add(&f, STR("registry.age"), str_of(age));
 	if (e == ERR_OK)
-		e = run->protocol->judge(run->data, &f, &run->reason);
+		e = protocol_judge(run, &f);
 	protocol_facts_free(&f);
 	return e == ERR_OK ? STEP_NEXT : protocol_deny(run, "");
 }

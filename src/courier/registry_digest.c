@@ -98,8 +98,8 @@ static enum err filter_verify(struct exchange *x, void *filter)
 	snprintf(text, sizeof text, "%s%s%.*s", d->name, hex ? ":" : "-", (int)got.len, got.p);
 	d->done(d->run, text, d->expected.n > 0, same);
 	if (d->expected.n && !same)
-		return ERR_CONTENT_DENIED;
-	return pass_last(x, d);
+		e = protocol_denied(d->run, "what was delivered has another digest than the registry's metadata says");
+	return e == ERR_OK ? pass_last(x, d) : e;
 }
 
 static void filter_end(struct exchange *x, void *filter)

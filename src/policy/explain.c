@@ -4,6 +4,9 @@
  * denial by default the rules that name the host are looked at once more, and the one that
  * differs on the fewest axes is the nearest; if none names the host, that is the answer. So
  * a denial costs no more than a match, and an agent cannot make it cost more.
+ * What a body or a registry's metadata would add is asked of the rule's protocol, with what was told of them; what was
+ * not told is not guessed: the verdict is "undecided" then. A rule that observes refuses nothing, and it is said what it
+ * would have refused.
  * What is printed of the request is canonical (no control byte) and cut to a length.
  */
 #include "policy/explain.h"
@@ -99,6 +102,53 @@ void explain_find(const struct policy *p, const struct head *head, struct explai
 enum policy_verdict explain_verdict(const struct explain *w)
 {
 	return !w->rule || w->unrecognised || w->websocket_refused ? POLICY_DENY : w->rule->rule.verdict;
+}
+
+static bool passes(const struct explain *w) { return explain_verdict(w) != POLICY_DENY; }
+
+void explain_ask(struct explain *w, const struct head *head, const struct protocol_facts *told)
+{
+	const struct protocol *protocol = w->rule && passes(w) ? protocol_of(&w->rule->rule) : NULL;
+	const void *data = protocol ? w->rule->rule.data : NULL;
+
+	buf_init(&w->words, 2048);
+	if (protocol && protocol->match(data, head) == PROTOCOL_NO) {	/* observed, then */
+		w->answer = PROTOCOL_REFUSES;
+		if (!protocol->why || !protocol->why(data, head, &w->words))
+			buf_put_z(&w->words, "it is not what the rule takes");
+	} else if (protocol) {
+		w->answer = protocol->ask(data, head, told, &w->words);
+	} else if (told->count && w->rule && passes(w)) {
+		w->answer = PROTOCOL_FOREIGN;
+		buf_put_z(&w->words, "the rule that decides has neither 'git' nor 'registry'");
+	}
+}
+
+void explain_free(struct explain *w) { buf_free(&w->words); }
+
+const char *explain_word(const struct explain *w)
+{
+	enum policy_verdict verdict = explain_verdict(w);
+
+	if (verdict == POLICY_ALLOW && w->answer == PROTOCOL_REFUSES)
+		return explain_verdicts[POLICY_DENY];
+	return verdict == POLICY_ALLOW && w->answer == PROTOCOL_OPEN ? "undecided" : explain_verdicts[verdict];
+}
+
+const char *explain_note(const struct explain *w)
+{
+	bool observed = explain_verdict(w) == POLICY_OBSERVE;
+
+	switch (w->answer) {
+	case PROTOCOL_REFUSES:
+		return observed ? "would be denied" : "refused";
+	case PROTOCOL_OPEN:
+		return observed ? "would still be judged by" : "may still be refused by";
+	case PROTOCOL_PASSES:
+	case PROTOCOL_FOREIGN:
+		break;
+	}
+	return NULL;
 }
 
 bool policy_allows(const struct policy *p, const struct head *head)
@@ -284,6 +334,10 @@ static void put_decision(struct buf *b, const struct policy *p, const struct hea
 	} else {
 		if (r->protocol != POLICY_PROTOCOL_NONE)
 			put_protocol(b, r, h);
+		if (explain_note(w)) {
+			buf_printf(b, "\n  %s: ", explain_note(w));
+			buf_put(b, buf_str(&w->words));
+		}
 		if (h->websocket && r->websocket)
 			put_websocket(b, r->websocket);
 		if (r->unscrubbed)
@@ -293,7 +347,7 @@ static void put_decision(struct buf *b, const struct policy *p, const struct hea
 
 static void put_text(struct buf *b, const struct policy *p, const struct head *h, const struct explain *w)
 {
-	buf_put_z(b, explain_verdicts[explain_verdict(w)]);
+	buf_put_z(b, explain_word(w));
 	buf_put_z(b, "  ");
 	buf_put(b, h->method);
 	buf_put_z(b, " ");
@@ -321,16 +375,46 @@ static void put_text(struct buf *b, const struct policy *p, const struct head *h
 	buf_put_z(b, "\n");
 }
 
-enum err policy_explain(const struct policy *p, const struct head *head, bool json, struct buf *out)
+static enum policy_answer answer_of(const struct explain *w)
+{
+	if (w->answer == PROTOCOL_FOREIGN)
+		return POLICY_ANSWER_FOREIGN;
+	if (explain_verdict(w) == POLICY_OBSERVE)
+		return POLICY_ANSWER_PASSES;
+	if (explain_verdict(w) == POLICY_DENY || w->answer == PROTOCOL_REFUSES)
+		return POLICY_ANSWER_DENIED;
+	return w->answer == PROTOCOL_OPEN ? POLICY_ANSWER_UNDECIDED : POLICY_ANSWER_PASSES;
+}
+
+enum err policy_explain_told(const struct policy *p, const struct head *head, const struct protocol_facts *told, bool json,
+			     struct buf *out, enum policy_answer *ret)
 {
 	struct explain w;
+	enum err err;
 
 	explain_find(p, head, &w);
-	if (json)
+	explain_ask(&w, head, told);
+	err = buf_err(&w.words);
+	if (w.answer == PROTOCOL_FOREIGN)
+		buf_put(out, buf_str(&w.words));
+	else if (json)
 		explain_object(out, p, head, &w);
 	else
 		put_text(out, p, head, &w);
-	return buf_err(out);
+	if (err == ERR_OK)
+		err = buf_err(out);
+	if (err == ERR_OK)
+		*ret = answer_of(&w);
+	explain_free(&w);
+	return err;
+}
+
+enum err policy_explain(const struct policy *p, const struct head *head, bool json, struct buf *out)
+{
+	static const struct protocol_facts nothing = { .count = 0 };
+	enum policy_answer answer;
+
+	return policy_explain_told(p, head, &nothing, json, out, &answer);
 }
 
 enum err policy_denial_text(const struct policy *p, const struct head *head, struct buf *out)

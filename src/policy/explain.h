@@ -13,12 +13,20 @@ struct explain {
 	bool differs[MATCH_AXES];		/* of the nearest */
 	bool host_named;
 	const struct compiled_rule *tunnel;	/* if none decides: one that passes the host unopened, or NULL */
+	enum protocol_answer answer;		/* of the deciding rule's protocol, if it lets the request pass; and */
+	struct buf words;			/* why; explain_free() */
 };
 
 /** explain_find() - the reason, which is policy_match()'s own */
 void explain_find(const struct policy *p, const struct head *head, struct explain *ret);
-/** explain_verdict() - "allow", "deny", "observe", "allowed"? */
+/** explain_ask() - after explain_find(): what the rule's protocol adds, by what is told of the body and the metadata */
+void explain_ask(struct explain *w, const struct head *head, const struct protocol_facts *told);
+void explain_free(struct explain *w);
+/** explain_verdict() - of the head alone; explain_word() - "allow", "deny", "observe", "undecided", with the answer */
 enum policy_verdict explain_verdict(const struct explain *w);
+const char *explain_word(const struct explain *w);
+/** explain_note() - what is said of the answer: "refused", "may still be refused by", ..; NULL: nothing */
+const char *explain_note(const struct explain *w);
 extern const char *const explain_verdicts[];	/* by enum policy_verdict */
 extern const char *const explain_axes[MATCH_AXES];
 

@@ -97,6 +97,15 @@ static void put_websocket(struct buf *b, const struct policy_websocket *w)
 		   (unsigned long long)w->message_max);
 }
 
+/* null, if there is none */
+static void put_text(struct buf *b, struct str s)
+{
+	if (s.n)
+		explain_put_json(b, s);
+	else
+		buf_put_z(b, "null");
+}
+
 static void put_decision(struct buf *b, const struct policy *p, const struct head *h, const struct explain *w)
 {
 	const struct policy_rule *r = &w->rule->rule;
@@ -115,10 +124,13 @@ static void put_decision(struct buf *b, const struct policy *p, const struct hea
 	put_websocket(b, r->websocket);
 	buf_printf(b, ",\"unscrubbed\":%s,\"refusal\":", r->unscrubbed ? "true" : "false");
 	explain_put_refusal(&why, w);
-	if (why.len)
-		explain_put_json(b, buf_str(&why));
-	else
-		buf_put_z(b, "null");
+	if (w->answer == PROTOCOL_REFUSES && r->verdict == POLICY_ALLOW)
+		buf_put(&why, buf_str(&w->words));
+	put_text(b, buf_str(&why));
+	buf_put_z(b, ",\"may_refuse\":");
+	put_text(b, w->answer == PROTOCOL_OPEN ? buf_str(&w->words) : STR(""));
+	buf_put_z(b, ",\"would_deny\":");
+	put_text(b, w->answer == PROTOCOL_REFUSES && r->verdict == POLICY_OBSERVE ? buf_str(&w->words) : STR(""));
 }
 
 void explain_object(struct buf *b, const struct policy *p, const struct head *h, const struct explain *w)
@@ -127,7 +139,7 @@ void explain_object(struct buf *b, const struct policy *p, const struct head *h,
 
 	buf_init(&url, 2048);
 	explain_put_url(&url, h);
-	buf_printf(b, "{\"verdict\":\"%s\",\"file\":", explain_verdicts[explain_verdict(w)]);
+	buf_printf(b, "{\"verdict\":\"%s\",\"file\":", explain_word(w));
 	explain_put_json(b, str_of(p->file));
 	buf_printf(b, ",\"digest\":\"%s\",\"method\":", p->digest);
 	explain_put_json(b, h->method);

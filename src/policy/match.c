@@ -3,7 +3,9 @@
  * Theory of operation: the index gives the rules that name the head's host, in file order;
  * the first that agrees on every axis is the answer, none is a denial. Nothing is allocated.
  * What a rule's sieve turns away is not looked at. A rule's protocol is asked last: what it does not
- * recognise ends the walk (I5). Rules for tunnels match no request; policy_match_tunnel() walks the same
+ * recognise ends the walk (I5). Where the protocol's part of an observing rule says no, the rules below are asked, and
+ * if none of them decides, the request passes by the observing one: it takes what an allowing one in its place takes,
+ * and what that would leave to the default. Rules for tunnels match no request; policy_match_tunnel() walks the same
  * lists for them.
  *
  * Doubt goes against the request. Where one meaning can be written in two ways (percent
@@ -16,9 +18,9 @@
  *            value that matches, and there is one; what ';' would separate matches too
  *            deny: any such parameter, its value raw or decoded, separated by '&' or ';'
  *   headers  allow: every field of the name, and there is one      deny: any
+ *            '_' may be read as '-' (CGI, WSGI): such a field is of the name too, but is not the one
  * The head is canonical: head_check() has seen it in this process.
  */
- *            '_' may be read as '-' (CGI, WSGI): such a field is of the name too, but is not the one
 #include "policy/match.h"
 
 #include "base/glob.h"
@@ -132,8 +134,6 @@ bool match_query(const struct compiled_condition *c, const struct head *head, bo
 	return denies ? any || any_other : any && !no;
 }
 
-bool match_header(const struct compiled_condition *c, const struct head *head, bool denies)
-{
 /* Gateways that make variables of names read "x_key" and "x-key" as one. */
 static char as_variable(char c) { return (char)(c == '_' ? '-' : c); }
 
@@ -145,6 +145,8 @@ static bool field_names(struct str raw, struct str name)
 	return raw.n == name.n;
 }
 
+bool match_header(const struct compiled_condition *c, const struct head *head, bool denies)
+{
 	bool found = false;
 
 	for (uint32_t i = 0; i < head->field_count; i++) {
@@ -190,10 +192,10 @@ static bool port_agrees(const struct compiled_rule *r, const struct head *head)
 
 static bool path_agrees(const struct compiled_rule *r, struct str path)
 {
-	for (uint32_t i = 0; i < r->path_count; i++)
-		if (denies ? agrees(r->paths[i], path, GLOB_PATH, true) : glob_match(r->paths[i], path, GLOB_URL))
 	bool denies = r->rule.verdict == POLICY_DENY;
 
+	for (uint32_t i = 0; i < r->path_count; i++)
+		if (denies ? agrees(r->paths[i], path, GLOB_PATH, true) : glob_match(r->paths[i], path, GLOB_URL))
 			return true;
 	return r->path_count == 0;
 }
@@ -251,6 +253,7 @@ static bool axes_agree(const struct compiled_rule *r, const struct head *head, b
 enum err policy_match(const struct policy *p, const struct head *head, const struct policy_rule **ret_rule)
 {
 	struct index_walk walk __attribute__((uninitialized)); /* 2 KiB, of which index_find() sets what is read */
+	const struct policy_rule *observing = NULL;
 	const struct index_item *item;
 	struct sieve_key key;
 
@@ -271,10 +274,15 @@ enum err policy_match(const struct policy *p, const struct head *head, const str
 			*ret_rule = &r->rule;
 			return ERR_PROTOCOL_UNRECOGNISED;
 		case PROTOCOL_NO:
+			if (!observing && r->rule.verdict == POLICY_OBSERVE)
+				observing = &r->rule;
 			break;
 		}
 	}
-	return ERR_POLICY_DENIED;
+	if (!observing)
+		return ERR_POLICY_DENIED;
+	*ret_rule = observing;
+	return ERR_OK;
 }
 
 const struct policy_rule *policy_refusing(const struct policy *p, const struct head *head)

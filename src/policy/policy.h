@@ -180,7 +180,8 @@ void policy_free(struct policy *p);
 
 /** policy_match() - first rule for requests that matches @head; allocates nothing
  * A WebSocket's handshake is matched as the GET that it is; that the rule has `websocket` is the caller's to see.
- * Return: ERR_OK and *ret_rule (verdict ALLOW, OBSERVE, or DENY by an explicit rule);
+ * Return: ERR_OK and *ret_rule (verdict ALLOW, OBSERVE, or DENY by an explicit rule). With OBSERVE the rule's protocol
+ * may say no, if no other rule decides: such a rule is tried, not kept;
  * ERR_PROTOCOL_UNRECOGNISED and *ret_rule: denied by that rule, whatever its verdict: all its other conditions
  * agree, and its protocol does not know this request (I5);
  * ERR_POLICY_DENIED if none matches, *ret_rule is then untouched */
@@ -227,6 +228,13 @@ bool policy_allows(const struct policy *p, const struct head *head);
  *  nearest rule and what would have to change; text for people, or one JSON object */
 must_use enum err policy_explain(const struct policy *p, const struct head *head, bool json,
 				 struct buf *out);
+/** policy_explain_told() - the same with what is known of the body or of a registry's metadata, as facts of the rule's
+ *  protocol: git.ref, git.change (and git.forced for an update); registry.version, registry.age in seconds.
+ *  *ret: what comes of it; FOREIGN: something was told that such a request has not: @out says so, nothing else */
+enum policy_answer { POLICY_ANSWER_PASSES, POLICY_ANSWER_DENIED, POLICY_ANSWER_UNDECIDED, POLICY_ANSWER_FOREIGN };
+struct protocol_facts;
+must_use enum err policy_explain_told(const struct policy *p, const struct head *head, const struct protocol_facts *told,
+				      bool json, struct buf *out, enum policy_answer *ret);
 /** policy_explain_tunnel() - what would become of a connection to @host (canonical) and @port that is not
  *  opened; as policy_explain() */
 must_use enum err policy_explain_tunnel(const struct policy *p, struct str host, uint16_t port, bool json,

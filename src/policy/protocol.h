@@ -29,6 +29,12 @@ must_use enum err protocol_facts_add(struct protocol_facts *f, struct str name, 
 struct str protocol_fact_find(const struct protocol_facts *f, struct str name);
 
 enum protocol_match { PROTOCOL_NO, PROTOCOL_YES, PROTOCOL_UNRECOGNISED };
+enum protocol_answer {
+	PROTOCOL_PASSES,		/* whatever the body or the metadata says, or by what was told of them */
+	PROTOCOL_REFUSES,
+	PROTOCOL_OPEN,			/* it depends on what was not told */
+	PROTOCOL_FOREIGN,		/* something was told that is not of such a request */
+};
 
 struct protocol {
 	const char *name;			/* the key in a rule: "git" */
@@ -42,6 +48,10 @@ struct protocol {
 	bool (*covers)(const void *wide, const void *narrow);
 	/** over facts of head and body: ERR_OK, or ERR_POLICY_DENIED with words for the agent in @reason */
 	enum err (*judge)(const void *data, const struct protocol_facts *facts, struct buf *reason);
+	/** what judge() would say of a request that match() takes, by what is @told of its body or its metadata; to @out,
+	 *  but for PASSES, why, in words */
+	enum protocol_answer (*ask)(const void *data, const struct head *head, const struct protocol_facts *told,
+				    struct buf *out);
 	/** why match() says no, in words, to @out; false: nothing to say. May be NULL */
 	bool (*why)(const void *data, const struct head *head, struct buf *out);
 	/** what the rule asks for, in words, for explanations */

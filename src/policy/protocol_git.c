@@ -155,23 +155,39 @@ static bool may_push(const struct git_rule *r, struct str repository)
 	return r->push_access && (r->push_count == 0 || repository_agrees(r, r->push, r->push_count, repository));
 }
 
+/* What the rule has against it, NULL if nothing. */
+static const char *refusal(const struct git_rule *r, const struct git_request *q)
+{
+	if (!repository_agrees(r, r->repositories, r->repository_count, q->repository))
+		return " is not among the repositories";
+	if (q->service == GIT_FETCH)
+		return r->fetch ? NULL : " may not be fetched from";
+	if (q->service == GIT_LFS && (!r->lfs || r->fetch))
+		return r->lfs ? NULL : ": Git LFS is not allowed";
+	return may_push(r, q->repository) ? NULL : " may not be pushed to";
+}
+
 static enum protocol_match match(const void *data, const struct head *head)
 {
 	const struct git_rule *r = data;
 	struct git_request q;
-	bool yes;
 
 	if (!protocol_git_request(head, &q))
 		return PROTOCOL_UNRECOGNISED;
-	if (!repository_agrees(r, r->repositories, r->repository_count, q.repository))
-		return PROTOCOL_NO;
-	if (q.service == GIT_FETCH)
-		yes = r->fetch;
-	else if (q.service == GIT_PUSH)
-		yes = may_push(r, q.repository);
-	else
-		yes = r->lfs && (r->fetch || may_push(r, q.repository));
-	return yes ? PROTOCOL_YES : PROTOCOL_NO;
+	return refusal(r, &q) ? PROTOCOL_NO : PROTOCOL_YES;
+}
+
+static bool why(const void *data, const struct head *head, struct buf *out)
+{
+	const struct git_rule *r = data;
+	struct git_request q;
+	const char *words = protocol_git_request(head, &q) ? refusal(r, &q) : NULL;
+
+	if (r->denies || !words)
+		return false;
+	buf_put(out, str_head(q.repository, 200));
+	buf_put_z(out, words);
+	return true;
 }
 
 static bool all_covered(const struct str *wide, uint32_t wide_count, const struct str *narrow, uint32_t narrow_count)
@@ -277,6 +293,72 @@ static enum err judge(const void *data, const struct protocol_facts *f, struct b
 	return ERR_POLICY_DENIED;
 }
 
+/* ---- what it may still say ---- */
+
+static bool any_ref(const struct git_rule *r)
+{
+	for (uint32_t i = 0; i < r->ref_count; i++)
+		if (str_eq(r->refs[i], STR("refs/**")))
+			return true;
+	return false;
+}
+
+/* What of a push is still to be judged: any ref, or the change of one that is known. */
+static enum protocol_answer open_push(const struct git_rule *r, struct str ref, struct buf *out)
+{
+	bool refs = !ref.n && !any_ref(r);
+	const struct { bool open; const char *words; } parts[] = {
+		{ refs, "refs" }, { !r->create, "create" }, { !r->delete, "delete" }, { !r->force, "force" },
+	};
+	const char *before = "";
+
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+		if (!parts[i].open)
+			continue;
+		buf_printf(out, "%s'%s'", before, parts[i].words);
+		before = ", ";
+	}
+	if (!before[0])
+		return PROTOCOL_PASSES;
+	buf_put_z(out, ref.n ? ": what the push does to the ref" : ": which refs the push changes, and how");
+	return PROTOCOL_OPEN;
+}
+
+static enum protocol_answer ask_push(const struct git_rule *r, const struct protocol_facts *told, struct buf *out)
+{
+	struct str ref = protocol_fact_find(told, STR("git.ref"));
+
+	if (ref.n && protocol_fact_find(told, STR("git.change")).n)
+		return judge(r, told, out) == ERR_OK ? PROTOCOL_PASSES : PROTOCOL_REFUSES;
+	if (!ref.n || any_glob(r->refs, r->ref_count, ref))
+		return open_push(r, ref, out);
+	buf_put(out, str_head(ref, 200));
+	buf_put_z(out, " is not among the refs that may be pushed");
+	return PROTOCOL_REFUSES;
+}
+
+static enum protocol_answer ask(const void *data, const struct head *head, const struct protocol_facts *told,
+				struct buf *out)
+{
+	const struct git_rule *r = data;
+	struct git_request q = { .service = GIT_FETCH };
+	bool push = protocol_git_request(head, &q) && q.body == GIT_BODY_PUSH;
+
+	for (uint32_t i = 0; i < told->count; i++)
+		if (!push || !str_starts(told->items[i].name, STR("git."))) {
+			buf_put_z(out, push ? "of a push refs can be told, nothing else"
+					    : "refs are told of a push: POST to .../git-receive-pack");
+			return PROTOCOL_FOREIGN;
+		}
+	if (push)
+		return ask_push(r, told, out);
+	if (q.service != GIT_LFS || (r->fetch && may_push(r, q.repository)))
+		return PROTOCOL_PASSES;
+	buf_printf(out, "'access', which has %s alone: whether LFS objects are downloaded or uploaded",
+		   r->fetch ? "downloads" : "uploads");
+	return PROTOCOL_OPEN;
+}
+
 bool protocol_git_needs_history(const struct git_rule *r) { return !r->force; }
 
 static void describe_list(struct buf *out, const struct str *items, uint32_t count)
@@ -304,13 +386,16 @@ static void describe(const void *data, struct buf *out)
 		describe_list(out, r->refs, r->ref_count);
 		buf_printf(out, "; %s, %s, %s", r->create ? "creation" : "no creation",
 			   r->delete ? "deletion" : "no deletion", r->force ? "force" : "no force");
+		if (r->pack_max != UINT64_MAX)
+			buf_printf(out, "; packs of at most %llu bytes", (unsigned long long)r->pack_max);
 	}
 	if (!r->lfs)
 		buf_put_z(out, "; no LFS");
 }
 
 const struct protocol protocol_git = {
-	.name = "git", .facts = facts, .match = match, .covers = covers, .judge = judge, .describe = describe,
+	.name = "git", .facts = facts, .match = match, .covers = covers, .judge = judge, .ask = ask,
+	.why = why, .describe = describe,
 };
 
 /* ---- compilation ---- */

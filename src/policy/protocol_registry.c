@@ -6,6 +6,8 @@
  * guest is filtered by the same questions (courier/registry.c), so that package managers resolve to what may be
  * installed; but that is convenience: what decides is the request for the file.
  * A rule that denies has packages and access alone; what cannot be told apart it denies.
+ * npm alone tells names apart by case, and not every registry that speaks like it does: what refuses a name refuses it in
+ * any case, what allows one means the very name. An OSV record means the very name, too.
  */
 #include "policy/registry.h"
 
@@ -21,6 +23,23 @@ static bool any_glob(const struct str *globs, uint32_t count, struct str text)
 	return false;
 }
 
+/* @globs are in lower case */
+static bool any_glob_nocase(const struct str *globs, uint32_t count, struct str name)
+{
+	char lower[REGISTRY_NAME_MAX];
+
+	if (name.n > sizeof lower)
+		return true;
+	for (size_t i = 0; count && i < name.n; i++)
+		lower[i] = ascii_lower(name.p[i]);
+	return any_glob(globs, count, str_make(lower, name.n));
+}
+
+bool registry_range_concerns(const struct registry_range *range, struct str package)
+{
+	return any_glob_nocase(&range->packages, 1, package);
+}
+
 static void say(struct buf *out, struct str subject, const char *words)
 {
 	if (!out)
@@ -31,11 +50,14 @@ static void say(struct buf *out, struct str subject, const char *words)
 
 bool registry_refuses_package(const struct registry_rule *r, struct str package, struct buf *out)
 {
-	if (r->package_count && !any_glob(r->packages, r->package_count, package)) {
+	bool listed = r->denies ? any_glob_nocase(r->packages, r->package_count, package)
+				: any_glob(r->packages, r->package_count, package);
+
+	if (r->package_count && !listed) {
 		say(out, package, " is not among the packages that may be used");
 		return true;
 	}
-	if (!any_glob(r->deny, r->deny_count, package))
+	if (!any_glob_nocase(r->deny, r->deny_count, package))
 		return false;
 	say(out, package, " is on the rule's deny list");
 	return true;
@@ -46,7 +68,7 @@ static bool refuses_range(const struct registry_rule *r, struct str package, str
 	for (uint32_t i = 0; i < r->range_count; i++) {
 		const struct registry_range *range = &r->ranges[i];
 
-		if (!glob_match(range->packages, package, GLOB_PATH) ||
+		if (!registry_range_concerns(range, package) ||
 		    version_in_range(r->ecosystem->scheme, range->range, version))
 			continue;
 		say(out, version, " is outside of the versions that may be used, ");
@@ -56,19 +78,32 @@ static bool refuses_range(const struct registry_rule *r, struct str package, str
 	return false;
 }
 
-bool registry_refuses_version(const struct registry_rule *r, struct str package, struct str version, struct buf *out)
+static bool advised(const struct registry_rule *r, struct str name, struct str version, struct buf *out)
 {
-	struct str id;
+	struct str id = r->advisories ? registry_advisory(r->advisories, name, version) : STR("");
 
-	if (refuses_range(r, package, version, out))
-		return true;
-	if (!r->advisories)
-		return false;
-	id = registry_advisory(r->advisories, package, version);
 	if (id.n == 0)
 		return false;
 	say(out, version, " is named by ");
 	say(out, id, "");
+	return true;
+}
+
+bool registry_refuses_version(const struct registry_rule *r, struct str package, struct str version, struct buf *out)
+{
+	return refuses_range(r, package, version, out) || advised(r, package, version, out);
+}
+
+/* Of a file whose source has to be known and is not, no record can be asked. */
+static bool refuses_file(const struct registry_rule *r, const struct registry_request *q, struct buf *out)
+{
+	struct str version = registry_version(q);
+
+	if (refuses_range(r, registry_package(q), version, out))
+		return true;
+	if (!r->advisories || q->source_bytes)
+		return advised(r, registry_source(q), version, out);
+	say(out, registry_file(q), ": its path does not say of which source package it is, and advisories name those");
 	return true;
 }
 
@@ -89,8 +124,10 @@ static bool refused(const struct registry_rule *r, const struct registry_request
 		say(out, STR("which package is published"), " is not in the request's head");
 		return true;
 	}
-	return registry_refuses_package(r, package, out) ||
-	       (version.n && registry_refuses_version(r, package, version, out));
+	if (registry_refuses_package(r, package, out))
+		return true;
+	return version.n && (r->ecosystem->sources ? refuses_file(r, q, out)
+						   : registry_refuses_version(r, package, version, out));
 }
 
 static enum protocol_match match(const void *data, const struct head *head)
@@ -163,14 +200,14 @@ static bool why(const void *data, const struct head *head, struct buf *out)
 static enum err judge(const void *data, const struct protocol_facts *f, struct buf *reason)
 {
 	const struct registry_rule *r = data;
-	struct str age = protocol_fact_find(f, STR("registry.age"));
+	struct str age = protocol_fact_find(f, STR("registry.age")), version = protocol_fact_find(f, STR("registry.version"));
 	uint64_t seconds;
 
 	if (r->min_age_ms == 0 || age.n == 0)
 		return ERR_OK;
 	buf_put(reason, str_head(protocol_fact_find(f, STR("registry.package")), 200));
-	buf_put_z(reason, " ");
-	buf_put(reason, protocol_fact_find(f, STR("registry.version")));
+	buf_put_z(reason, version.n ? " " : "");
+	buf_put(reason, version);
 	if (!str_decimal(age, INT64_MAX, &seconds)) {
 		buf_put_z(reason, ": the registry does not say when it was published, and a minimum age is asked for");
 		return ERR_POLICY_DENIED;
@@ -182,6 +219,67 @@ static enum err judge(const void *data, const struct protocol_facts *f, struct b
 	buf_printf(reason, " was published %llu days ago; %llu are asked for",
 		   (unsigned long long)(seconds / 86400), (unsigned long long)(r->min_age_ms / MS_PER_DAY));
 	return ERR_POLICY_DENIED;
+}
+
+static enum protocol_answer foreign(struct buf *out, const char *words)
+{
+	buf_put_z(out, words);
+	return PROTOCOL_FOREIGN;
+}
+
+/* The version that is told of a package's metadata. */
+static enum protocol_answer ask_version(const struct registry_rule *r, const struct registry_request *q, struct str version,
+					struct buf *out)
+{
+	if (q->action != REGISTRY_METADATA || q->version_bytes)
+		return foreign(out, "a version is told of a package's metadata: of a file the address says it");
+	if (!version_valid(r->ecosystem->scheme, version)) {
+		say(out, version, " is no version as this registry writes them");
+		return PROTOCOL_FOREIGN;
+	}
+	return registry_refuses_version(r, registry_package(q), version, out) ? PROTOCOL_REFUSES : PROTOCOL_PASSES;
+}
+
+static enum protocol_answer ask_age(const struct registry_rule *r, const struct registry_request *q,
+				    const struct protocol_facts *told, struct str version, struct buf *out)
+{
+	struct protocol_facts f;
+	enum err e;
+
+	protocol_facts_init(&f);
+	e = protocol_facts_add(&f, STR("registry.package"), registry_package(q));
+	if (e == ERR_OK)
+		e = protocol_facts_add(&f, STR("registry.version"), version);
+	if (e == ERR_OK)
+		e = protocol_facts_add(&f, STR("registry.age"), protocol_fact_find(told, STR("registry.age")));
+	if (e == ERR_OK)
+		e = judge(r, &f, out);
+	protocol_facts_free(&f);
+	return e == ERR_OK ? PROTOCOL_PASSES : PROTOCOL_REFUSES;
+}
+
+static enum protocol_answer ask(const void *data, const struct head *head, const struct protocol_facts *told,
+				struct buf *out)
+{
+	const struct registry_rule *r = data;
+	struct str version = protocol_fact_find(told, STR("registry.version"));
+	bool aged = protocol_fact_find(told, STR("registry.age")).n > 0, dated;
+	enum protocol_answer answer = PROTOCOL_PASSES;
+	struct registry_request q;
+
+	if (!registry_request(r, head, &q))
+		return PROTOCOL_PASSES;
+	dated = r->ecosystem->ages && (q.action == REGISTRY_FILE || q.action == REGISTRY_METADATA);
+	if (told->count != (version.n > 0) + (unsigned)aged || (aged && !dated))
+		return foreign(out, "age and version are told of an npm, PyPI or crates.io package, nothing else");
+	if (version.n)
+		answer = ask_version(r, &q, version, out);
+	if (answer != PROTOCOL_PASSES || !dated || !r->min_age_ms)
+		return answer;
+	if (aged)
+		return ask_age(r, &q, told, version.n ? version : registry_version(&q), out);
+	buf_put_z(out, "'min_age': when it was published");
+	return PROTOCOL_OPEN;
 }
 
 static void describe_list(struct buf *out, const char *words, const struct str *items, uint32_t count)
@@ -214,5 +312,5 @@ static void describe(const void *data, struct buf *out)
 
 const struct protocol protocol_registry = {
 	.name = "registry", .facts = facts, .match = match, .covers = covers, .judge = judge, .describe = describe,
-	.why = why,
+	.ask = ask, .why = why,
 };

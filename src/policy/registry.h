@@ -26,8 +26,9 @@ enum registry_action {
 };
 struct registry_request {
 	enum registry_action action;
-	size_t package_bytes, version_bytes, file_bytes;	/* 0: none */
+	size_t package_bytes, version_bytes, file_bytes, source_bytes;	/* 0: none */
 	char package[REGISTRY_NAME_MAX], version[VERSION_MAX], file[REGISTRY_FILE_MAX];
+	char source[REGISTRY_NAME_MAX];	/* apt: the source package that it was built from, if its path says so */
 	bool single;			/* metadata of that one version */
 };
 static inline struct str registry_package(const struct registry_request *r)
@@ -43,11 +44,17 @@ static inline struct str registry_file(const struct registry_request *r)
 	return str_make(r->file, r->file_bytes);
 }
 
+static inline struct str registry_source(const struct registry_request *r)
+{
+	return str_make(r->source, r->source_bytes);
+}
+
 struct registry_ecosystem {
 	const char *name;		/* in policies: "npm" */
 	const char *osv;		/* in OSV records: "npm" */
 	enum version_scheme scheme;
 	bool ages;			/* its metadata says when something was published */
+	bool sources;			/* OSV records name the source of a package, and versions with an epoch */
 	/** what @path (without the registry's base and the '/' after it) asks for; false: not recognised */
 	bool (*request)(struct str path, const struct head *head, struct registry_request *ret);
 	/** the one spelling of a name, to @out (REGISTRY_NAME_MAX); false: no name. @glob: '*' and '?' may stand in it */
@@ -68,7 +75,8 @@ struct registry_rule {
 	const struct registry_ecosystem *ecosystem;
 	bool install, publish, denies;
 	uint32_t package_count, deny_count, range_count;
-	const struct str *packages, *deny;	/* globs over normalised names; packages: none is every */
+	const struct str *packages, *deny;	/* globs over normalised names; packages: none is every. Where they
+						   refuse (deny, ranges, packages of a rule that denies) in lower case */
 	const struct registry_range *ranges;
 	uint64_t min_age_ms;		/* 0: none */
 	const struct registry_advisories *advisories;	/* NULL: none */
@@ -85,6 +93,9 @@ must_use bool registry_request(const struct registry_rule *rule, const struct he
 bool registry_refuses_package(const struct registry_rule *rule, struct str package, struct buf *out);
 bool registry_refuses_version(const struct registry_rule *rule, struct str package, struct str version, struct buf *out);
 
+/** registry_range_concerns() - does @range speak of @package? */
+bool registry_range_concerns(const struct registry_range *range, struct str package);
+
 must_use enum err registry_compile(struct compile *c, const struct document_registry *in, enum policy_verdict verdict,
 				   const void **ret);
 extern const struct protocol protocol_registry;
@@ -98,7 +109,8 @@ extern const struct protocol protocol_registry;
  * Return: ERR_OK; ERR_INPUT with *ret_reason: words; ERR_MEMORY */
 must_use enum err registry_advisories_read(struct arena *a, struct str path, const struct registry_ecosystem *ecosystem,
 					   const struct registry_advisories **ret, const char **ret_reason);
-/** registry_advisory() - the id of a record that names this version, or an empty view */
+/** registry_advisory() - the id of a record that names this version, or an empty view. Of an ecosystem with `sources`:
+ *  @package is the source, and no version's epoch counts */
 struct str registry_advisory(const struct registry_advisories *s, struct str package, struct str version);
 
 /* ---- for the ecosystems (registry.c) ---- */

@@ -6,6 +6,8 @@
  * the events of one of its ranges; a record that gives neither names every version. Withdrawn records do not count.
  * A parsed file stays for the life of the process: policies that are loaded later, when no file can be read any more,
  * find it here, and an unchanged file is not read twice.
+ * Debian's records name source packages, and their versions have an epoch, which no file's name has: it is left away. So is
+ * the number of a rebuild (+b1), which the source does not have.
  * The file is the operator's; all the same it is bounded and checked.
  * Source: ossf.github.io/osv-schema 1.6.
  */
@@ -51,6 +53,14 @@ static struct str copy(struct registry_advisories *s, json_t *text)
 	return arena_copy(s->arena, str_make(json_string_value(text), json_string_length(text)));
 }
 
+static struct str copy_version(struct registry_advisories *s, json_t *text)
+{
+	struct str whole = str_make(json_string_value(text), json_string_length(text));
+	size_t colon = str_find(whole, ':');
+
+	return arena_copy(s->arena, s->ecosystem->sources && colon < whole.n ? str_from(whole, colon + 1) : whole);
+}
+
 static enum err read_versions(struct registry_advisories *s, json_t *list, struct advisory *a)
 {
 	size_t i;
@@ -62,7 +72,7 @@ static enum err read_versions(struct registry_advisories *s, json_t *list, struc
 	json_array_foreach(list, i, item) {
 		if (!json_is_string(item))
 			continue;
-		a->versions[a->version_count] = copy(s, item);
+		a->versions[a->version_count] = copy_version(s, item);
 		if (!a->versions[a->version_count++].p)
 			return ERR_MEMORY;
 	}
@@ -81,11 +91,11 @@ static enum err read_events(struct registry_advisories *s, json_t *events, struc
 		struct span *open = a->span_count ? &a->spans[a->span_count - 1] : NULL;
 
 		if (json_is_string(introduced))
-			a->spans[a->span_count++].introduced = copy(s, introduced);
+			a->spans[a->span_count++].introduced = copy_version(s, introduced);
 		else if (open && json_is_string(fixed) && !open->fixed.p && !open->last.p)
-			open->fixed = copy(s, fixed);
+			open->fixed = copy_version(s, fixed);
 		else if (open && json_is_string(last) && !open->fixed.p && !open->last.p)
-			open->last = copy(s, last);
+			open->last = copy_version(s, last);
 	}
 	return ERR_OK;
 }
@@ -361,8 +371,20 @@ static uint32_t first(const struct registry_advisories *s, struct str package)
 	return low;
 }
 
+/* "1.2-3+b1" is built from 1.2-3. */
+static struct str without_rebuild(struct str v)
+{
+	size_t n = v.n;
+
+	while (n && ascii_digit(v.p[n - 1]))
+		n--;
+	return n < v.n && n > 2 && v.p[n - 1] == 'b' && v.p[n - 2] == '+' ? str_head(v, n - 2) : v;
+}
+
 struct str registry_advisory(const struct registry_advisories *s, struct str package, struct str version)
 {
+	if (s->ecosystem->sources)
+		version = without_rebuild(version);
 	for (uint32_t i = first(s, package); i < s->count && str_eq(s->items[i].package, package); i++)
 		if (names(s->ecosystem, &s->items[i], version))
 			return s->items[i].id;

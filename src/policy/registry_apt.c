@@ -5,6 +5,7 @@
  *   GET  [..]/<name>_<version>.dsc, .debian.tar.*, .orig.tar.*, .tar.*   sources
  * The index is signed as a whole and cannot be filtered, and says nothing of ages: what is refused is refused at the
  * file. An epoch is not part of a file's name: versions are compared without one.
+ * Which source package a file is of, the pool says: pool/<component>/<o or libo>/<source>/<file>.
  * What could be a package to a server, in whatever spelling, is not recognised unless it can be judged: an index it is
  * not, wherever it lies.
  */
@@ -90,6 +91,38 @@ static bool could_be_package(struct str path)
 	return false;
 }
 
+/* The segment at the end of *@path, which is cut off with the '/' before it. */
+static struct str cut_last(struct str *path)
+{
+	size_t n = path->n;
+	struct str s;
+
+	while (n && path->p[n - 1] != '/')
+		n--;
+	s = str_from(*path, n);
+	*path = str_head(*path, n ? n - 1 : 0);
+	return s;
+}
+
+/* "libs" is the shelf of "libssh2", "o" that of "openssl". A pool that is laid out in another way says nothing. */
+static bool take_source(struct str path, struct registry_request *r)
+{
+	struct str rest = path, source, shelf;
+	char name[REGISTRY_NAME_MAX];
+	size_t n;
+
+	(void)cut_last(&rest);
+	source = cut_last(&rest);
+	shelf = cut_last(&rest);
+	if (!registry_decode(source, false, name, sizeof name, &n))
+		return false;
+	source = str_make(name, n);
+	if (!(str_starts(rest, STR("pool/")) || memmem(rest.p ? rest.p : "", rest.n, "/pool/", 6)) || source.n < 2 ||
+	    !str_eq(shelf, str_head(source, str_starts(source, STR("lib")) && source.n > 3 ? 4 : 1)))
+		return false;
+	return normalise(source, false, r->source, &r->source_bytes);
+}
+
 static bool request(struct str path, const struct head *head, struct registry_request *r)
 {
 	struct str file = path;
@@ -105,6 +138,7 @@ static bool request(struct str path, const struct head *head, struct registry_re
 		return false;
 	if (package_file(str_make(bytes, n), r)) {
 		r->action = REGISTRY_FILE;
+		(void)take_source(path, r);
 		return registry_set(str_make(bytes, n), r->file, sizeof r->file, &r->file_bytes);
 	}
 	r->package_bytes = r->version_bytes = 0;
@@ -115,6 +149,6 @@ static bool request(struct str path, const struct head *head, struct registry_re
 }
 
 const struct registry_ecosystem registry_apt = {
-	.name = "apt", .osv = "Debian", .scheme = VERSION_DEBIAN, .ages = false, .request = request,
+	.name = "apt", .osv = "Debian", .scheme = VERSION_DEBIAN, .ages = false, .sources = true, .request = request,
 	.normalise = normalise,
 };

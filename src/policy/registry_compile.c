@@ -22,8 +22,9 @@ static enum err access_words(struct compile *c, const struct document_registry *
 	return ERR_OK;
 }
 
+/* @folded: what refuses a name does so in any case */
 static enum err name_pattern(struct compile *c, const struct registry_rule *r, const struct document_text *t,
-			     struct str *ret)
+			     bool folded, struct str *ret)
 {
 	char bytes[REGISTRY_NAME_MAX];
 	size_t n;
@@ -31,11 +32,13 @@ static enum err name_pattern(struct compile *c, const struct registry_rule *r, c
 	if (!r->ecosystem->normalise(t->text, true, bytes, &n))
 		return compile_fail(c, t->at, "'%.*s' could be the name of no package of %s", STR_FMT(node_quote(t->text)),
 				    r->ecosystem->name);
+	for (size_t i = 0; folded && i < n; i++)
+		bytes[i] = ascii_lower(bytes[i]);
 	return compile_text(c, str_make(bytes, n), ret);
 }
 
 static enum err names(struct compile *c, const struct registry_rule *r, const struct document_texts *in,
-		      const char *what, uint32_t *ret_count, const struct str **ret)
+		      const char *what, bool folded, uint32_t *ret_count, const struct str **ret)
 {
 	struct str *globs = arena_array(c->a, in->count + 1, sizeof *globs);
 	enum err err = globs ? ERR_OK : ERR_MEMORY;
@@ -43,7 +46,7 @@ static enum err names(struct compile *c, const struct registry_rule *r, const st
 	if (in->at.line && in->count == 0)
 		return compile_fail(c, in->at, "'%s' is an empty list", what);
 	for (uint32_t i = 0; i < in->count && err == ERR_OK; i++)
-		err = name_pattern(c, r, &in->items[i], &globs[i]);
+		err = name_pattern(c, r, &in->items[i], folded, &globs[i]);
 	*ret_count = in->count;
 	*ret = globs;
 	return err;
@@ -57,7 +60,7 @@ static enum err ranges(struct compile *c, const struct document_registry *in, st
 	for (uint32_t i = 0; i < in->versions.count && err == ERR_OK; i++) {
 		const struct document_pair *pair = &in->versions.items[i];
 
-		err = name_pattern(c, out, &pair->name, &items[i].packages);
+		err = name_pattern(c, out, &pair->name, true, &items[i].packages);
 		if (err == ERR_OK && !version_range_valid(out->ecosystem->scheme, pair->value.text))
 			return compile_fail(c, pair->value.at, "'%.*s' is no range of versions as %s writes them",
 					    STR_FMT(node_quote(pair->value.text)), out->ecosystem->name);
@@ -158,9 +161,9 @@ enum err registry_compile(struct compile *c, const struct document_registry *in,
 	if (err == ERR_OK)
 		err = refuse_narrowing(c, in, r);
 	if (err == ERR_OK)
-		err = names(c, r, &in->packages, "packages", &r->package_count, &r->packages);
+		err = names(c, r, &in->packages, "packages", r->denies, &r->package_count, &r->packages);
 	if (err == ERR_OK)
-		err = names(c, r, &in->deny, "deny", &r->deny_count, &r->deny);
+		err = names(c, r, &in->deny, "deny", true, &r->deny_count, &r->deny);
 	if (err == ERR_OK)
 		err = ranges(c, in, r);
 	if (err == ERR_OK)

@@ -44,7 +44,7 @@ void registry_filter_put(const struct registry_rule *rule, struct str package, s
 	for (uint32_t i = 0; i < rule->range_count; i++) {
 		const struct registry_range *r = &rule->ranges[i];
 
-		if (!glob_match(r->packages, package, GLOB_PATH) || !one_line(r->range))
+		if (!registry_range_concerns(r, package) || !one_line(r->range))
 			continue;
 		buf_put_z(out, "range ");
 		buf_put(out, r->range);

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #define COUNT(a)      (sizeof(a) / sizeof(*(a)))
-#define ARGUMENTS_MAX 8
+#define ARGUMENTS_MAX 16
 
 /* Each test in an empty directory with a home of its own. */
 static int into_directory(void **state)
@@ -248,6 +248,13 @@ static void explain_answers_by_its_exit_status(void **state)
 		{ "p.yaml GET https://a.b/ --header", 2, "--header needs" },
 		{ "p.yaml GET", 2, "expected FILE METHOD URL" },
 		{ "none.yaml GET https://a.b/", 125, "none.yaml: No such file" },
+		{ "p.yaml GET https://a.b/ --age 3", 2, "neither 'git' nor 'registry'" },
+		{ "p.yaml CONNECT a.b:443 --age 3", 2, "nothing is told of what a connection carries" },
+		{ "p.yaml GET https://a.b/ --age x", 2, "expected --age DAYS" },
+		{ "p.yaml GET https://a.b/ --ref", 2, "--ref needs NAME[:create|update|delete|force]" },
+		{ "p.yaml GET https://a.b/ --ref x:y", 2, "expected --ref NAME" },
+		{ "p.yaml GET https://a.b/ --ref x --ref y", 2, "--ref is given twice" },
+		{ "p.yaml GET https://a.b/ --package-version", 2, "--package-version needs VERSION" },
 	};
 	auto_buf out = BUF_EMPTY;
 
@@ -257,6 +264,46 @@ static void explain_answers_by_its_exit_status(void **state)
 		char words[256];
 
 		snprintf(words, sizeof words, "policy explain %s", cases[i].words);
+		if (run(&out, words) != cases[i].status)
+			fail_msg("%s: %s", words, buf_z(&out));
+		says(&out, cases[i].says);
+	}
+}
+
+/* What a body or a registry's metadata would tell: the request as far as it is known is allowed, denied, or neither. */
+static void explain_is_told_what_the_request_does_not_say(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *words;
+		int status;
+		const char *says;
+	} cases[] = {
+		{ "POST https://g.h/a/b.git/git-receive-pack", 3, "undecided  POST" },
+		{ "POST https://g.h/a/b.git/git-receive-pack --json", 3, "{\"verdict\":\"undecided\"" },
+		{ "POST https://g.h/a/b.git/git-receive-pack --ref main", 1, "refs/heads/main is not among" },
+		{ "POST https://g.h/a/b.git/git-receive-pack --ref refs/tags/v1:create", 1, "refs/tags/v1 is not among" },
+		{ "--ref agent/x POST https://g.h/a/b.git/git-receive-pack", 3, "'delete', 'force': what the push does" },
+		{ "--ref agent/x:create POST https://g.h/a/b.git/git-receive-pack", 0, "allow  POST" },
+		{ "--ref agent/x:update POST https://g.h/a/b.git/git-receive-pack", 0, "allow  POST" },
+		{ "--ref agent/x:force POST https://g.h/a/b.git/git-receive-pack", 1, "would lose commits" },
+		{ "--ref agent/x:delete POST https://g.h/a/b.git/git-receive-pack", 1, "may not be deleted" },
+		{ "GET https://r.h/hay", 3, "may still be refused by: 'min_age'" },
+		{ "GET https://r.h/hay --header accept:x --package-version 1.0.0 --age 8", 0, "allow  GET" },
+		{ "GET https://r.h/hay --age 6", 1, "hay was published 6 days ago" },
+		{ "GET https://r.h/hay/-/hay-1.0.0.tgz --json --age 6", 1, "\"refusal\":\"hay 1.0.0 was published 6 days ago" },
+		{ "GET https://r.h/-/ping --age 6", 2, "nothing else" },
+	};
+	auto_buf out = BUF_EMPTY;
+
+	buf_init(&out, 65536);
+	write_file("p.yaml", "version: 1\nnetwork:\n"
+			     "  - {hosts: [g.h], git: {repositories: [a/b], access: push, refs: [\"agent/*\"]}}\n"
+			     "  - {hosts: [r.h], registry: {type: npm, min_age: 7d}}\n");
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		char words[256];
+
+		snprintf(words, sizeof words, "policy explain p.yaml %s", cases[i].words);
 		if (run(&out, words) != cases[i].status)
 			fail_msg("%s: %s", words, buf_z(&out));
 		says(&out, cases[i].says);
@@ -277,6 +324,7 @@ static void completion_knows_every_verb(void **state)
 		for (size_t k = 0; k < count; k++)
 			says(&out, v[k].name);
 		says(&out, "--upstream-ca");
+		says(&out, "--package-version");
 	}
 	assert_int_equal(run(&out, "completion tcsh"), CLI_EXIT_USAGE);
 	assert_int_equal(run(&out, "completion bash"), 0);
@@ -292,7 +340,8 @@ int main(void)
 		TEST(verbs_are_found_or_suggested),	  TEST(templates_load),
 		TEST(a_link_is_not_written_through),	  TEST(trust_is_of_the_very_text),
 		TEST(what_cannot_be_read_is_not_trusted), TEST(trusting_says_what_reaches_the_host),
-		TEST(explain_answers_by_its_exit_status), TEST(completion_knows_every_verb),
+		TEST(explain_answers_by_its_exit_status), TEST(explain_is_told_what_the_request_does_not_say),
+		TEST(completion_knows_every_verb),
 	};
 
 	return cmocka_run_group_tests_name("cli_policy", tests, NULL, NULL);

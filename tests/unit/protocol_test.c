@@ -46,7 +46,7 @@ static struct head head_of(const char *request)
 	return h;
 }
 
-/* Each line: '+' allowed, '-' not matched or denied, '!' not recognised; then the request. */
+/* Each line: '+' allowed, 'o' observed, '-' not matched or denied, '!' not recognised; then the request. */
 static void check_requests(const char *policy, const char *const *lines)
 {
 	struct policy *p = load(policy);
@@ -61,6 +61,8 @@ static void check_requests(const char *policy, const char *const *lines)
 			got = '!';
 		else if (e == ERR_OK && rule->verdict == POLICY_ALLOW)
 			got = '+';
+		else if (e == ERR_OK && rule->verdict == POLICY_OBSERVE)
+			got = 'o';
 		if (got != **lines)
 			fail_msg("%s: %c", *lines, got);
 	}
@@ -200,6 +202,17 @@ static void npm_heads(void **state)
 		"! GET /lodash%00", "! GET /lod%2Fash%2Fx", "+ GET /-/package/lodash/dist-tags", "- GET /-/package/express/dist-tags",
 		"- PUT /-/package/lodash/dist-tags/latest", NULL,
 	};
+	static const char folded[] = HOST "  registry: {type: npm, deny: [\"Left-*\", \"@Acme/*\"], versions: {React: \"^18\"}}\n";
+	static const char listed[] = HOST "  registry: {type: npm, packages: [JSONStream]}\n";
+	static const char denied[] = HOST "  verdict: deny\n  registry: {type: npm, packages: [JSONStream]}\n"
+				      "- hosts: [h.example]\n  registry: {type: npm}\n";
+	static const char *const folded_lines[] = {
+		"- GET /left-pad", "- GET /LEFT-pad", "- GET /Left-Pad/-/Left-Pad-1.0.0.tgz", "- GET /@acme%2Fx", "- GET /@ACME%2Fx",
+		"+ GET /right-pad", "- GET /react/-/react-17.0.0.tgz", "- GET /REACT/-/REACT-17.0.0.tgz",
+		"+ GET /react/-/react-18.0.0.tgz", NULL,
+	};
+	static const char *const listed_lines[] = { "+ GET /JSONStream", "- GET /jsonstream", NULL };
+	static const char *const denied_lines[] = { "- GET /JSONStream", "- GET /jsonstream", "+ GET /jsonstreams", NULL };
 	static const char *const publish_lines[] = {
 		"+ PUT /@acme%2Ftool", "- GET /@acme%2Ftool", "- PUT /other", "+ DELETE /@acme%2Ftool/-/tool-1.0.0.tgz/-rev/1",
 		"+ PUT /-/package/@acme%2Ftool/dist-tags/latest", NULL,
@@ -208,6 +221,9 @@ static void npm_heads(void **state)
 	(void)state;
 	check_requests(policy, lines);
 	check_requests(publish, publish_lines);
+	check_requests(folded, folded_lines);
+	check_requests(listed, listed_lines);
+	check_requests(denied, denied_lines);
 }
 
 static void pypi_heads(void **state)
@@ -299,6 +315,20 @@ static void registry_errors(void **state)
 	check_error(HOST "  registry: {type: npm, index: h.example}\n", "no address of an index");
 }
 
+static void check_advisories(const char *type, const char *records, const char *const *lines)
+{
+	char path[] = "/tmp/advisories.XXXXXX", policy[512];
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, records, strlen(records)), strlen(records));
+	close(fd);
+	snprintf(policy, sizeof policy, HOST "  registry: {type: %s, advisories: %s}\n", type, path);
+	check_requests(policy, lines);
+	unlink(path);
+	check_requests(policy, lines);		/* what has been read stays */
+}
+
 static void advisories(void **state)
 {
 	static const char records[] =
@@ -313,17 +343,59 @@ static void advisories(void **state)
 		"- GET /lodash/-/lodash-5.1.0.tgz", "+ GET /lodash/-/lodash-5.1.1.tgz", "- GET /evil/-/evil-9.0.0.tgz",
 		"+ GET /fine/-/fine-1.0.0.tgz", "- GET /some/-/some-1.0.1.tgz", "+ GET /some/-/some-1.0.2.tgz", "+ GET /lodash", NULL,
 	};
-	char path[] = "/tmp/advisories.XXXXXX", policy[512];
-	int fd = mkstemp(path);
+	(void)state;
+	check_advisories("npm", records, lines);
+}
+
+#define AFFECTED(ecosystem, name, more) \
+	"{\"id\":\"R-" name "\",\"affected\":[{\"package\":{\"ecosystem\":\"" ecosystem "\",\"name\":\"" name "\"}," more "}]}\n"
+#define EVENTS(type, introduced, fixed) \
+	"\"ranges\":[{\"type\":\"" type "\",\"events\":[{\"introduced\":\"" introduced "\"},{\"fixed\":\"" fixed "\"}]}]"
+
+/* Each ecosystem's own names and its own order. */
+static void advisories_elsewhere(void **state)
+{
+	static const char pypi[] = AFFECTED("PyPI", "Flask_Login", EVENTS("ECOSYSTEM", "0.5", "0.6.3"))
+		AFFECTED("PyPI", "hay", "\"versions\":[\"1.0\",\"2.0rc1\"]");
+	static const char *const pypi_lines[] = {
+		"- GET /x/flask_login-0.6.2-py3-none-any.whl", "+ GET /x/Flask_Login-0.6.3-py3-none-any.whl",
+		"+ GET /x/flask-login-0.4.tar.gz", "- GET /x/flask-login-0.6.3rc1.tar.gz", "- GET /x/hay-1.0.0.tar.gz",
+		"- GET /x/hay-2.0.0rc1.tar.gz", "+ GET /x/hay-2.0.tar.gz", "+ GET /simple/hay/", NULL,
+	};
+	static const char crates[] = AFFECTED("crates.io", "Smol-Str", EVENTS("SEMVER", "0.0.0-0", "0.2.1"))
+		AFFECTED("npm", "serde", "\"versions\":[]");
+	static const char *const crates_lines[] = {
+		"- GET /smol-str/0.2.0/download", "- GET /smol_str/0.2.1-rc.1/download", "+ GET /smol_str/0.2.1/download",
+		"+ GET /serde/1.0.0/download", NULL,
+	};
 
 	(void)state;
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, records, sizeof records - 1), sizeof records - 1);
-	close(fd);
-	snprintf(policy, sizeof policy, HOST "  registry: {type: npm, advisories: %s}\n", path);
-	check_requests(policy, lines);
-	unlink(path);
-	check_requests(policy, lines);		/* what has been read stays */
+	check_advisories("pypi", pypi, pypi_lines);
+	check_advisories("crates", crates, crates_lines);
+}
+
+/* Records name the source and versions with an epoch; files the binary package, and no epoch. */
+static void advisories_of_debian(void **state)
+{
+	static const char records[] = AFFECTED("Debian:12", "openssl", EVENTS("ECOSYSTEM", "0", "3.0.11-1~deb12u2"))
+		AFFECTED("Debian:12", "git", EVENTS("ECOSYSTEM", "1:2.30.0-1", "1:2.39.5-0+deb12u1"))
+		AFFECTED("Debian", "libssh2", "\"versions\":[\"1.10.0-3\"]") AFFECTED("Debian", "libssl3", "\"versions\":[]");
+	static const char *const lines[] = {
+		"- GET /debian/pool/main/o/openssl/libssl3_3.0.11-1~deb12u1_amd64.deb",
+		"+ GET /debian/pool/main/o/openssl/libssl3_3.0.11-1~deb12u2_amd64.deb",
+		"- GET /pool/main/o/openssl/openssl_3.0.9-1_amd64.deb", "- GET /pool/updates/main/o/openssl/openssl_3.0.9-1.dsc",
+		"- GET /pool/main/g/git/git_2.39.2-1.1_amd64.deb", "- GET /pool/main/g/git/git_1%3a2.39.2-1.1_amd64.deb",
+		"+ GET /pool/main/g/git/git-man_2.39.5-0+deb12u1_all.deb", "+ GET /pool/main/g/git/git_2.29.0-1_amd64.deb",
+		"- GET /pool/main/libs/libssh2/libssh2-1_1.10.0-3+b1_amd64.deb", "+ GET /pool/main/libs/libssh2/libssh2-1_1.11.0-1_amd64.deb",
+		"+ GET /pool/main/h/hello/hello_2.10-3_amd64.deb", "+ GET /debian/dists/bookworm/InRelease",
+		/* a layout that does not say what the source is */
+		"- GET /flat/hello_2.10-3_amd64.deb", "- GET /pool/main/o/hello/hello_2.10-3_amd64.deb",
+		"- GET /dists/bookworm/pool/stable/amd64/hello_2.10-3_amd64.deb", "- GET /pool/main/h/hello//hello_2.10-3_amd64.deb",
+		"- GET /h/hello/hello_2.10-3_amd64.deb", NULL,
+	};
+
+	(void)state;
+	check_advisories("apt", records, lines);
 }
 
 static void words(void **state)
@@ -349,7 +421,8 @@ int main(void)
 		cmocka_unit_test(git_heads), cmocka_unit_test(git_bodies), cmocka_unit_test(git_errors),
 		cmocka_unit_test(npm_heads), cmocka_unit_test(pypi_heads), cmocka_unit_test(crates_heads),
 		cmocka_unit_test(apt_heads), cmocka_unit_test(registry_ages), cmocka_unit_test(registry_errors),
-		cmocka_unit_test(advisories), cmocka_unit_test(words),
+		cmocka_unit_test(advisories), cmocka_unit_test(advisories_elsewhere), cmocka_unit_test(advisories_of_debian),
+		cmocka_unit_test(words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
