@@ -80,9 +80,13 @@ static bool zero(const uint8_t *id)
 	return memcmp(id, none, sizeof none) == 0;
 }
 
-/* The words after the first NUL. */
-static void capabilities(struct git_push *p, struct str words)
+/* The words after the first NUL. git takes any white space between them, and reads no further than the next NUL: where
+ * that could make a difference, they are refused. */
+static enum err capabilities(struct git_push *p, struct str words)
 {
+	for (size_t i = 0; i < words.n; i++)
+		if ((uint8_t)words.p[i] < 0x20)
+			return bad(p, "malformed capabilities of a push");
 	while (words.n) {
 		struct str word = str_head(words, str_find(words, ' '));
 
@@ -94,6 +98,7 @@ static void capabilities(struct git_push *p, struct str words)
 		if (str_eq(word, STR("object-format=sha256")))
 			p->id_bytes = 32;
 	}
+	return ERR_OK;
 }
 
 /* git-check-ref-format(1), as far as it keeps two readings apart. */
@@ -139,7 +144,8 @@ static enum err command_line(struct git_push *p, struct str payload)
 
 	if (p->commands == 0 && str_find(payload, '\0') < payload.n) {
 		text = str_head(payload, str_find(payload, '\0'));
-		capabilities(p, pktline_text(str_from(payload, text.n + 1)));
+		if (capabilities(p, pktline_text(str_from(payload, text.n + 1))) != ERR_OK)
+			return ERR_DECODER;
 		if (p->report)
 			p->sink->fact(p->sink->user, STR("git.report"), p->side_band ? STR("side-band") : STR("plain"));
 	}

@@ -170,6 +170,34 @@ static void refused_pushes(void **state)
 	}
 }
 
+/* git takes any white space between capabilities: what it would read as another word is refused, or a push could have
+ * options that nobody told of. */
+static void capabilities_have_spaces_between(void **state)
+{
+	static const struct { struct str words; enum err expected; } cases[] = {
+		{ STR_INIT("report-status push-options\n"), ERR_OK }, { STR_INIT(" report-status  x"), ERR_OK },
+		{ STR_INIT("report-status\tpush-options"), ERR_DECODER }, { STR_INIT("x\npush-options\n"), ERR_DECODER },
+		{ STR_INIT("x\vpush-options"), ERR_DECODER }, { STR_INIT("push-options\0x"), ERR_DECODER },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct found f;
+		auto_buf body = BUF_EMPTY;
+
+		buf_init(&body, 4096);
+		buf_printf(&body, "%04zx%s", 4 + 95 + cases[i].words.n,
+			   "1111111111111111111111111111111111111111 2222222222222222222222222222222222222222 refs/heads");
+		buf_put(&body, STR("/a\0"));
+		buf_put(&body, cases[i].words);
+		buf_put_z(&body, i == 0 ? "00000008x=y\n0000PACK" : "0000PACK");
+		found_init(&f);
+		assert_int_equal(push(buf_str(&body), false, 4096, &f), cases[i].expected);
+		assert_int_equal(says(&f, "git.option="), i == 0);
+		buf_free(&f.text);
+	}
+}
+
 static enum err fetch(struct str body, bool gzip, size_t piece, struct found *f)
 {
 	struct git_fetch *p = git_fetch_new(gzip, &f->sink);
@@ -238,8 +266,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(forced_told_apart), cmocka_unit_test(commits_as_deltas), cmocka_unit_test(damaged),
-		cmocka_unit_test(after_the_pack), cmocka_unit_test(refused_pushes), cmocka_unit_test(fetches),
-		cmocka_unit_test(batches),
+		cmocka_unit_test(after_the_pack), cmocka_unit_test(refused_pushes),
+		cmocka_unit_test(capabilities_have_spaces_between), cmocka_unit_test(fetches), cmocka_unit_test(batches),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
