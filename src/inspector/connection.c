@@ -353,14 +353,21 @@ void connection_run_woken(struct inspector *i)
 	}
 }
 
+/* Without waiting. What is said within TLS is said before TLS ends. */
+static void say_goodbye(struct connection *c)
+{
+	session_say_goodbye(c->session);
+	(void)pump(c);
+	if (c->tls)
+		guest_tls_close(c->tls);
+	(void)pump(c);
+}
+
 void connection_stop(struct inspector *i)
 {
 	for (struct connection *c = i->connections, *next; c; c = next) {
 		next = c->next;
-		session_say_goodbye(c->session);
-		if (c->tls)
-			guest_tls_close(c->tls);
-		(void)pump(c);
+		say_goodbye(c);
 		release(c);
 	}
 }
@@ -504,11 +511,7 @@ static void close_idlest(struct inspector *i)
 		refuse_slowest(i);
 		return;
 	}
-	session_say_goodbye(idlest->session);
-	(void)pump(idlest);
-	if (idlest->tls)
-		guest_tls_close(idlest->tls);
-	(void)pump(idlest);
+	say_goodbye(idlest);
 	connection_end(idlest);
 }
 

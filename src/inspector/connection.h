@@ -47,6 +47,7 @@ enum step {
 /* Plaintext that waits to be written; heads and framing come on top of OUT_LOW. */
 #define CONNECTION_OUT_MAX (256u * 1024)
 #define CONNECTION_OUT_LOW (32u * 1024)
+#define CONNECTION_SEND_BYTES (48u * 1024)	/* of ciphertext: enough for one write */
 
 /** struct http1 - what HTTP/1.1 knows of the present request, and of the next head */
 struct http1 {
@@ -133,6 +134,10 @@ void connection_deadline(struct connection *c, uint64_t ms);
 must_use enum err connection_text(struct connection *c, struct str *ret);
 /** connection_take() - the first @n bytes of it are used up */
 void connection_take(struct connection *c, size_t n);
+/** connection_put() - plaintext for the client, behind what waits: c->out says whether it failed.
+ *  connection_waiting(): bytes that wait to be written */
+void connection_put(struct connection *c, struct str bytes);
+size_t connection_waiting(const struct connection *c);
 /** connection_refuse() - a claim, then the transport is reset; the step is over */
 enum step connection_refuse(struct connection *c, enum err why, const char *text);
 /** connection_claim() - CLAIM_REFUSED */

@@ -17,13 +17,12 @@ void exchange_init(struct exchange *x, struct inspector *i, const struct exchang
 {
 	*x = (struct exchange){ .stream = { frame }, .ops = ops, .inspector = i };
 	buf_init(&x->waiting, HEAD_MAX_BYTES);
-	buf_init(&x->body, INSPECTOR_COURIER_WINDOW);
 	buf_init(&x->trailers, HEAD_MAX_BYTES);
 }
 
 void exchange_close(struct exchange *x, enum err why)
 {
-	struct buf body = x->body;
+	struct queue body = x->body;
 
 	if (x->number) {
 		bool half = !x->upload_ended || x->waiting.len;	/* the courier's END alone would not end it */
@@ -36,8 +35,8 @@ void exchange_close(struct exchange *x, enum err why)
 	buf_free(&x->waiting);
 	buf_free(&x->trailers);
 	if (body.cap > KEPT_BYTES)
-		buf_free(&body);
-	buf_clear(&body);
+		queue_free(&body);
+	queue_take(&body, queue_bytes(&body).n);
 	exchange_init(x, x->inspector, x->ops);
 	x->body = body;
 }
@@ -45,7 +44,7 @@ void exchange_close(struct exchange *x, enum err why)
 void exchange_free(struct exchange *x, enum err why)
 {
 	exchange_close(x, why);
-	buf_free(&x->body);
+	queue_free(&x->body);
 }
 
 /* -- the request ------------------------------------------------------------------------ */
@@ -126,7 +125,7 @@ enum err exchange_send_end(struct exchange *x, const struct head *trailers)
 
 void exchange_take(struct exchange *x, size_t n)
 {
-	buf_drop(&x->body, n);
+	queue_take(&x->body, n);
 	if (x->number)
 		link_consumed(link_of(x), x->number, n);
 }
@@ -172,6 +171,17 @@ static enum err take_head(struct exchange *x, struct str payload)
 	return x->ops->head(x, &h);
 }
 
+/* A window at most: the courier has no credit for more. */
+static enum err put_body(struct exchange *x, struct str bytes)
+{
+	if (bytes.n > INSPECTOR_COURIER_WINDOW - exchange_body(x).n)
+		return ERR_LIMIT;
+	if (!queue_reserve(&x->body, bytes.n))
+		return ERR_MEMORY;
+	queue_put(&x->body, bytes);
+	return ERR_OK;
+}
+
 static enum err take_data(struct exchange *x, struct str payload)
 {
 	if (!x->answered || !x->has_body || x->framing == HEAD_BODY_NONE || x->ended || x->trailers.len)
@@ -181,8 +191,7 @@ static enum err take_data(struct exchange *x, struct str payload)
 			return ERR_UPSTREAM_MALFORMED;
 		x->left -= payload.n;
 	}
-	buf_put(&x->body, payload);
-	return buf_err(&x->body);
+	return put_body(x, payload);
 }
 
 static void frame(struct stream *s, const struct link_frame *f)
@@ -216,5 +225,6 @@ void exchange_answer(struct exchange *x, struct str body)
 {
 	x->answered = x->ended = x->has_body = true;
 	x->reset = ERR_OK;
-	buf_put(&x->body, body);
+	if (put_body(x, body))
+		x->reset = ERR_MEMORY;
 }

@@ -12,6 +12,7 @@
 
 #include "inspector/inspector.h"
 #include "wire/head.h"
+#include "wire/queue.h"
 
 /* Interim answers (1xx) that one request may have. */
 #define EXCHANGE_INTERIM_MAX 16
@@ -45,7 +46,7 @@ struct exchange {
 	unsigned interim;
 	uint64_t left;			/* of a body of known length */
 	enum head_framing framing;
-	struct buf body;		/* came from the courier, not yet taken */
+	struct queue body;		/* came from the courier, not yet taken */
 	struct buf trailers;		/* encoded HEAD_TRAILERS */
 };
 
@@ -60,10 +61,10 @@ must_use enum err exchange_send(struct exchange *x, struct str bytes);
  *  head said that none would follow. ERR_MORE: nothing was done, call again when exchange_room() */
 must_use enum err exchange_send_end(struct exchange *x, const struct head *trailers);
 /** exchange_body() - of the answer, as far as it has come; exchange_take(): @n bytes of it are used up */
-static inline struct str exchange_body(const struct exchange *x) { return buf_str(&x->body); }
+static inline struct str exchange_body(const struct exchange *x) { return queue_bytes(&x->body); }
 void exchange_take(struct exchange *x, size_t n);
 /** exchange_drained() - the answer has ended and all of it was taken */
-static inline bool exchange_drained(const struct exchange *x) { return x->ended && x->body.len == 0; }
+static inline bool exchange_drained(const struct exchange *x) { return x->ended && exchange_body(x).n == 0; }
 /** exchange_whole() - what has ended was an answer: ERR_OK, or ERR_UPSTREAM_CLOSED */
 must_use enum err exchange_whole(const struct exchange *x);
 /** exchange_answer() - in the courier's place: an answer with this body, whose head the front makes */
@@ -73,7 +74,7 @@ static inline bool exchange_complete(const struct exchange *x)
 {
 	bool more = x->has_body && (x->framing == HEAD_BODY_STREAMED || x->left);
 
-	return x->body.len == 0 && (x->ended || (x->answered && !more));
+	return exchange_body(x).n == 0 && (x->ended || (x->answered && !more));
 }
 /** exchange_close() - idempotent; what is still open is reset, or with ERR_OK, once the whole request is with the
  * courier, left to end by itself. Buffers keep little memory: exchange_free() frees all */

@@ -137,13 +137,13 @@ static void download(struct connection *c)
 {
 	struct exchange *x = &c->http1.exchange;
 
-	while (exchange_body(x).n && c->out.len < CONNECTION_OUT_LOW) {
+	while (exchange_body(x).n && connection_waiting(c) < CONNECTION_OUT_LOW) {
 		struct str piece = str_head(exchange_body(x), PIECE);
 
 		if (c->http1.chunked)
 			http1_put_chunk(&c->out, piece);
 		else
-			buf_put(&c->out, piece);
+			connection_put(c, piece);
 		exchange_take(x, piece.n);
 		progress(c);
 	}

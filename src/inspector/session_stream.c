@@ -279,7 +279,7 @@ void session_stream_moved(struct session_stream *t)
 		t->session->failing = true;	/* but what came before it may still go */
 	else if (e)
 		fail(t, e, 0, "");
-	if (t->deferred && (x->body.len || x->ended)) {
+	if (t->deferred && (exchange_body(x).n || x->ended)) {
 		t->deferred = false;
 		(void)nghttp2_session_resume_data(t->session->nghttp2, t->id);
 	}

@@ -4,8 +4,8 @@
  * connection costs more than a handshake). The ClientHello callback suspends the handshake: the
  * owner reads the server name, has a leaf signed if there is none at hand, and says accept or
  * refuse; only then does the handshake go on, or end with an alert that says why. Ciphertext stays
- * in memory BIOs, whose growth the caller bounds: input comes in chunks and only when it is asked
- * for, output is taken before more is written.
+ * in queues (bio.h), whose growth the caller bounds: input comes in chunks and only when it is asked
+ * for, output is sent before much more is written.
  *
  * Every byte from the client is hostile and is OpenSSL's to parse, but for the server name, which is
  * read here. No ticket is sent (a write of the server's after the handshake can deadlock clients
@@ -15,12 +15,15 @@
 #include "tls/guest.h"
 
 #include "base/reader.h"
+#include "tls/bio.h"
 
 #define ERR_STATE OPENSSL_ERR_STATE	/* OpenSSL has a type of that name, which nobody needs */
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #undef ERR_STATE
 #include <stdlib.h>
+
+#define OUTPUT_MAX ((size_t)256 * 1024)	/* what an owner lets wait, a flight of the handshake's, and room */
 
 struct leaf {
 	char host[HEAD_HOST_MAX + 1];
@@ -30,6 +33,7 @@ struct leaf {
 
 struct guest_tls_context {
 	SSL_CTX *ctx;
+	BIO_METHOD *method;
 	EVP_PKEY *key;
 	unsigned char *point;
 	uint32_t leaf_count, oldest;
@@ -40,7 +44,7 @@ enum verdict { UNASKED, ASKED, ACCEPTED, REFUSED };
 
 struct guest_tls {
 	SSL *ssl;
-	BIO *in, *out;	/* owned by ssl */
+	struct tls_bio bio;
 	struct guest_tls_context *context;
 	enum verdict verdict;
 	int alert;
@@ -136,8 +140,9 @@ enum err guest_tls_context_new(struct guest_tls_context **ret)
 	if (!c)
 		return ERR_MEMORY;
 	c->ctx = SSL_CTX_new(TLS_server_method());
+	c->method = tls_bio_method();
 	c->key = EVP_EC_gen("P-256");
-	if (!c->ctx || !c->key || !configure(c->ctx) ||
+	if (!c->ctx || !c->method || !c->key || !configure(c->ctx) ||
 	    EVP_PKEY_get1_encoded_public_key(c->key, &c->point) != GUEST_TLS_POINT_BYTES) {
 		guest_tls_context_free(c);
 		return ERR_MEMORY;
@@ -155,6 +160,7 @@ void guest_tls_context_free(struct guest_tls_context *c)
 	OPENSSL_free(c->point);
 	EVP_PKEY_free(c->key);
 	SSL_CTX_free(c->ctx);
+	BIO_meth_free(c->method);
 	free(c);
 }
 
@@ -230,16 +236,12 @@ enum err guest_tls_new(struct guest_tls_context *c, struct guest_tls **ret)
 		return ERR_MEMORY;
 	t->context = c;
 	t->ssl = SSL_new(c->ctx);
-	t->in = BIO_new(BIO_s_mem());
-	t->out = BIO_new(BIO_s_mem());
-	if (!t->ssl || !t->in || !t->out) {
+	t->bio.out_max = OUTPUT_MAX;
+	if (!t->ssl || !tls_bio_attach(t->ssl, c->method, &t->bio)) {
 		SSL_free(t->ssl);
-		BIO_free(t->in);
-		BIO_free(t->out);
 		free(t);
 		return ERR_MEMORY;
 	}
-	SSL_set_bio(t->ssl, t->in, t->out);
 	SSL_set_app_data(t->ssl, t);
 	SSL_set_accept_state(t->ssl);
 	*ret = t;
@@ -251,6 +253,7 @@ void guest_tls_free(struct guest_tls *t)
 	if (!t)
 		return;
 	SSL_free(t->ssl);
+	tls_bio_free(&t->bio);
 	free(t);
 }
 
@@ -260,20 +263,15 @@ enum err guest_tls_input(struct guest_tls *t, struct str ciphertext)
 		return ERR_OK;
 	if (ciphertext.n > GUEST_TLS_CHUNK)
 		return ERR_LIMIT;
-	return BIO_write(t->in, ciphertext.p, (int)ciphertext.n) == (int)ciphertext.n ? ERR_OK : ERR_MEMORY;
+	if (!queue_reserve(&t->bio.in, ciphertext.n))
+		return ERR_MEMORY;
+	queue_put(&t->bio.in, ciphertext);
+	return ERR_OK;
 }
 
-size_t guest_tls_output(struct guest_tls *t, char *p, size_t n)
-{
-	int got = n ? BIO_read(t->out, p, n > GUEST_TLS_CHUNK ? GUEST_TLS_CHUNK : (int)n) : 0;
+struct str guest_tls_output(const struct guest_tls *t) { return queue_bytes(&t->bio.out); }
 
-	return got > 0 ? (size_t)got : 0;
-}
-
-size_t guest_tls_pending(const struct guest_tls *t)
-{
-	return BIO_ctrl_pending(t->out);
-}
+void guest_tls_sent(struct guest_tls *t, size_t n) { tls_bio_sent(&t->bio, n); }
 
 enum err guest_tls_handshake(struct guest_tls *t)
 {
@@ -370,7 +368,7 @@ enum err guest_tls_write(struct guest_tls *t, struct str plain)
 	ERR_clear_error();
 	if (SSL_write_ex(t->ssl, plain.p, plain.n, &written) == 1)
 		return ERR_OK;
-	t->failed = true;	/* a memory BIO takes all there is: only the state can be at fault */
+	t->failed = true;	/* the queue takes what owners let wait: the state is at fault, or there is no memory */
 	return ERR_TLS;
 }
 

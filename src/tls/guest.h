@@ -34,10 +34,10 @@ void guest_tls_free(struct guest_tls *t);
 /** guest_tls_input() - ciphertext, at most GUEST_TLS_CHUNK bytes a call, and only when handshake or
  *  read said ERR_MORE. ERR_LIMIT, ERR_MEMORY */
 must_use enum err guest_tls_input(struct guest_tls *t, struct str ciphertext);
-/** guest_tls_output() - moves at most @n bytes of ciphertext to @p; returns how many */
-size_t guest_tls_output(struct guest_tls *t, char *p, size_t n);
-/** guest_tls_pending() - bytes of ciphertext that wait for guest_tls_output() */
-size_t guest_tls_pending(const struct guest_tls *t);
+/** guest_tls_output() - ciphertext that waits to be sent; valid until the next call with @t */
+struct str guest_tls_output(const struct guest_tls *t);
+/** guest_tls_sent() - the first @n bytes of it are gone */
+void guest_tls_sent(struct guest_tls *t, size_t n);
 
 /** guest_tls_handshake() - as far as it goes
  * Return: ERR_OK: done. ERR_MORE: if guest_tls_asks(), the ClientHello was read and the caller is to
@@ -59,8 +59,8 @@ void guest_tls_refuse(struct guest_tls *t, enum err why);
 /** guest_tls_read() - up to @n bytes of plaintext. ERR_OK with *ret_n > 0; ERR_MORE: input is needed;
  *  ERR_CLOSED: the client said close_notify; ERR_TLS: final */
 must_use enum err guest_tls_read(struct guest_tls *t, char *p, size_t n, size_t *ret_n);
-/** guest_tls_write() - @plain, at most GUEST_TLS_CHUNK bytes, becomes output. ERR_LIMIT, ERR_TLS, ERR_MEMORY
- */
+/** guest_tls_write() - @plain, at most GUEST_TLS_CHUNK bytes, becomes output, of which no more than 128 KiB may wait
+ *  before. ERR_LIMIT, ERR_TLS (final) */
 must_use enum err guest_tls_write(struct guest_tls *t, struct str plain);
 /** guest_tls_close() - close_notify becomes output; idempotent */
 void guest_tls_close(struct guest_tls *t);

@@ -103,13 +103,14 @@ static void pair_close(struct pair *p)
 /* Ciphertext both ways, @step bytes at a time towards the server; true if anything moved. */
 static bool move(struct pair *p, size_t step)
 {
+	struct str output = guest_tls_output(p->server);
 	char bytes[GUEST_TLS_CHUNK];
-	size_t n = guest_tls_output(p->server, bytes, sizeof bytes);
-	bool moved = n > 0;
+	bool moved = output.n > 0;
 	int got;
 
-	if (n)
-		assert_int_equal(BIO_write(p->in, bytes, (int)n), (int)n);
+	if (moved)
+		assert_int_equal(BIO_write(p->in, output.p, (int)output.n), (int)output.n);
+	guest_tls_sent(p->server, output.n);
 	got = BIO_read(p->out, bytes, (int)step);
 	if (got > 0) {
 		assert_int_equal(guest_tls_input(p->server, str_make(bytes, (size_t)got)), ERR_OK);
@@ -274,7 +275,7 @@ static void garbage_fails(void **state)
 	assert_int_equal(guest_tls_new(context, &t), ERR_OK);
 	assert_int_equal(guest_tls_input(t, STR("\x16\x03\x01\x00\x05garbage and more of it")), ERR_OK);
 	assert_int_equal(guest_tls_handshake(t), ERR_TLS);
-	assert_true(guest_tls_pending(t) > 0);	/* an alert */
+	assert_true(guest_tls_output(t).n > 0);	/* an alert */
 	guest_tls_close(t);
 	guest_tls_free(t);
 }
