@@ -278,13 +278,41 @@ static void a_courier_that_does_not_read_stops_the_client(void **state)
 	RUN_UNTIL(turn() && body_is(id, "hello"));
 }
 
-static void one_tls_connection(void **state)
+/* A client that wants no more, in the middle of an answer: it has the rest, and then the connection ends. */
+static void a_client_that_says_goodbye_has_its_answers(void **state)
+{
+	int32_t id, upload;
+
+	(void)state;
+	peer_plain();
+	id = get("/open");
+	upload = ask("POST", "/", "api.example", STR("123"), true, NULL, 0);
+	RUN_UNTIL(turn() && answer(id)->body.len == 9 && w.exchanges == 2);
+	const uint32_t open_exchange = w.last_exchange - 2;	/* the guest's side of the link opens odd or even ones */
+
+	assert_int_equal(nghttp2_submit_goaway(p.nghttp2, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, NULL, 0), 0);
+	for (unsigned i = 0; i < 20; i++)
+		(void)turn();
+	assert_false(answer(id)->closed || guest(p.stream)->ended || courier_stream(open_exchange)->reset);
+	p.upload[upload / 2] = STR("45");
+	p.upload_open[upload / 2] = false;
+	assert_int_equal(nghttp2_session_resume_data(p.nghttp2, upload), 0);
+	RUN_UNTIL(turn() && body_is(upload, "12345"));
+	courier_data(open_exchange, STR("data: 2\n\n"));
+	link_end(upper_link(), open_exchange);
+	channel_flush(w.courier);
+	RUN_UNTIL(turn() && answer(id)->closed);
+	assert_true(body_is(id, "data: 1\n\ndata: 2\n\n"));
+	assert_int_equal(answer(id)->code, NGHTTP2_NO_ERROR);
+	RUN_UNTIL(turn() && guest(p.stream)->ended);
+	assert_true(p.goaway && p.goaway_code == NGHTTP2_NO_ERROR && !guest(p.stream)->reset);
+}
+
+static void secure(void)
 {
 	static const unsigned char offer[] = "\x02h2\x08http/1.1";
 	static char name[] = "api.example";	/* OpenSSL's macro casts const away */
-	int32_t id;
 
-	(void)state;
 	peer_begin(connect_to("api.example", 443));
 	p.ctx = SSL_CTX_new(TLS_client_method());
 	assert_int_equal(SSL_CTX_set_alpn_protos(p.ctx, offer, sizeof offer - 1), 0);
@@ -294,6 +322,49 @@ static void one_tls_connection(void **state)
 	SSL_set_bio(p.ssl, p.in, p.out);
 	SSL_set_connect_state(p.ssl);
 	assert_int_equal(SSL_set_tlsext_host_name(p.ssl, name), 1);
+}
+
+/* The sandbox stops: whoever is connected is told so, in its own words. */
+static void say_goodbye(bool tls)
+{
+	int32_t id;
+
+	if (tls)
+		secure();
+	else
+		peer_plain();
+	id = get("/");
+	RUN_UNTIL(turn() && body_is(id, "hello"));
+	id = get("/open");
+	RUN_UNTIL(turn() && answer(id)->body.len == 9);
+	assert_false(p.goaway);
+	channel_close(w.courier);
+	w.courier = NULL;
+	w.ends_with = ERR_CLOSED;
+	RUN_UNTIL(turn() && (tls ? SSL_get_shutdown(p.ssl) & SSL_RECEIVED_SHUTDOWN : p.goaway));
+	assert_true(p.goaway);
+	assert_int_equal(p.goaway_code, NGHTTP2_NO_ERROR);
+	assert_false(answer(id)->ended);	/* nobody can take it for a whole one */
+}
+
+static void the_end_of_the_sandbox_is_told(void **state)
+{
+	(void)state;
+	say_goodbye(false);
+}
+
+static void the_end_of_the_sandbox_is_told_inside_tls(void **state)
+{
+	(void)state;
+	say_goodbye(true);
+}
+
+static void one_tls_connection(void **state)
+{
+	int32_t id;
+
+	(void)state;
+	secure();
 	id = get("/stream");
 	RUN_UNTIL(turn() && answer(id)->closed);
 	assert_true(body_is(id, "one,two") && has_field(id, "x-sum: 7\n"));
@@ -389,7 +460,8 @@ int main(void)
 		T(an_early_answer_ends_the_upload), T(resets_pass_both_ways), T(other_hosts_must_move),
 		T(doubtful_requests_are_refused_with_words), T(events_pass_one_by_one),
 		T(a_window_that_is_shut_stops_the_courier), T(a_courier_that_does_not_read_stops_the_client),
-		T(one_tls_connection), T(more_streams_than_allowed_are_refused),
+		T(a_client_that_says_goodbye_has_its_answers), T(one_tls_connection), T(the_end_of_the_sandbox_is_told),
+		T(the_end_of_the_sandbox_is_told_inside_tls), T(more_streams_than_allowed_are_refused),
 	};
 	const struct CMUnitTest limits[] = {
 		IMPATIENT(an_idle_session_is_told_to_go), IMPATIENT(a_stalled_stream_is_reset),
