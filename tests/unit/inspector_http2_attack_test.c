@@ -99,6 +99,21 @@ static void a_flood_of_empty_data(void **state)
 	flood_of(NGHTTP2_DATA, 0, 1, STR(""));
 }
 
+/* What is all padding is empty too: with nothing but the length of none, and with as much as there can be. */
+static void a_flood_of_paddings_lengths(void **state)
+{
+	(void)state;
+	flood_of(NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 1, STR("\0"));
+}
+
+static void a_flood_of_padding(void **state)
+{
+	static char padding[256] = "\377";
+
+	(void)state;
+	flood_of(NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 1, str_make(padding, sizeof padding));
+}
+
 static void a_window_update_flood(void **state)
 {
 	(void)state;
@@ -315,7 +330,8 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end_all)
 #define IMPATIENT(f) cmocka_unit_test_setup_teardown(f, begin_impatient, end_all)
 	const struct CMUnitTest tests[] = {
-		T(a_settings_flood), T(a_ping_flood), T(a_flood_of_empty_data), T(a_window_update_flood),
+		T(a_settings_flood), T(a_ping_flood), T(a_flood_of_empty_data), T(a_flood_of_paddings_lengths), T(a_flood_of_padding),
+		T(a_window_update_flood),
 		T(a_priority_flood), T(unknown_frames_are_ignored), T(a_rapid_reset), T(a_flood_of_mistakes),
 		T(a_continuation_flood), T(an_hpack_bomb), T(acknowledgements_do_not_pile_up),
 		T(what_is_not_http2_is_refused), T(a_hostile_client_harms_itself),
