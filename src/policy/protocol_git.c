@@ -59,14 +59,18 @@ static bool lower_hex_64(struct str s)
 	return s.n == 64;
 }
 
-/* Beneath <repository>/info/lfs/: the batch, the objects of a server that keeps them there, locks. */
+/* Beneath <repository>/info/lfs/: the batch, the objects of a server that keeps them there, locks, which alone are
+ * asked for with a query. */
 static bool lfs_request(const struct head *head, struct str rest, struct git_request *ret)
 {
 	bool get = str_eq(head->method, STR("GET")), post = str_eq(head->method, STR("POST"));
 	struct str object = str_head(str_from(rest, 8), 64), size = str_from(rest, 73);
 	uint64_t bytes;
 
+	ret->lfs = true;
 	ret->service = GIT_PUSH;
+	if (head->has_query && !(get && str_eq(rest, STR("locks"))))
+		return false;
 	if (str_eq(rest, STR("objects/batch"))) {
 		ret->service = GIT_LFS;
 		ret->body = GIT_BODY_BATCH;
@@ -160,10 +164,12 @@ static const char *refusal(const struct git_rule *r, const struct git_request *q
 {
 	if (!repository_agrees(r, r->repositories, r->repository_count, q->repository))
 		return " is not among the repositories";
+	if (q->lfs && !r->lfs)
+		return ": Git LFS is not allowed";
 	if (q->service == GIT_FETCH)
 		return r->fetch ? NULL : " may not be fetched from";
-	if (q->service == GIT_LFS && (!r->lfs || r->fetch))
-		return r->lfs ? NULL : ": Git LFS is not allowed";
+	if (q->service == GIT_LFS && r->fetch)
+		return NULL;
 	return may_push(r, q->repository) ? NULL : " may not be pushed to";
 }
 

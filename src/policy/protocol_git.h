@@ -21,6 +21,7 @@ struct git_request {
 	struct str repository;		/* view into the head's path */
 	enum git_service service;
 	enum git_body body;
+	bool lfs;			/* beneath info/lfs/, whichever service that is */
 };
 /** protocol_git_request() - false: not a request that git makes over smart HTTP */
 must_use bool protocol_git_request(const struct head *head, struct git_request *ret);

@@ -97,11 +97,15 @@ static void git_heads(void **state)
 		"- PUT /acme/other.git/info/lfs/objects/0123456789012345678901234567890123456789012345678901234567890123",
 		"! GET /acme/site.git/info/lfs/objects/01234", "! GET /acme/site.git/info/lfs/objects/batch",
 		"+ POST /acme/site.git/info/lfs/locks/verify", "- POST /acme/other.git/info/lfs/verify",
-		"+ GET /acme/other.git/info/lfs/locks", "! DELETE /acme/site.git/info/lfs/locks", NULL,
+		"+ GET /acme/other.git/info/lfs/locks", "+ GET /acme/other.git/info/lfs/locks?limit=1",
+		"! POST /acme/other.git/info/lfs/objects/batch?x", "! POST /acme/site.git/info/lfs/locks?x",
+		"! PUT /acme/site.git/info/lfs/objects/0123456789012345678901234567890123456789012345678901234567890123?x", "! DELETE /acme/site.git/info/lfs/locks", NULL,
 	};
 	static const char *const fetch_lines[] = {
 		"+ POST /acme/site.git/git-upload-pack", "- POST /acme/site.git/git-receive-pack",
-		"- POST /Acme/site.git/git-upload-pack", "- POST /acme/site.git/info/lfs/objects/batch", NULL,
+		"- POST /Acme/site.git/git-upload-pack", "- POST /acme/site.git/info/lfs/objects/batch",
+		"- GET /acme/site.git/info/lfs/objects/0123456789012345678901234567890123456789012345678901234567890123",
+		"- GET /acme/site.git/info/lfs/locks", NULL,
 	};
 	static const char *const deny_lines[] = {
 		"- POST /acme/secret.git/git-upload-pack", "- POST /Acme/SECRET.git/git-upload-pack",
