@@ -503,7 +503,8 @@ enum err http2_session_new(struct carriers *p, struct upstream_connection *conne
 
 void http2_session_free(struct http2_session *s)
 {
-	if (!s->over) {	/* as friendly as it can be done without waiting */
+	if (!s->over) {	/* as friendly as it can be done without waiting: resets first, none goes behind GOAWAY */
+		pump(s);
 		(void)!nghttp2_session_terminate_session(s->ng, NGHTTP2_NO_ERROR);
 		pump(s);
 		flush(s);

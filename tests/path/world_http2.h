@@ -10,6 +10,7 @@
 
 struct http2_world {
 	unsigned resets, cancels;	/* RST_STREAM that came; with CANCEL */
+	unsigned goodbyes;		/* GOAWAY that came with NO_ERROR */
 	unsigned refuse;		/* so many requests are refused, unprocessed */
 	unsigned streams, streams_most;	/* open at once */
 	bool goaway;			/* the next request is answered by a GOAWAY that leaves it out */
@@ -233,6 +234,8 @@ static int http2_on_frame(nghttp2_session *session, const nghttp2_frame *frame, 
 		if (frame->rst_stream.error_code == NGHTTP2_CANCEL)
 			__atomic_fetch_add(&http2.cancels, 1, __ATOMIC_SEQ_CST);
 	}
+	if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code == NGHTTP2_NO_ERROR)
+		__atomic_fetch_add(&http2.goodbyes, 1, __ATOMIC_SEQ_CST);
 	if (!x)
 		return 0;
 	if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)

@@ -230,6 +230,21 @@ static void resets_pass_both_ways(void **state)
 	rig_stop(&rig);
 }
 
+/* What runs when the sandbox stops is called off, and then the connection ends in order. */
+static void the_end_of_the_sandbox_is_told(void **state)
+{
+	(void)state;
+	assert_int_equal(ask_wait(&rig, &(struct ask){ .path = "/first" })->head.status, 200);
+	ask(&rig, &(struct ask){ .path = "/hang" });
+	rig_arrived(&rig, 2);
+	rig_stop(&rig);
+	for (int i = 0; i < 500 && !__atomic_load_n(&http2.goodbyes, __ATOMIC_SEQ_CST); i++)
+		usleep(10000);
+	assert_int_equal(http2.goodbyes, 1);
+	assert_int_equal(http2.cancels, 1);
+	assert_int_equal(trail(&rig, "\"kind\":\"outcome\"", "\"result\":\"CANCELLED\"", NULL), 1);
+}
+
 static void what_was_not_looked_at_is_sent_again(void **state)
 {
 	(void)state;
@@ -307,6 +322,7 @@ int main(void)
 		T(hints_pass_and_too_many_end_it),
 		T(an_early_answer_stops_the_upload),
 		T(resets_pass_both_ways),
+		T(the_end_of_the_sandbox_is_told),
 		T(what_was_not_looked_at_is_sent_again),
 		T(a_slow_reader_is_waited_for_and_stops_nobody_else),
 		T(ten_megabytes_go_up_through_small_windows),
