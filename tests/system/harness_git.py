@@ -63,6 +63,9 @@ with tempfile.TemporaryDirectory(prefix="paddock-git-") as directory, sandbox("g
 
     r = git("git checkout -q agent/old && git commit -q --amend -m rewritten && git push -f origin agent/old")
     check("a forced push is refused", r.returncode != 0 and "forced push" in r.stderr, said(r))
+    rows = [o for o in s.records("outcome") if "git_forced" in o]
+    check("it is on record as one", [o["git_forced"] for o in rows] == [["refs/heads/agent/old"]] and
+          rows[0]["result"] == "CONTENT_DENIED", s.records("outcome"))
     check("and did not happen", servers.git.refs()["refs/heads/agent/old"] == before["refs/heads/agent/old"], servers.git.refs())
     r = git("git push origin :agent/old")
     check("a deletion is refused", r.returncode != 0 and "may not be deleted" in r.stderr and
@@ -97,6 +100,19 @@ with tempfile.TemporaryDirectory(prefix="paddock-git-") as directory, sandbox("g
             "git push -q origin :agent/new")
     check("force and delete where the rule says so", r.returncode == 0 and "refs/heads/agent/new" not in servers.git.refs() and
           servers.git.refs()["refs/heads/agent/old"] != before["refs/heads/agent/old"], said(r))
+    rows = [ref.split() for o in s.records("outcome") for ref in o.get("git_refs", [])]
+    check("and the trail says from which commit to which", ["update", before["refs/heads/agent/old"],
+          servers.git.refs()["refs/heads/agent/old"], "refs/heads/agent/old"] in rows, rows)
+
+    before = servers.git.refs()
+    s.set_policy(POLICY.replace("[http]", "[https]"))
+    r = s.sh(BEGIN.replace("http://", "https://") + "git checkout -q -b agent/tls && git commit -q --allow-empty -m tls && "
+             "git push -q origin agent/tls && git push origin HEAD:main", "--quiet", *servers.options())
+    after = servers.git.refs()
+    check("over TLS the same: a branch where the rule allows, main refused in words", "refs/heads/agent/tls" in after and
+          r.returncode != 0 and "not among the refs" in r.stderr and after["refs/heads/main"] == before["refs/heads/main"], said(r))
+    rows = [i for i in s.records("intent") if i.get("git_service") == "push"]
+    check("and it was TLS", rows and all(i["url"].startswith("https://") for i in rows), rows)
     check("nothing is left behind", not s.left_behind(), s.left_behind())
     servers.close()
 finish()

@@ -1,25 +1,36 @@
-"""npm, pip, cargo and apt through rules that speak registries: what is allowed installs, what is too young, denied or out
-of range is resolved around or refused in words, and the trail says which package, version and digest came in."""
+"""npm, pip, cargo and apt through rules that speak registries: what is allowed installs, what is too young, yanked, denied or
+out of range is resolved around or refused in words, and the trail says which package, version and digest came in."""
+import hashlib
 import json
 import subprocess
 import tempfile
 
 from paddock import check, finish, sandbox, wait_for
-from registries import HOSTS, TOKEN, Registries
+from registries import HOSTS, OLD, TOKEN, Registries
 
 RULE = """\
   - name: {kind}
     hosts: [{host}]
-    schemes: [http]
+    schemes: [{scheme}]
     addresses: [127.0.0.0/8]
     registry:
       type: {kind}
       {keys}
 """
+NPM_CREDENTIAL = f"""\
+    credential: npm
+credentials:
+  npm:
+    source: {{environment: NPM_TOKEN}}
+    hosts: [{HOSTS['npm']}]
+    strategy: header
+    header: {{name: authorization, format: "Bearer {{secret}}"}}
+    placeholder: {{environment: NPM_TOKEN, prefix: "npm_"}}
+"""
 
 
-def policy(kind, keys, host=None):
-    return "version: 1\nnetwork:\n" + RULE.format(kind=kind, host=host or HOSTS[kind], keys=keys)
+def policy(kind, keys, scheme="http"):
+    return "version: 1\nnetwork:\n" + RULE.format(kind=kind, host=HOSTS[kind], keys=keys, scheme=scheme)
 
 
 def said(r):
@@ -52,6 +63,8 @@ def npm(s, servers):
     check("npm: the trail has package, version, digest, and that it is the metadata's",
           rows and rows[0]["registry_version"] == "1.1.0" and rows[0]["registry_digest"].startswith("sha512-") and
           rows[0]["registry_digest_agrees"] is True and "asked_by" in rows[0], rows)
+    check("npm: and when it was published", rows and rows[0]["registry_published"] == int(OLD) and
+          "registry_yanked" not in rows[0], rows)
     rows = [i for i in s.records("intent") if i.get("purpose") == "metadata"]
     check("npm: the courier's own request for metadata is on record", rows, s.records("intent")[:2])
     r = install("hay@2.0.0")
@@ -72,9 +85,9 @@ def npm(s, servers):
     rows = outcomes(s, registry_package="swapped", registry_action="file")
     check("npm: and that is on record", rows and rows[0]["registry_digest_agrees"] is False and
           rows[0]["result"] == "CONTENT_DENIED", rows)
-    r = s.sh(f"cd $HOME/p && npm config set registry http://{HOSTS['npm']}/ && npm audit 2>&1; npm publish 2>&1 | head -5",
-             "--quiet", *servers.options())
-    check("npm: audit and publish are refused", not any(row[1] in ("POST", "PUT") for row in servers.asked("npm")), said(r))
+    r = s.sh(f"cd $HOME/p && npm config set registry http://{HOSTS['npm']}/ && npm audit 2>&1", "--quiet", *servers.options())
+    check("npm: an audit, which would send what is installed, is refused", r.returncode != 0 and
+          not any(row[1] == "POST" for row in servers.asked("npm")), said(r))
 
     s.set_policy(policy("npm", f"packages: [hay, oats]\n      advisories: {osv}"))
     r = install("hay@1")
@@ -89,21 +102,68 @@ def npm(s, servers):
     check("npm: latest points to what is left, and a lock file installs again", "hay 1.0.0" in r.stdout and "again" in r.stdout, said(r))
 
 
+def cached(s, servers):
+    """One request for the metadata serves every file of the package."""
+    s.set_policy(policy("npm", "min_age: 7d"))
+    before = len(servers.asked("npm", "/hay"))
+    r = s.sh("".join(f"curl -s -o /dev/null -w '%{{http_code}} ' http://{HOSTS['npm']}/hay/-/hay-{v}.tgz; "
+                     for v in ("1.0.0", "1.1.0", "2.0.0", "1.0.0")), "--quiet", *servers.options())
+    asked = [row[2] for row in servers.asked("npm", "/hay")[before:]]
+    check("npm: the metadata is asked for once, and judges the second file too", r.stdout == "200 200 403 200 " and
+          asked == ["/hay"] + [f"/hay/-/hay-{v}.tgz" for v in ("1.0.0", "1.1.0", "1.0.0")], (said(r), asked))
+    rows = [i for i in s.records("intent") if i.get("purpose") == "metadata"]
+    check("npm: and is one record", len(rows) == 1, rows)
+
+
 def private(s, servers):
-    s.set_policy(policy("npm", "min_age: 7d\n    credential: npm") + f"""\
-credentials:
-  npm:
-    source: {{environment: NPM_TOKEN}}
-    hosts: [{HOSTS['npm']}]
-    strategy: header
-    header: {{name: authorization, format: "Bearer {{secret}}"}}
-    placeholder: {{environment: NPM_TOKEN, prefix: "npm_"}}
-""")
+    s.set_policy(policy("npm", "min_age: 7d") + NPM_CREDENTIAL)
     r = s.sh(f"cd $HOME; rm -rf p; mkdir p; cd p; npm init -y >/dev/null; npm config set registry http://{HOSTS['npm']}/; "
              "npm install --no-audit --no-fund --no-update-notifier @private/oat && cat node_modules/@private/oat/index.js",
              "--quiet", *servers.options(), env={"NPM_TOKEN": TOKEN})
     check("npm: a private registry, with the credential that the agent does not hold, ages too",
           "oat 1.0.0" in r.stdout and TOKEN not in r.stdout + r.stderr, said(r))
+
+
+def publish(s, servers):
+    """A client that is logged in, with a placeholder: npm sends nothing without a login."""
+    published = servers.kinds[HOSTS["npm"]].published
+
+    def put(name, keys):
+        s.set_policy(policy("npm", keys) + NPM_CREDENTIAL)
+        return s.sh(f"""\
+cd $HOME; rm -rf p; mkdir p; cd p; echo 1 > index.js; echo '{{"name": "{name}", "version": "3.0.0"}}' > package.json
+echo 'registry=http://{HOSTS['npm']}/
+//{HOSTS['npm']}/:_authToken=${{NPM_TOKEN}}' > .npmrc
+npm publish --no-update-notifier --access public
+""", "--quiet", *servers.options(), env={"NPM_TOKEN": TOKEN})
+
+    r = put("@acme/tool", "access: install")
+    check("npm publish: refused in words where a rule has install alone", r.returncode != 0 and "Paddock" in r.stderr and
+          "publishing is not allowed" in r.stderr and not published, said(r))
+    r = put("hay", "access: [install, publish]\n      packages: [\"@acme/*\"]")
+    check("npm publish: another's package is refused", r.returncode != 0 and "not among the packages" in r.stderr and
+          not published, said(r))
+    rows = [i for i in s.records("denial") if i.get("registry_action") == "publish"]
+    check("npm publish: the refusal is on record", rows and rows[0]["registry_package"] == "hay", s.records("denial"))
+    r = put("@acme/tool", "access: [install, publish]\n      packages: [\"@acme/*\"]")
+    check("npm publish: one's own arrives, with the token that the agent does not hold", r.returncode == 0 and
+          list(published) == ["/@acme/tool"] and "3.0.0" in published["/@acme/tool"]["versions"] and
+          TOKEN not in r.stdout + r.stderr, (said(r), list(published)))
+    rows = [i for i in s.records("intent") if i.get("registry_action") == "publish"]
+    check("npm publish: and is on record", len(rows) == 1 and rows[0]["registry_package"] == "@acme/tool" and
+          rows[0]["credential"] == "npm", rows)
+
+
+def over_tls(s, servers):
+    s.set_policy(policy("npm", "min_age: 7d\n      deny: [evil]", "https"))
+    start = f"cd $HOME; rm -rf p; mkdir p; cd p; npm init -y >/dev/null; npm config set registry https://{HOSTS['npm']}/; "
+    r = s.sh(start + "npm install --no-audit --no-fund --no-update-notifier oats && cat node_modules/hay/index.js; "
+             "npm install --no-audit --no-fund --no-update-notifier evil", "--quiet", *servers.options())
+    check("npm over TLS: the same: resolved around, and refused in words", "hay 1.1.0" in r.stdout and r.returncode != 0 and
+          "deny list" in r.stderr, said(r))
+    rows = outcomes(s, registry_action="file", registry_package="hay")
+    check("npm over TLS: with digest and age on record", rows and rows[0]["registry_digest_agrees"] is True and
+          rows[0]["registry_published"] == int(OLD) and rows[0]["url"].startswith("https://"), rows)
 
 
 def reload(s, servers):
@@ -142,6 +202,9 @@ def pip(s, servers):
     check("pip: a version that is too young is not found", r.returncode != 0 and "hay==2.0" in r.stderr, said(r))
     r = install("hay==1.2")
     check("pip: a yanked version by its number, with the reason", "version = '1.2'" in r.stdout and "broken" in r.stderr, said(r))
+    rows = outcomes(s, registry_action="file", registry_version="1.2")
+    check("pip: and the trail says that it is yanked", rows and rows[0]["registry_yanked"] is True and
+          rows[0]["registry_published"] == int(OLD), rows)
     r = install("evil")
     check("pip: a denied package is refused in words", r.returncode != 0 and "deny list" in r.stderr, said(r))
     r = s.sh(f"pip download --no-cache-dir --trusted-host {HOSTS['pypi']} http://{HOSTS['pypi']}/packages/hay-2.0-py3-none-any.whl",
@@ -150,15 +213,48 @@ def pip(s, servers):
     s.set_policy(policy("pypi", "versions: {hay: \"<1.1\"}"))
     r = install("hay")
     check("pip: a range narrows", "version = '1.0'" in r.stdout, said(r))
-    s.set_policy(policy("pypi", "packages: [hay]", HOSTS["pypi"]) + "")
+    s.set_policy(policy("pypi", "packages: [hay]"))
     r = install("hay")
     check("pip: without an age the newest", "version = '2.0'" in r.stdout, said(r))
 
+    static = f"index: http://{HOSTS['pypi']}/static/\n      "
+    s.set_policy(policy("pypi", static + "versions: {hay: \"<1.1\"}\n      deny: [evil]"))
+    r = install("hay", "static/simple")
+    check("pip: an index that has HTML alone is filtered too", "version = '1.0'" in r.stdout, said(r))
+    rows = outcomes(s, registry_action="file", registry_package="hay")
+    check("pip: and its digests are those of its links", rows and rows[0]["registry_digest_agrees"] is True and
+          "registry_published" not in rows[0], rows)
+    r = install("evil", "static/simple")
+    check("pip: a denied package is refused there in words", r.returncode != 0 and "deny list" in r.stderr, said(r))
+    s.set_policy(policy("pypi", static + "min_age: 7d"))
+    r = install("hay", "static/simple")
+    check("pip: where a minimum age is asked for, it has none and is refused in words", r.returncode != 0 and
+          "Paddock" in r.stderr and not outcomes(s, registry_action="file"), said(r))
+
+
+LOCK = """\
+version = 3
+
+[[package]]
+name = "c"
+version = "0.1.0"
+dependencies = [
+ "hay",
+]
+
+[[package]]
+name = "hay"
+version = "1.1.1"
+source = "registry+https://github.com/rust-lang/crates.io-index"
+checksum = "{checksum}"
+"""
+
 
 def cargo(s, servers):
-    def fetch(version):
+    def fetch(version, lock=""):
+        (s.workspace / "lock").write_text(lock)
         return s.sh(f"""\
-cd $HOME; rm -rf c; mkdir -p c/src c/.cargo; cd c; echo > src/lib.rs; export CARGO_HOME=$HOME/c/home
+here=$PWD; cd $HOME; rm -rf c; mkdir -p c/src c/.cargo; cd c; echo > src/lib.rs; [ ! -s $here/lock ] || cp $here/lock Cargo.lock; export CARGO_HOME=$HOME/c/home
 printf '[package]\\nname = "c"\\nversion = "0.1.0"\\nedition = "2021"\\n[dependencies]\\n{version}\\n' > Cargo.toml
 printf '[source.crates-io]\\nreplace-with = "t"\\n[source.t]\\nregistry = "sparse+http://{HOSTS['crates']}/index/"\\n[net]\\nretry = 0\\n' > .cargo/config.toml
 /usr/bin/cargo fetch && grep -A1 'name = "hay"' Cargo.lock && ls home/registry/cache/*/
@@ -166,12 +262,19 @@ printf '[source.crates-io]\\nreplace-with = "t"\\n[source.t]\\nregistry = "spars
 
     s.set_policy(policy("crates", "min_age: 7d\n      deny: [evil]"))
     r = fetch('hay = "1"')
-    check("cargo: what is too young is resolved around", 'version = "1.1.0"' in r.stdout and "hay-1.1.0.crate" in r.stdout, said(r))
+    check("cargo: what is too young or yanked is resolved around", 'version = "1.1.0"' in r.stdout and "hay-1.1.0.crate" in r.stdout, said(r))
     rows = outcomes(s, registry_action="file", registry_package="hay")
     check("cargo: the trail has version and digest", rows and rows[0]["registry_version"] == "1.1.0" and
           rows[0].get("registry_digest_agrees") is True, rows)
     r = fetch('hay = "=1.2.0"')
     check("cargo: a version that is too young is not found", r.returncode != 0 and "1.2.0" in r.stderr, said(r))
+    r = fetch('hay = "=1.1.1"')
+    check("cargo: a yanked version is not chosen", r.returncode != 0 and "yanked" in r.stderr, said(r))
+    data = servers.kinds[HOSTS["crates"]].files["/dl/hay/1.1.1/download"]
+    r = fetch('hay = "=1.1.1"', LOCK.format(checksum=hashlib.sha256(data).hexdigest()))
+    check("cargo: one that a lock file has is fetched", "hay-1.1.1.crate" in r.stdout, said(r))
+    rows = outcomes(s, registry_action="file", registry_version="1.1.1")
+    check("cargo: and the trail says that it is yanked", rows and rows[0]["registry_yanked"] is True, rows)
     r = fetch('evil = "1"')
     check("cargo: a denied crate is refused in words", r.returncode != 0 and "deny list" in r.stderr, said(r))
 
@@ -198,10 +301,21 @@ apt-get $O update >/dev/null && apt-get $O download {package} && ls *.deb
     r = download("straw")
     check("apt: a version out of range is refused", r.returncode != 0 and "403" in r.stderr, said(r))
 
+    osv = s.root / "debian.json"
+    osv.write_text(json.dumps([{"id": "DSA-1", "affected": [{"package": {"ecosystem": "Debian:12", "name": "barn"}, "ranges": [
+        {"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "1:1.0-2"}]}]}]}]))
+    s.set_policy(policy("apt", f"advisories: {osv}"))
+    r = download("straw")
+    check("apt: an advisory names the source of a package", r.returncode != 0 and "named by DSA-1" in r.stderr, said(r))
+    r = download("hay")
+    check("apt: what it does not name is had", "hay_1.0-1_all.deb" in r.stdout, said(r))
+    r = s.sh(f"curl -s http://{HOSTS['apt']}/other/hay_1.0-1_all.deb", "--quiet", *servers.options())
+    check("apt: where the path does not say the source, it is refused", "does not say of which source" in r.stdout, said(r))
+
 
 with tempfile.TemporaryDirectory(prefix="paddock-registries-") as directory, sandbox("registries") as s:
     servers = Registries(directory)
-    for task in (npm, private, reload, pip, cargo, apt):
+    for task in (npm, cached, private, publish, over_tls, reload, pip, cargo, apt):
         task(s, servers)
     check("nothing is left behind", not s.left_behind(), s.left_behind())
     servers.close()

@@ -1,4 +1,4 @@
-"""registries.py - small stand-ins, over plain HTTP, for a git server, npm, PyPI, crates.io and a Debian archive.
+"""registries.py - small stand-ins, over HTTP and HTTPS, for a git server, npm, PyPI, crates.io and a Debian archive.
 
 git is git's own http-backend; the Debian archive is made by dpkg-deb and dpkg-scanpackages; the others serve packages that
 are made here, with dates, digests and yanked ones. One server; the host name says which. What was asked is in `log`.
@@ -11,12 +11,17 @@ import json
 import os
 import pathlib
 import shutil
+import ssl
 import subprocess
+import sys
 import tarfile
 import threading
 import time
 import urllib.parse
 import zipfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "hostile"))
+import pki  # noqa: E402
 
 HOSTS = {kind: f"{kind}.example.test" for kind in ("code", "npm", "pypi", "crates", "apt")}
 TOKEN = "npm_of_the_test_that_nobody_else_knows"
@@ -40,10 +45,10 @@ def tar_gz(files):
 
 class Npm:
     """hay 1.0.0, 1.1.0 (old), 2.0.0 (young, latest); oats needs hay; herd needs ewe-0 to ewe-59; evil; swapped: another digest than it says;
-    @private/oat 1.0.0, 1.1.0 (young), for those with the token."""
+    @private/oat 1.0.0, 1.1.0 (young), for those with the token. What is published with it is in `published`."""
 
     def __init__(self):
-        self.files, self.documents = {}, {}
+        self.files, self.documents, self.published = {}, {}, {}
         self.package("hay", {"1.0.0": OLD, "1.1.0": OLD, "2.0.0": YOUNG})
         self.package("oats", {"1.0.0": OLD}, {"hay": ">=1"})
         self.package("@barn/straw", {"1.0.0": OLD})
@@ -72,6 +77,12 @@ class Npm:
             document["time"][version] = stamp(when)
         self.documents["/" + name] = document
 
+    def put(self, path, headers, body):
+        if headers.get("authorization") != f"Bearer {TOKEN}":
+            return 401, "application/json", b'{"error":"who are you"}'
+        self.published[urllib.parse.unquote(path)] = json.loads(body)
+        return 201, "application/json", b'{"ok":true}'
+
     def get(self, path, headers):
         path = urllib.parse.unquote(path)
         if path.startswith("/@private/") and headers.get("authorization") != f"Bearer {TOKEN}":
@@ -87,7 +98,7 @@ class Npm:
 
 
 class Pypi:
-    """hay 1.0, 1.1 (old), 1.2 (yanked), 2.0 (young); evil."""
+    """hay 1.0, 1.1 (old), 1.2 (yanked), 2.0 (young); evil. Beneath /static an index that has HTML alone."""
 
     def __init__(self):
         self.files, self.projects = {}, {}
@@ -115,11 +126,12 @@ class Pypi:
         if path in self.files:
             return 200, "application/octet-stream", self.files[path]
         parts = path.strip("/").split("/")
-        if parts[0] not in ("simple", "static") or len(parts) != 2 or parts[1] not in self.projects:
+        static = parts[0] == "static"
+        if parts[static:-1] != ["simple"] or parts[-1] not in self.projects:
             return 404, "text/plain", b"Not found\n"
-        files = self.projects[parts[1]]
-        if "vnd.pypi.simple.v1+json" in headers.get("accept", "") and parts[0] == "simple":
-            document = {"meta": {"api-version": "1.1"}, "name": parts[1], "files": files,
+        files = self.projects[parts[-1]]
+        if "vnd.pypi.simple.v1+json" in headers.get("accept", "") and not static:
+            document = {"meta": {"api-version": "1.1"}, "name": parts[-1], "files": files,
                         "versions": sorted({f["filename"].split("-")[1] for f in files})}
             return 200, "application/vnd.pypi.simple.v1+json", json.dumps(document).encode()
         rows = "".join(f'<a href="{f["url"]}#sha256={f["hashes"]["sha256"]}"' +
@@ -128,20 +140,20 @@ class Pypi:
 
 
 class Crates:
-    """hay 1.0.0, 1.1.0 (old), 2.0.0 (young); evil."""
+    """hay 1.0.0, 1.1.0 (old), 1.1.1 (yanked), 1.2.0 (young); evil."""
 
     def __init__(self):
         self.files = {"/index/config.json": json.dumps({"dl": f"http://{HOSTS['crates']}/dl"}).encode()}
-        self.crate("hay", {"1.0.0": OLD, "1.1.0": OLD, "1.2.0": YOUNG})
+        self.crate("hay", {"1.0.0": OLD, "1.1.0": OLD, "1.1.1": OLD, "1.2.0": YOUNG}, {"1.1.1"})
         self.crate("evil", {"1.0.0": OLD})
 
-    def crate(self, name, versions):
+    def crate(self, name, versions, yanked=frozenset()):
         lines = []
         for version, when in versions.items():
             data = tar_gz({f"{name}-{version}/Cargo.toml": f'[package]\nname = "{name}"\nversion = "{version}"\nedition = "2021"\n',
                            f"{name}-{version}/src/lib.rs": f'pub const VERSION: &str = "{version}";\n'})
             self.files[f"/dl/{name}/{version}/download"] = data
-            lines.append(json.dumps({"name": name, "vers": version, "deps": [], "features": {}, "yanked": False,
+            lines.append(json.dumps({"name": name, "vers": version, "deps": [], "features": {}, "yanked": version in yanked,
                                      "cksum": hashlib.sha256(data).hexdigest(), "pubtime": stamp(when)[:19] + "Z"}))
         directory = f"{len(name)}/{name[0]}" if len(name) == 3 else f"{name[:2]}/{name[2:4]}"
         self.files[f"/index/{directory}/{name}"] = ("\n".join(lines) + "\n").encode()
@@ -153,18 +165,18 @@ class Crates:
 
 
 class Apt:
-    """hay 1.0, straw 1.0, evil 1.0, in a flat archive."""
+    """hay 1.0, straw 1.0 (of the source barn), evil 1.0, in an archive without suites, and with a pool."""
 
     def __init__(self, directory):
         self.root = directory / "apt"
-        for name, version in (("hay", "1.0-1"), ("straw", "1.0-1"), ("evil", "1.0-1")):
+        for name, source, version in (("hay", "hay", "1.0-1"), ("straw", "barn", "1.0-1"), ("evil", "evil", "1.0-1")):
             tree = directory / f"deb-{name}"
             (tree / "DEBIAN").mkdir(parents=True)
             (tree / "usr/share" / name).mkdir(parents=True)
             (tree / "usr/share" / name / "text").write_text(name + "\n")
-            (tree / "DEBIAN/control").write_text(f"Package: {name}\nVersion: {version}\nArchitecture: all\n"
+            (tree / "DEBIAN/control").write_text(f"Package: {name}\nSource: {source}\nVersion: {version}\nArchitecture: all\n"
                                                   f"Maintainer: T <t@example.test>\nDescription: {name}\n")
-            pool = self.root / "flat/pool"
+            pool = self.root / "flat/pool/main" / source[0] / source
             pool.mkdir(parents=True, exist_ok=True)
             subprocess.run(["dpkg-deb", "--root-owner-group", "-b", tree, pool / f"{name}_{version}_all.deb"], check=True,
                            stdout=subprocess.DEVNULL)
@@ -236,9 +248,10 @@ class Git:
 
 
 class Registries:
-    def __init__(self, directory):
+    def __init__(self, directory, address="127.0.0.1"):
         directory = pathlib.Path(directory)
         self.log = []
+        self.ca, leaf, key = pki.make(directory, HOSTS.values())
         self.git = Git(directory)
         self.kinds = {HOSTS["npm"]: Npm(), HOSTS["pypi"]: Pypi(), HOSTS["crates"]: Crates()}
         if shutil.which("dpkg-scanpackages"):
@@ -275,7 +288,13 @@ class Registries:
                 if host == HOSTS["code"]:
                     outer.git.serve(self, body)
                     return
-                status, kind, data = outer.kinds[host].get(self.path.split("?")[0], self.headers)
+                stand_in, path = outer.kinds[host], self.path.split("?")[0]
+                if self.command == "PUT":
+                    status, kind, data = stand_in.put(path, self.headers, body)
+                else:
+                    status, kind, data = stand_in.get(path, self.headers)
+                if isinstance(self.connection, ssl.SSLSocket):
+                    data = data.replace(b"http://" + host.encode(), b"https://" + host.encode())
                 self.send_response(status)
                 self.send_header("content-type", kind)
                 self.send_header("content-length", str(len(data)))
@@ -288,17 +307,24 @@ class Registries:
             def log_message(self, *arguments):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.servers = [http.server.ThreadingHTTPServer((address, 0), Handler) for _ in range(2)]
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(leaf, key)
+        self.servers[1].socket = tls.wrap_socket(self.servers[1].socket, server_side=True, do_handshake_on_connect=False)
+        for server in self.servers:
+            server.daemon_threads = True
+            threading.Thread(target=server.serve_forever, daemon=True).start()
 
     def options(self):
-        port = self.server.server_address[1]
-        return [o for host in HOSTS.values() for o in ("--resolve", f"{host}:80:127.0.0.1:{port}")]
+        address = self.servers[0].server_address[0]
+        ports = [(port, server.server_address[1]) for port, server in zip((80, 443), self.servers, strict=True)]
+        return ["--upstream-ca", str(self.ca)] + [
+            o for host in HOSTS.values() for port, real in ports for o in ("--resolve", f"{host}:{port}:{address}:{real}")]
 
     def asked(self, kind, needle=""):
         return [row for row in self.log if row[0] == HOSTS[kind] and needle in row[2]]
 
     def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+        for server in self.servers:
+            server.shutdown()
+            server.server_close()
