@@ -1,9 +1,9 @@
 /* certificate.c - client certificates; see certificate.h
  *
- * Theory of operation: read when first needed and looked at again now and then, so that a renewed certificate is
- * used by the next connection; one that is the same stays the same generation, and connections are kept. Their
- * keys are in this process, since it is the one that speaks TLS to the upstream.
- * Failure: kept for a moment; what is held serves on if a later look fails.
+ * Theory of operation: read when first needed and looked at again for each request, by its stamp, so that a renewed
+ * certificate is used by the next one; one that is the same stays the same generation, and connections are kept.
+ * Their keys are in this process, since it is the one that speaks TLS to the upstream.
+ * Failure: kept for a moment; what is held serves for a moment more if a later look fails, as in the vault.
  */
 #include "courier/certificate.h"
 
@@ -16,7 +16,8 @@ struct entry {
 	struct certificate *current;
 	struct keeper_call *call;
 	struct vault_wait *waits;
-	uint64_t looked_ms, failed_until_ms;
+	struct vault_look look;
+	uint8_t stamp[KEEPER_STAMP_BYTES];
 };
 
 struct certificates {
@@ -55,43 +56,41 @@ void certificates_free(struct certificates *t)
 	free(t);
 }
 
-static void take(struct entry *k, struct str pem)
+/* Nothing after the stamp: it is as it was. */
+static bool take(struct entry *k, struct str reply)
 {
+	struct str pem = str_from(reply, KEEPER_STAMP_BYTES);
 	struct certificate *fresh;
 
-	if (k->current && str_eq(buf_str(&k->current->pem), pem))
-		return;
+	if (reply.n < KEEPER_STAMP_BYTES || (pem.n == 0 && !k->current))
+		return false;
+	memcpy(k->stamp, reply.p, KEEPER_STAMP_BYTES);
+	if (pem.n == 0 || (k->current && str_eq(buf_str(&k->current->pem), pem)))
+		return true;
 	fresh = calloc(1, sizeof *fresh);
 	if (!fresh)
-		return;
+		return false;
 	fresh->references = 1;
 	fresh->generation = ++k->owner->generation;
 	buf_init_secret(&fresh->pem, KEEPER_DATA_MAX);
 	buf_put(&fresh->pem, pem);
 	if (buf_err(&fresh->pem)) {
 		certificate_release(fresh);
-		return;
+		return false;
 	}
 	certificate_release(k->current);
 	k->current = fresh;
+	return true;
 }
 
 static void answered(void *user, enum err e, struct str reply)
 {
 	struct entry *k = user;
+	bool held = k->current != NULL;
 
 	k->call = NULL;
-	k->looked_ms = clock_ms();
-	if (e == ERR_OK)
-		take(k, reply);
-	if (e != ERR_OK || !k->current)
-		k->failed_until_ms = clock_ms() + VAULT_FAILURE_MS;
-	while (k->waits) {
-		struct vault_wait *w = k->waits;
-
-		vault_wait_end(w);
-		w->changed(w->user);
-	}
+	(void)vault_look_over(&k->look, e == ERR_OK && take(k, reply), held && e == ERR_CREDENTIAL);
+	vault_wait_wake(&k->waits);
 }
 
 static struct entry *entry_of(struct certificates *t, int32_t number)
@@ -105,34 +104,39 @@ static struct entry *entry_of(struct certificates *t, int32_t number)
 	return t->all[number];
 }
 
+static enum err look(struct entry *k, uint32_t number)
+{
+	const struct keeper_question question = { .op = KEEPER_CERTIFICATE, .credential = number,
+						  .text = str_make(k->stamp, k->current ? sizeof k->stamp : 0) };
+	enum err e = keeper_call(k->owner->courier->keeper, &question, answered, k, &k->call);
+
+	k->look.begun += e == ERR_OK;
+	return e;
+}
+
 enum err certificate_ask(struct certificates *t, const struct policy_credential *c, struct vault_wait *w,
 			 void (*changed)(void *user), void *user, struct certificate **ret, const char **ret_reason)
 {
 	int32_t number = vault_number(t->courier->vault, c);
 	struct entry *k = entry_of(t, number);
-	const struct keeper_question question = { .op = KEEPER_CERTIFICATE, .credential = (uint32_t)number };
-	uint64_t now = clock_ms();
+	bool changes = c->source == POLICY_SOURCE_FILE || c->source == POLICY_SOURCE_COMMAND;
+	enum err e = ERR_CREDENTIAL;
 
-	vault_wait_end(w);
 	*ret_reason = "its certificate and key cannot be read (the operator's log says why)";
-	if (!k)
-		return ERR_CREDENTIAL;
-	if (!k->call && now >= k->failed_until_ms && (!k->current || now - k->looked_ms >= CERTIFICATE_CHECK_MS) &&
-	    keeper_call(t->courier->keeper, &question, answered, k, &k->call) != ERR_OK)
-		k->failed_until_ms = now + VAULT_FAILURE_MS;
-	if (k->current && !k->call) {
-		k->current->references++;
-		*ret = k->current;
-		return ERR_OK;
+	if (k && clock_ms() >= k->look.failed_until_ms) {
+		if ((changes && vault_look_due(&k->look, w)) || !k->current || k->look.failed_until_ms || k->call) {
+			e = k->call ? ERR_OK : look(k, (uint32_t)number);
+			if (e == ERR_OK) {
+				vault_wait_join(w, &k->waits, changed, user);
+				return ERR_MORE;
+			}
+			e = e == ERR_MEMORY ? e : ERR_CREDENTIAL;
+		} else {
+			k->current->references++;
+			*ret = k->current;
+			e = ERR_OK;
+		}
 	}
-	if (!k->call)
-		return ERR_CREDENTIAL;
-	w->changed = changed;
-	w->user = user;
-	w->next = k->waits;
-	w->at = &k->waits;
-	if (w->next)
-		w->next->at = &w->next;
-	k->waits = w;
-	return ERR_MORE;
+	vault_wait_end(w);
+	return e;
 }

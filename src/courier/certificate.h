@@ -3,8 +3,6 @@
 
 #include "courier/courier.h"
 
-#define CERTIFICATE_CHECK_MS 10000	/* its source is looked at again when asked for after this time */
-
 struct certificates;
 
 /** struct certificate - PEM of certificates and key; counted, immutable */
@@ -17,7 +15,8 @@ struct certificate {
 struct certificates *certificates_new(struct courier *c);
 /** certificates_free() - before the keeper's client; NULL is fine */
 void certificates_free(struct certificates *t);
-/** certificate_ask() - the present one of @c; waits as vault_ask() does
+/** certificate_ask() - the present one of @c, as its file or command has it after @w asked first; waits as
+ *  vault_ask() does
  * *ret: counted: certificate_release(). ERR_OK; ERR_MORE; ERR_CREDENTIAL; ERR_MEMORY */
 must_use enum err certificate_ask(struct certificates *t, const struct policy_credential *c, struct vault_wait *w,
 				  void (*changed)(void *user), void *user, struct certificate **ret,

@@ -118,16 +118,6 @@ static struct token *token_of(struct tokens *t, const struct policy_credential *
 
 /* ---- the end of an attempt ---- */
 
-static void tell(struct token *k)
-{
-	while (k->waits) {
-		struct vault_wait *w = k->waits;
-
-		vault_wait_end(w);
-		w->changed(w->user);
-	}
-}
-
 void token_over(struct token *k)
 {
 	struct snapshot *snapshot = k->snapshot;
@@ -151,7 +141,7 @@ void token_bad(struct token *k, const char *format, ...)
 	k->failures++;
 	k->failed_until_ms = clock_ms() + (pause < TOKEN_BACKOFF_MAX_MS ? pause : TOKEN_BACKOFF_MAX_MS);
 	token_over(k);
-	tell(k);
+	vault_wait_wake(&k->waits);
 }
 
 void token_good(struct token *k, struct str access, uint64_t life_s, uint64_t early_s, bool more)
@@ -173,7 +163,7 @@ void token_good(struct token *k, struct str access, uint64_t life_s, uint64_t ea
 	k->failed_until_ms = 0;
 	if (!more)
 		token_over(k);
-	tell(k);
+	vault_wait_wake(&k->waits);
 }
 
 void token_bad_answer(struct token *k, enum err e, const char *reason, const struct head *head, struct str body)
@@ -335,13 +325,7 @@ static enum err answer(struct token *k, struct vault_wait *w, void (*changed)(vo
 		*ret_reason = k->reason;
 		return ERR_CREDENTIAL;
 	}
-	w->changed = changed;
-	w->user = user;
-	w->next = k->waits;
-	w->at = &k->waits;
-	if (w->next)
-		w->next->at = &w->next;
-	k->waits = w;
+	vault_wait_join(w, &k->waits, changed, user);
 	return ERR_MORE;
 }
 

@@ -4,14 +4,14 @@
  * given at the start; policies that are loaded later are mapped to that by name, and may not
  * change where a secret comes from or what it is for. A slot is one secret of a credential (its
  * source, or what its token block names beside it): asked for once however many wait, kept, and
- * for a file asked for again after a moment, with the stamp of what is known, so that the keeper
- * looks at the file and mostly says "the same". A new secret is a new generation.
+ * for a file asked for each time, with the stamp of what is known, so that the keeper looks at
+ * the file and mostly says "the same". A new secret is a new generation.
  * What was a secret stays among the needles for some generations more, since an upstream may
  * still reflect it. Each new secret makes a new set of needles; exchanges that run move over to
  * it (relay.c). A secret that cannot be searched for is not used.
  * Failure: kept for a moment, or each request of an agent would run a failing credential command
- * again. A file that fails once while a secret is held was perhaps caught half written: what is
- * held serves until the next look, and then no more.
+ * again. A file that fails while a secret is held was perhaps caught half written: what is held
+ * serves for a moment, and then no more.
  */
 #include "courier/vault.h"
 
@@ -28,9 +28,10 @@ struct slot {
 	struct vault_wait *waits;
 	struct keeper_call *call;
 	uint8_t stamp[KEEPER_STAMP_BYTES];
-	uint64_t looked_ms, failed_until_ms, invalidated_ms;
+	struct vault_look look;
+	uint64_t invalidated_ms;
 	const char *reason;
-	bool again, doubtful;		/* doubtful: the last look at the file failed */
+	bool again;
 };
 
 struct entry {
@@ -370,47 +371,25 @@ static const char *take_secret(struct slot *s, struct str reply)
 	return NULL;
 }
 
-static void wake(struct slot *s)
-{
-	struct vault_wait *waits = s->waits;
-
-	s->waits = NULL;
-	if (waits)
-		waits->at = &waits;	/* they may leave the list while it is gone through */
-	while (waits) {
-		struct vault_wait *w = waits;
-
-		vault_wait_end(w);
-		w->changed(w->user);
-	}
-}
-
 static void source_answered(void *user, enum err e, struct str reply)
 {
 	struct slot *s = user;
+	bool held = s->current != NULL;
 	const char *reason = e ? "its source gave no secret" : take_secret(s, reply);
-	bool held = s->current && s->looked_ms;
 
 	s->call = NULL;
-	s->looked_ms = clock_ms();
 	s->again = false;
-	if (!reason) {
-		s->doubtful = false;
-		s->failed_until_ms = 0;
-	} else if (held && !s->doubtful && e == ERR_CREDENTIAL) {
-		s->doubtful = true;
-	} else {
+	if (!vault_look_over(&s->look, !reason, held && e == ERR_CREDENTIAL))
 		s->reason = reason;
-		s->failed_until_ms = s->looked_ms + (held ? VAULT_CHECK_MS : VAULT_FAILURE_MS);
-	}
-	wake(s);
+	vault_wait_wake(&s->waits);
 }
 
-static bool is_due(const struct entry *e, const struct slot *s, enum keeper_part part, uint64_t now)
+/* What a file holds is looked at for each that asks; the rest does not change by itself. */
+static bool is_due(const struct entry *e, const struct slot *s, struct vault_wait *w)
 {
-	if (!s->current || s->again || s->failed_until_ms)
-		return true;
-	return part == KEEPER_PART_SOURCE && e->source == POLICY_SOURCE_FILE && now - s->looked_ms >= VAULT_CHECK_MS;
+	bool file = s == &e->slots[KEEPER_PART_SOURCE] && e->source == POLICY_SOURCE_FILE;
+
+	return (file && vault_look_due(&s->look, w)) || !s->current || s->again || s->look.failed_until_ms;
 }
 
 static enum err ask_source(struct vault *v, struct entry *entry, struct slot *s, enum keeper_part part)
@@ -420,29 +399,10 @@ static enum err ask_source(struct vault *v, struct entry *entry, struct slot *s,
 		.flags = s->again ? KEEPER_AGAIN : 0,
 		.text = str_make(s->stamp, s->current && !s->again ? sizeof s->stamp : 0),
 	};
+	enum err e = keeper_call(v->client, &q, source_answered, s, &s->call);
 
-	return keeper_call(v->client, &q, source_answered, s, &s->call);
-}
-
-static void wait_for(struct slot *s, struct vault_wait *w, void (*changed)(void *user), void *user)
-{
-	if (w->at)
-		return;
-	*w = (struct vault_wait){ .next = s->waits, .at = &s->waits, .changed = changed, .user = user };
-	if (w->next)
-		w->next->at = &w->next;
-	s->waits = w;
-}
-
-void vault_wait_end(struct vault_wait *w)
-{
-	if (!w->at)
-		return;
-	*w->at = w->next;
-	if (w->next)
-		w->next->at = w->at;
-	w->at = NULL;
-	w->next = NULL;
+	s->look.begun += e == ERR_OK;
+	return e;
 }
 
 enum err vault_ask(struct vault *v, const struct policy_credential *c, enum keeper_part part, struct vault_wait *w,
@@ -451,17 +411,16 @@ enum err vault_ask(struct vault *v, const struct policy_credential *c, enum keep
 {
 	struct entry *entry = entry_of(v, c);
 	struct slot *s = entry ? &entry->slots[part] : NULL;
-	uint64_t now = clock_ms();
 	enum err e = ERR_CREDENTIAL;
 
 	if (!entry || entry->detached) {
 		*ret_reason = entry ? "it was detached" : "the run's keeper does not know it";
-	} else if (now < s->failed_until_ms) {
+	} else if (clock_ms() < s->look.failed_until_ms) {
 		*ret_reason = s->reason;
-	} else if (s->call || is_due(entry, s, part, now)) {
+	} else if (is_due(entry, s, w) || s->call) {
 		e = s->call ? ERR_OK : ask_source(v, entry, s, part);
 		if (e == ERR_OK) {
-			wait_for(s, w, changed, user);
+			vault_wait_join(w, &s->waits, changed, user);
 			return ERR_MORE;
 		}
 		*ret_reason = "the keeper cannot be asked";

@@ -1,17 +1,16 @@
 /* vault.h - the secrets of one sandbox, as the courier holds them
  *
- * Asked of the keeper when first needed and kept; looked at again when a file may have changed,
- * or when told that an upstream refuses them. Every secret that may still be reflected is
+ * Asked of the keeper when first needed and kept; a file is looked at for each that asks, the rest again when told
+ * that an upstream refuses them. Every secret that may still be reflected is
  * searched for in every answer, whichever credential it was asked with.
  */
 #pragma once
 
 #include "courier/keeper_client.h"
+#include "courier/vault_wait.h"
 #include "credential/scrub.h"
 #include "policy/policy.h"
 
-#define VAULT_CHECK_MS 250	/* a file is looked at again when asked for after this time */
-#define VAULT_FAILURE_MS 5000	/* a source that failed is not asked again before */
 #define VAULT_OLD_MAX 4		/* former secrets of one credential and part that are still searched for */
 
 struct vault;
@@ -27,14 +26,6 @@ struct vault_secret {
 struct vault_set {
 	unsigned references;
 	struct scrub_set *set;
-};
-
-/** struct vault_wait - one asker, a member of its own struct, zero at first. Over when vault_ask() did not
- *  return ERR_MORE, or by vault_wait_end(), which must come before its memory goes. */
-struct vault_wait {
-	struct vault_wait *next, **at;
-	void (*changed)(void *user);
-	void *user;
 };
 
 /** vault_new() - @client: borrowed; @first: the policy that the keeper was given, whose credential indices it
@@ -53,12 +44,11 @@ int32_t vault_number(const struct vault *v, const struct policy_credential *c);
  *           return but ERR_MORE, @w is free to be used again
  * *ret:     counted: vault_secret_release()
  * *ret_reason: static words for the operator, on ERR_CREDENTIAL
- * Return: ERR_OK; ERR_MORE; ERR_CREDENTIAL; ERR_MEMORY. However many wait, the source is asked once. */
+ * Return: ERR_OK; ERR_MORE; ERR_CREDENTIAL; ERR_MEMORY. However many wait, the source is asked once; a file is looked
+ * at after @w asked first. */
 must_use enum err vault_ask(struct vault *v, const struct policy_credential *c, enum keeper_part part,
 			    struct vault_wait *w, void (*changed)(void *user), void *user,
 			    const struct vault_secret **ret, const char **ret_reason);
-/** vault_wait_end() - idempotent, also on one that was never used */
-void vault_wait_end(struct vault_wait *w);
 const struct vault_secret *vault_secret_hold(const struct vault_secret *s);
 void vault_secret_release(const struct vault_secret *s);	/* NULL is fine */
 /** vault_invalidate() - an upstream refuses @generation of @c: the next to ask gets it anew from its source,

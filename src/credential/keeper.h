@@ -38,7 +38,8 @@
  *                since 1970 (the last three may be          in the file now (but the first two, for a
  *                empty: kept as they are)                   credential that is one refresh token: access
  *                                                           token empty, refresh token)
- *   CERTIFICATE  nothing                                    PEM: certificates and key
+ *   CERTIFICATE  as SECRET's                                a stamp; then PEM: certificates and key, or
+ *                                                           nothing if the stamp is the one that was sent
  *   LEASE        "take", before a refresh, until after its  "taken", or "busy" if another program or sandbox
  *                REPLACE; or "leave"                        refreshes this file now; then as REPLACE's. "left"
  *

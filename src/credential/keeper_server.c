@@ -137,6 +137,13 @@ static enum err secret(struct str known, struct str text, uint64_t stamp, struct
 	return ERR_OK;
 }
 
+static enum err certificate(struct str known, struct str text, uint64_t stamp, struct buf *out,
+			    const char **ret_reason)
+{
+	buf_put_u64le(out, stamp);
+	return str_eq(known, buf_str(out)) ? ERR_OK : keeper_op_certificate(text, out, ret_reason);
+}
+
 static enum err from_text(const struct keeper_credential *c, const struct keeper_request *r, size_t n,
 			  struct str text, uint64_t stamp, struct buf *out, const char **ret_reason)
 {
@@ -154,7 +161,7 @@ static enum err from_text(const struct keeper_credential *c, const struct keeper
 	case KEEPER_LOGIN:
 		return keeper_op_login(c, text, out, ret_reason);
 	case KEEPER_CERTIFICATE:
-		return keeper_op_certificate(text, out, ret_reason);
+		return certificate(asked, text, stamp, out, ret_reason);
 	default:
 		return ERR_INPUT;
 	}
@@ -474,7 +481,7 @@ static bool well_formed(const struct keeper *k, const struct keeper_request *r, 
 		return r->credential == 0;
 	if (r->credential >= k->config->credential_count)
 		return false;
-	if (r->op == KEEPER_SECRET)
+	if (r->op == KEEPER_SECRET || r->op == KEEPER_CERTIFICATE)
 		return n == 0 || n == KEEPER_STAMP_BYTES;
 	return n == 0 || r->op == KEEPER_SIGV4 || r->op == KEEPER_JWT || r->op == KEEPER_REPLACE ||
 	       r->op == KEEPER_LEASE;

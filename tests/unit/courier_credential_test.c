@@ -186,7 +186,7 @@ static void a_detached_credential_leaves_no_connection(void **state)
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(status_of(&(struct ask){ .path = "/reflect-header" }), 502);
 	assert_true(living(3));		/* those that a secret came back on are not kept */
-	usleep(400000);			/* more than a tick */
+	usleep(700000);			/* more than a tick */
 	assert_int_equal(world.living, 3);
 	assert_int_equal(status_of(&(struct ask){ .path = "/reflect-header" }), 502);
 	assert_true(living(1));

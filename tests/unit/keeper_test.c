@@ -175,6 +175,9 @@ static void malformed_requests_are_refused(void **state)
 	}
 	assert_int_equal(answer(f, r, STR("1234567")), ERR_INPUT);
 	assert_int_equal(answer(f, r, STR("123456789")), ERR_INPUT);
+	r.op = KEEPER_CERTIFICATE;
+	assert_int_equal(answer(f, r, STR("1234567")), ERR_INPUT);
+	assert_string_equal(f->reason, "a malformed request");
 	assert_int_equal(keeper_take(&f->keeper, &r, KEEPER_REQUEST_HEAD - 1), ERR_INPUT);
 	assert_int_equal(keeper_take(&f->keeper, &r, sizeof r + 1), ERR_INPUT);
 }
@@ -214,6 +217,49 @@ static void a_credential_is_used_for_what_it_is_for(void **state)
 }
 
 /* ---- commands, beside everything else ---- */
+
+/* PEM of a certificate and its key, as a source's value */
+static struct secret *client_certificate(void)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	BIO *bio = BIO_new(BIO_s_mem());
+	X509 *x = X509_new();
+	struct secret *s;
+	char *p;
+
+	X509_gmtime_adj(X509_getm_notBefore(x), 0);
+	X509_gmtime_adj(X509_getm_notAfter(x), 1000);
+	X509_set_pubkey(x, key);
+	assert_true(X509_sign(x, key, EVP_sha256()) > 0 && PEM_write_bio_X509(bio, x) == 1 &&
+		    PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1);
+	size_t n = (size_t)BIO_get_mem_data(bio, &p);
+
+	assert_int_equal(secret_new(p, n, &s), ERR_OK);
+	BIO_free(bio);
+	X509_free(x);
+	EVP_PKEY_free(key);
+	return s;
+}
+
+/* It is asked for by each request: what is known goes without saying. */
+static void a_certificate_that_is_known_is_not_given_again(void **state)
+{
+	struct fixture *f = *state;
+	const struct keeper_request r = { .op = KEEPER_CERTIFICATE };
+	char stamp[KEEPER_STAMP_BYTES];
+
+	secret_free(f->value);
+	f->value = client_certificate();
+	f->config.credentials[0] = (struct keeper_credential){ .name = "a", .use = KEEPER_USE_CERTIFICATE,
+							       .source = { .value = f->value } };
+	assert_int_equal(answer(f, r, STR("")), ERR_OK);
+	assert_true(str_eq(answered_secret(f), secret_str(f->value)));
+	memcpy(stamp, f->data.p, sizeof stamp);
+	assert_int_equal(answer(f, r, str_make(stamp, sizeof stamp)), ERR_OK);
+	assert_true(str_eq(buf_str(&f->data), str_make(stamp, sizeof stamp)));
+	assert_int_equal(answer(f, r, STR("87654321")), ERR_OK);
+	assert_true(str_eq(answered_secret(f), secret_str(f->value)));
+}
 
 static void step_until(struct fixture *f, unsigned answers)
 {
@@ -282,7 +328,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(only_the_first_key_is_certified), T(only_this_sandboxs_checkpoints_are_signed),
 		T(secrets_are_given_by_index), T(malformed_requests_are_refused),
-		T(a_credential_is_used_for_what_it_is_for), T(nothing_waits_for_a_command),
+		T(a_credential_is_used_for_what_it_is_for),
+		T(a_certificate_that_is_known_is_not_given_again), T(nothing_waits_for_a_command),
 		T(the_table_of_waits_is_bounded),
 	};
 
