@@ -28,7 +28,7 @@ void http1_free(struct connection *c)
 
 bool http1_idle(const struct connection *c)
 {
-	return c->phase == PHASE_head && c->requests && !c->http1.head_begun;
+	return (c->phase == PHASE_head || c->phase == PHASE_proxy) && c->requests && !c->http1.head_begun;
 }
 
 /* Could this be HTTP? Its first line, once it is there, ends with the version. */

@@ -404,30 +404,38 @@ static void start_program(int net, int courier)
 	_exit(98);
 }
 
-static void world_begin(const struct inspector_limits *limits)
+/* @net: what the inspector's clients come by */
+static void world_start(int net, const struct inspector_limits *limits)
 {
-	static const struct channel_ops guest_ops = { .frame = guest_frame, .closed = peer_closed };
 	static const struct channel_ops upper_ops = { .frame = courier_frame, .closed = peer_closed };
-	int net[2], inner[2];
+	int inner[2];
 
 	w = (struct world){ 0 };
 	assert_int_equal(uv_loop_init(&w.loop), 0);
 	assert_int_equal(uv_timer_init(&w.loop, &w.tick), 0);
 	assert_int_equal(uv_timer_start(&w.tick, ignore_tick, 5, 5), 0);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, net), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, inner), 0);
 	assert_int_equal(mint_new(STR("test"), clock_unix_ns() / 1000000000u, 7, &w.mint), ERR_OK);
 	if (inspector_program) {
-		start_program(net[1], inner[1]);
+		start_program(net, inner[1]);
 	} else {
 		assert_int_equal(guest_tls_context_new(&w.tls), ERR_OK);
-		assert_int_equal(inspector_start(&w.inspector, &w.loop, net[1], inner[1], w.tls, limits,
+		assert_int_equal(inspector_start(&w.inspector, &w.loop, net, inner[1], w.tls, limits,
 						 inspector_over, NULL), ERR_OK);
 	}
-	w.guest = channel_new(&w.loop, net[0], link_new(LINK_LOWER, &LINK_LIMITS_DEFAULT), &guest_ops, NULL);
 	w.courier = channel_new(&w.loop, inner[0], link_new(LINK_UPPER, &LINK_LIMITS_DEFAULT), &upper_ops, NULL);
-	assert_non_null(w.guest);
 	assert_non_null(w.courier);
+}
+
+static inline void world_begin(const struct inspector_limits *limits)
+{
+	static const struct channel_ops guest_ops = { .frame = guest_frame, .closed = peer_closed };
+	int net[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, net), 0);
+	world_start(net[1], limits);
+	w.guest = channel_new(&w.loop, net[0], link_new(LINK_LOWER, &LINK_LIMITS_DEFAULT), &guest_ops, NULL);
+	assert_non_null(w.guest);
 	RUN_UNTIL(w.ready);
 }
 
@@ -435,7 +443,8 @@ static void world_end(void)
 {
 	int status = 0;
 
-	channel_close(w.guest);
+	if (w.guest)
+		channel_close(w.guest);
 	if (w.child) {
 		RUN_UNTIL(waitpid(w.child, &status, WNOHANG) == w.child);
 		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == (w.ends_with != ERR_OK));
