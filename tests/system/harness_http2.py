@@ -1,12 +1,10 @@
 """HTTP/2 in the guest against HTTP/1.1 and HTTP/2 upstreams, and HTTP/1.1 against HTTP/2: bodies, trailers, hints,
 early answers, cut-off ones, WebSockets, denials; the same rules and the same trail for all of them."""
 import json
-import pathlib
 import shutil
-import subprocess
-import tempfile
 
-from paddock import TESTS, check, finish, sandbox, wait_for
+from http2_servers import Servers
+from paddock import TESTS, check, finish, sandbox
 
 POLICY = """\
 version: 1
@@ -17,30 +15,6 @@ network:
     websocket: true
     addresses: [127.0.0.0/8]
 """
-
-
-class Servers:
-    """The application of tests/world/http2.mjs, in both protocols."""
-
-    def __init__(self):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="paddock-http2-", dir="/tmp"))
-        self.process = subprocess.Popen(["node", str(TESTS / "world" / "http2.mjs"), "--dir", str(self.directory)],
-                                        stdin=subprocess.PIPE)
-        path = self.directory / "http2.json"
-        if not wait_for(path.exists, 30):
-            raise RuntimeError("the servers did not come up")
-        self.info = json.loads(path.read_text())
-
-    def options(self):
-        out = ["--upstream-ca", self.info["ca"]]
-        for host, port in self.info["hosts"].items():
-            out += ["--resolve", f"{host}:443:127.0.0.1:{port}"]
-        return out
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(10)
-        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def curl(s, options):
@@ -84,6 +58,15 @@ def one_session(s, host, version, options):
               got[name] == "\x81\x05hello\x88\x02\x03\xe8", got[name])
 
 
+def first_socket(s, options):
+    """The first thing that is said to an upstream of h2 alone is a WebSocket of HTTP/1.1."""
+    r = s.run(["node", "http2_client.mjs", "two.example.test", "socket"], "--quiet", *options)
+    check("a first WebSocket reaches an upstream that speaks h2 alone", r.stdout == "\x81\x05hello\x88\x02\x03\xe8\n",
+          (r.stdout, r.stderr))
+    protocols = [x.get("protocol") for x in s.records("outcome")]
+    check("by extended CONNECT", protocols == ["h2"], s.records("outcome"))
+
+
 def trail(s):
     denials = [r for r in s.records("denial")]
     check("the trail has the denial", any(r.get("method") == "DELETE" for r in denials), denials)
@@ -100,6 +83,7 @@ try:
         one_session(s, "one.example.test", "1.1", servers.options())
         one_session(s, "two.example.test", "2.0", servers.options())
         trail(s)
+        first_socket(s, servers.options())
 finally:
     servers.close()
 finish()

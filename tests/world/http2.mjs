@@ -16,8 +16,13 @@ import { makePki } from './pki.mjs';
 const ACCEPT = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 const sleep = ms => new Promise(done => setTimeout(done, ms));
 
+let release;	// of those whose bodies are held
+
 async function answer(request, response) {
   const url = new URL(request.url, 'https://x');
+
+  if (url.pathname === '/held') await new Promise(done => { release = done; });
+  if (url.pathname === '/release') release?.();
 
   if (url.pathname === '/early') {	// before the body
     response.writeHead(403, { 'content-type': 'text/plain' });

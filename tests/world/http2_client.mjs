@@ -1,15 +1,15 @@
 // http2_client.mjs - what an agent's HTTP/2 client sees; prints one JSON object
 //
-//   node http2_client.mjs HOST
+//   node http2_client.mjs HOST [socket]	(socket: nothing but a WebSocket over HTTP/1.1; what came of it)
 import { createHash } from 'node:crypto';
 import http2 from 'node:http2';
 import https from 'node:https';
 
-const host = process.argv[2];
-const session = http2.connect(`https://${host}`);
+const [, , host, only] = process.argv;
+const session = only ? null : http2.connect(`https://${host}`);
 const results = {};
 
-session.on('error', error => { results.session = String(error); });
+session?.on('error', error => { results.session = String(error); });
 
 /** One request; {status, body, hints, trailers, code, error} */
 function ask(headers, body, trailers) {
@@ -67,6 +67,10 @@ const socketOverHttp1 = () => new Promise(done => {
   request.end();
 });
 
+if (only === 'socket') {
+  console.log(await socketOverHttp1());
+  process.exit(0);
+}
 const big = Buffer.alloc(5 * 1024 * 1024, 'p');
 
 results.get = await ask({ ':path': '/get?a=b', te: 'trailers' });
