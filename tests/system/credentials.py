@@ -32,10 +32,12 @@ def make_pki(directory, hosts):
     new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
     openssl(*new, "-keyout", f"{d}/ca.key", "-out", f"{d}/ca.pem", "-subj", "/CN=test CA")
     for name, subject, extra in (("server", "/CN=server", "subjectAltName=" + ",".join(f"DNS:{h}" for h in hosts)),
-                                 ("client", "/CN=agent-client", "extendedKeyUsage=clientAuth")):
+                                 ("client", "/CN=agent-client", "extendedKeyUsage=clientAuth"),
+                                 ("renewed", "/CN=agent-renewed", "extendedKeyUsage=clientAuth")):
         openssl(*new, "-CA", f"{d}/ca.pem", "-CAkey", f"{d}/ca.key", "-keyout", f"{d}/{name}.key", "-out", f"{d}/{name}.pem",
                 "-subj", subject, "-addext", extra, "-addext", "basicConstraints=critical,CA:FALSE")
-    (d / "client-both.pem").write_text((d / "client.pem").read_text() + (d / "client.key").read_text())
+    for name in ("client", "renewed"):
+        (d / f"{name}-both.pem").write_text((d / f"{name}.pem").read_text() + (d / f"{name}.key").read_text())
     return d
 
 
@@ -92,6 +94,7 @@ class Services:
         self.provider = Provider()
         self.clients = {"svc": CLIENT_SECRET}
         self.keys = {}              # issuer -> public key PEM path, for assertions
+        self.big = b"".join(i.to_bytes(4, "big") for i in range(5 << 20))      # 20 MiB
         self.ports = {}
         for name, client in (("plain", False), ("mtls", True)):
             self.ports[name] = self.serve(client)
@@ -166,11 +169,14 @@ class Services:
         body = self.body(h)
         host = (h.headers.get("host") or "").split(":")[0]
         row = {"host": host, "method": h.command, "target": h.path, "headers": {k.lower(): v for k, v in h.headers.items()},
-               "body": body}
+               "body": body, "port": h.client_address[1],
+               "client": dict(x[0] for x in (h.connection.getpeercert() or {}).get("subject", ())).get("commonName")}
         self.asked.append(row)
-        path = h.path.split("?")[0]
+        path, more = h.path.split("?")[0], {}
         if host.endswith("amazonaws.com"):
             status, answer = self.aws(row)
+            if status == 200 and path == "/big":
+                status, answer, more = self.object(row)
         elif (host, path) in (("platform.claude.com", "/v1/oauth/token"), ("console.anthropic.com", "/v1/oauth/token")):
             status, answer = self.claude(row)
         elif (host, path) == ("auth.openai.com", "/oauth/token"):
@@ -186,7 +192,8 @@ class Services:
             status, answer = 200, {"ok": True}
         data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         h.send_response(status)
-        h.send_header("content-type", "application/json")
+        for name, value in {"content-type": "application/json", **more}.items():
+            h.send_header(name, value)
         h.send_header("content-length", str(len(data)))
         h.end_headers()
         if h.command != "HEAD":
@@ -267,6 +274,17 @@ class Services:
         return status, answer
 
     # ---- AWS ----
+
+    def object(self, row):
+        """An object of S3's, or a part of it; no two parts are alike."""
+        asked = row["headers"].get("range")
+        more = {"content-type": "binary/octet-stream", "accept-ranges": "bytes", "etag": '"0123456789abcdef0123456789abcdef"',
+                "last-modified": "Wed, 01 Jan 2025 00:00:00 GMT"}
+        if not asked:
+            return 200, self.big, more
+        first, _, last = asked.removeprefix("bytes=").partition("-")
+        first, last = int(first), min(int(last or len(self.big) - 1), len(self.big) - 1)
+        return 206, self.big[first:last + 1], {**more, "content-range": f"bytes {first}-{last}/{len(self.big)}"}
 
     def aws(self, row):
         """Verified as AWS's documentation says, over exactly what arrived."""

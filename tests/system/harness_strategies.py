@@ -1,6 +1,7 @@
 """Credentials in every place that services want them: placeholders, SigV4, tokens by each grant, client certificates; what
 stands where it may not is blocked; the agent's own is refused; token endpoints are never reached by the agent."""
 import base64
+import hashlib
 import json
 import os
 import subprocess
@@ -89,9 +90,44 @@ def own(s, w):
         got = [row["headers"].get("authorization") for row in w.asked]
         wanted = [sent] if sent else []
         check(f"own: {verb}", r.stdout == f"{status} 200 " and got == wanted + ["Bearer real-secret-0123456789"], (said(r), got))
-    denied = [d for d in s.records("denial")]
-    check("own: what passes is on record without ours", denied == [] and
+    check("own: what passes is on record without ours", s.records("denial") == [] and
           [i.get("credential") for i in s.records("intent")] == [None, "one"], s.records("intent"))
+
+
+def beside(s, w):
+    """A credential of the agent's own beside the bound one, which a service could go by as well."""
+    theirs, host = "sk-ant-api03-somebodys-0123456789", "https://api.creds.test/"
+    for verb, status, gone in (("refuse", "403", None), ("replace", "200", True), ("pass", "200", False)):
+        s.set_policy(policy(rule("api.creds.test", "one"), f"""\
+  one:
+    source: {{environment: ONE}}
+    hosts: [api.creds.test]
+    header: {{name: x-api-key}}
+    own: {verb}
+"""))
+        w.forget()
+        r = s.sh(curl(host, f"-H 'authorization: Bearer {theirs}'") + curl(f"{host}?api_key={theirs}") + curl(host), "--quiet",
+                 *w.options(), env={"ONE": "real-secret-0123456789"})
+        sent = [(row["headers"].get("authorization"), row["headers"].get("x-api-key"), row["target"]) for row in w.asked]
+        wanted = {"refuse": [], "replace": [(None, "real-secret-0123456789", "/")],
+                  "pass": [(f"Bearer {theirs}", None, "/"), (None, None, f"/?api_key={theirs}")]}[verb]
+        in_query = "200" if verb == "pass" else "403"
+        check(f"own beside it: {verb}", r.stdout == f"{status} {in_query} 200 " and
+              sent == wanted + [(None, "real-secret-0123456789", "/")], (said(r), sent))
+
+    s.paddock("init", "claude", "--force", cwd=s.root)
+    s.set_policy((s.root / "paddock.yaml").read_text())
+    w.forget()
+    url, ours = "https://api.anthropic.com/v1/messages", '-H "x-api-key: $ANTHROPIC_API_KEY"'
+    r = s.sh(curl(url, ours) + curl(url, '-H "authorization: Bearer $ANTHROPIC_API_KEY"') +
+             curl(url, ours, f"-H 'authorization: Bearer {theirs}'") + curl(url, f"-H 'x-api-key: {theirs}'") +
+             curl(url, ours, f"-H 'api-key: {theirs}'") + curl(f"{url}?key={theirs}", ours) +
+             curl("https://api.anthropic.com/api/me", f"-H 'x-auth-token: {theirs}'"), "--quiet", *w.options(),
+             env={"ANTHROPIC_API_KEY": "sk-ant-api03-the-real-one-0123456789"})
+    check("the template for Claude: ours goes in both headers, and no other beside it",
+          r.stdout == "200 200 403 403 403 403 403 " and len(w.asked) == 2 and theirs not in str(w.asked), (said(r), w.asked))
+    refused = [d for d in s.records("denial") if d.get("result") == "CREDENTIAL_FOREIGN"]
+    check("the template for Claude: each is on record", len(refused) == 5, s.records("denial"))
 
 
 AWS = """\
@@ -137,6 +173,19 @@ url=$(aws s3 presign s3://bucket/some/key)
     good = [row for row in w.asked if row.get("good")]
     check("sigv4: a presigned request verifies", r.stdout.startswith("200 ") and len(good) == 1 and "X-Amz-Signature" in good[0]["target"], (said(r), w.asked))
     check("sigv4: another's key, another time, another version are refused", r.stdout == "200 400 400 ", said(r))
+
+
+def download(s, w):
+    """In parts, each written to its place: a part that was answered with the whole would spoil the file in silence."""
+    w.forget()
+    r = s.sh("""
+export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1 AWS_CA_BUNDLE=$SSL_CERT_FILE AWS_EC2_METADATA_DISABLED=true
+aws s3 cp --no-progress s3://bucket/big big >&2 && sha256sum big | cut -d' ' -f1
+""", "--quiet", *w.options())
+    parts = [row["headers"].get("range") for row in w.asked if row["method"] == "GET"]
+    check("sigv4: aws s3 cp asks for 20 MiB in parts, signed anew", len(parts) > 1 and all(parts) and
+          all(row.get("good") for row in w.asked), (said(r), parts))
+    check("sigv4: and they come whole", r.stdout.strip() == hashlib.sha256(w.big).hexdigest(), said(r))
 
 
 CHUNKS = r"""
@@ -356,6 +405,20 @@ def certificates(s, w):
     w.forget()
     r = s.sh(curl("https://mtls.creds.test/") * 2, "--quiet", *w.options())
     check("certificates: the upstream takes ours", r.stdout == "200 200 ", (said(r), w.asked))
+    w.forget()
+    step = "curl -sS -o /dev/null https://mtls.creds.test/; touch $n; while [ ! -e go$n ]; do sleep 0.05; done; "
+    p = s.start(["sh", "-c", f"for n in 1 2 3; do {step} done"], "--quiet", *w.options(), stdin=subprocess.DEVNULL)
+    for n in (1, 2, 3):
+        wait_for(lambda: (s.workspace / str(n)).exists(), 60)
+        if n == 2:
+            (s.root / "new.pem").write_text((w.pki / "renewed-both.pem").read_text())
+            os.chmod(s.root / "new.pem", 0o600)
+            os.rename(s.root / "new.pem", pem)
+        (s.workspace / f"go{n}").touch()
+    p.wait(60)
+    clients, ports = [row["client"] for row in w.asked], [row["port"] for row in w.asked]
+    check("certificates: a renewed one counts from the next request", clients == ["agent-client"] * 2 + ["agent-renewed"], clients)
+    check("certificates: one that is the same keeps its connection", ports[0] == ports[1] != ports[2], ports)
     pem.write_text("nothing")
     r = s.sh("curl -sS https://mtls.creds.test/", "--quiet", *w.options())
     check("certificates: without one, words", "certificate" in r.stdout and "CREDENTIAL" in r.stdout, said(r))
@@ -364,7 +427,7 @@ def certificates(s, w):
 def main():
     with tempfile.TemporaryDirectory(prefix="paddock-pki-") as d, sandbox("credentials") as s:
         w = Services(d)
-        for part in (placeholders, own, aws, chunks, tokens, refresh, signed, certificates):
+        for part in (placeholders, own, beside, aws, download, chunks, tokens, refresh, signed, certificates):
             part(s, w)
     finish()
 
