@@ -60,7 +60,11 @@ bool registry_request(const struct registry_rule *rule, const struct head *head,
 
 	if (head->websocket)
 		return false;
-	path = str_starts(path, rule->base) ? str_from(path, rule->base.n) : str_from(path, 1);
+	/* npm's names stand at the base; the words of the others are found wherever they stand, "simple/" at its end too */
+	if (rule->type == REGISTRY_NPM && str_starts(path, rule->base))
+		path = str_from(path, rule->base.n);
+	else
+		path = str_from(path, 1);
 	*ret = (struct registry_request){ .action = REGISTRY_INDEX };
 	return rule->ecosystem->request(path, head, ret);
 }

@@ -246,9 +246,14 @@ static void pypi_heads(void **state)
 		"! GET /x/acme-bad-1.0-1.tar.gz", "! GET /x/unknown.exe", "! GET /", "! GET /simple/requests/?x=1",
 		"! GET /simple/a%2Fb/", "- POST /legacy/", "! POST /simple/", NULL,
 	};
+	static const char simple[] = HOST "  registry: {type: pypi, index: \"https://h.example/main/simple/\"}\n";
+	static const char *const simple_lines[] = {
+		"+ GET /main/simple/", "+ GET /main/simple/requests/", "+ GET /main/requests-2.32.0.tar.gz", "! GET /main/requests/", NULL,
+	};
 
 	(void)state;
 	check_requests(policy, lines);
+	check_requests(simple, simple_lines);
 }
 
 static void crates_heads(void **state)
