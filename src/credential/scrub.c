@@ -6,7 +6,8 @@
  * the bytes with JSON's escapes undone. So every mixture of escaped and plain characters is
  * found, whatever an encoder chooses to escape and in whichever case of hex digits, also when
  * it is base64 that was escaped. The two decoding lanes sleep until an escape begins, and
- * again once they and the plain lane are all at the root; ordinary text costs one lookup a byte.
+ * again once they and the plain lane are all at the root, from where on what begins nothing is
+ * passed over (scrub_skip.h): ordinary bytes cost a fraction of a look-up each.
  *
  * Base64: of a needle at an unknown offset only the characters are certain that no
  * neighbouring byte has a part in. These are searched; up to four bits at either end of the
@@ -27,6 +28,7 @@
 #include "credential/scrub.h"
 
 #include "base/secret.h"
+#include "credential/scrub_skip.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -50,7 +52,7 @@ struct scrub_set {
 	size_t nodes_bytes;
 	uint32_t node_count, depth_max;
 	uint32_t *root;		/* secret memory: child of the root for each byte, or ROOT */
-	bool begins[256];	/* a byte that moves some lane away from the root */
+	struct scrub_skip *skip;	/* secret memory: what moves no lane away from the root for long */
 };
 
 enum lane_kind { LANE_PERCENT, LANE_JSON, LANES };
@@ -91,6 +93,7 @@ void scrub_set_free(struct scrub_set *s)
 		secret_free(s->needles[i]);
 	secret_unmap(s->nodes, s->nodes_bytes);
 	secret_unmap(s->root, 256 * sizeof *s->root);
+	secret_unmap(s->skip, sizeof *s->skip);
 	free(s);
 }
 
@@ -248,6 +251,15 @@ static enum err link_failures(struct scrub_set *s)
 	return ERR_OK;
 }
 
+/* no form is shorter than two bytes */
+static void prepare_skip(struct scrub_set *s)
+{
+	for (unsigned b = 0; b < 256; b++)
+		for (uint32_t c = s->root[b] ? s->nodes[s->root[b]].child : ROOT; c; c = s->nodes[c].sibling)
+			scrub_skip_pair(s->skip, (uint8_t)b, (uint8_t)s->nodes[c].byte);
+	scrub_skip_ready(s->skip);
+}
+
 enum err scrub_set_build(struct scrub_set *s)
 {
 	size_t count = 1;
@@ -263,16 +275,15 @@ enum err scrub_set_build(struct scrub_set *s)
 	s->nodes = secret_map(s->nodes_bytes);
 	s->root = secret_map(256 * sizeof *s->root);
 	s->node_count = 1;
-	if (!s->nodes || !s->root)
+	s->skip = secret_map(sizeof *s->skip);
+	if (!s->nodes || !s->root || !s->skip)
 		return ERR_MEMORY;
 	e = insert_all(s);
 	if (!e)
 		e = link_failures(s);
-	if (e)
-		return e;
-	for (unsigned b = 0; b < 256; b++)
-		s->begins[b] = s->root[b] || b == '%' || b == '\\';
-	return ERR_OK;
+	if (!e)
+		prepare_skip(s);
+	return e;
 }
 
 /* ---- one stream ---- */
@@ -444,19 +455,6 @@ static void lanes_byte(struct scrub *s, char c, uint32_t before)
 	}
 }
 
-/* The next byte from @i on that moves a lane; most do not, and eight are looked up at a time. */
-static size_t skip_idle(const bool begins[256], struct str bytes, size_t i)
-{
-	const uint8_t *p = (const uint8_t *)bytes.p;
-
-	while (bytes.n - i >= 8 && !(begins[p[i]] | begins[p[i + 1]] | begins[p[i + 2]] | begins[p[i + 3]] |
-				     begins[p[i + 4]] | begins[p[i + 5]] | begins[p[i + 6]] | begins[p[i + 7]]))
-		i += 8;
-	while (i < bytes.n && !begins[p[i]])
-		i++;
-	return i;
-}
-
 bool scrub_feed(struct scrub *s, struct str bytes, uint32_t *ret_id)
 {
 	size_t i = 0;
@@ -466,7 +464,7 @@ bool scrub_feed(struct scrub *s, struct str bytes, uint32_t *ret_id)
 		if (s->node == ROOT && !s->lanes[LANE_PERCENT].awake && !s->lanes[LANE_JSON].awake) {
 			size_t from = i;
 
-			i = skip_idle(s->set->begins, bytes, i);
+			i = scrub_skip(s->set->skip, bytes, i);
 			s->fed += i - from;
 			if (i == bytes.n)
 				break;
@@ -509,6 +507,10 @@ static bool search_plain(const struct scrub_set *set, struct str bytes, uint32_t
 	uint32_t node = ROOT;
 
 	for (size_t i = 0; i < bytes.n; i++) {
+		if (node == ROOT)
+			i = scrub_skip(set->skip, bytes, i);
+		if (i == bytes.n)
+			break;
 		node = step(set, node, (uint8_t)bytes.p[i]);
 		if (set->nodes[node].id == NO_ID)
 			continue;

@@ -187,6 +187,39 @@ static void nothing_is_found_that_is_not_there(void **state)
 	scrub_set_free(set);
 }
 
+/* In long stretches of bytes, most of which begin nothing, or begin what does not go on; at every offset. */
+static void it_is_found_wherever_it_stands(void **state)
+{
+	static const char lures[] = "sk-7A\xff%\\\0c";
+	struct scrub_set *set = set_of(secret, 3);
+	char text[400];
+	uint32_t id;
+
+	(void)state;
+	for (size_t at = 0; at + secret.n <= 300; at++)
+		for (unsigned lured = 0; lured < 3; lured++) {
+			for (size_t i = 0; i < sizeof text; i++)
+				text[i] = lured == 0   ? (char)0
+					  : lured == 1 ? (char)random_below(256) : lures[random_below(sizeof lures)];
+			assert_false(scrub_search(set, str_make(text, sizeof text), &id));
+			memcpy(text + at, secret.p, secret.n);
+			id = 0;
+			assert_true(scrub_search(set, str_make(text, at + secret.n + random_below(100)), &id));
+			assert_int_equal(id, 3);
+			for (size_t split = 0; split < 8; split++) {
+				struct scrub *s = scrub_new(set);
+				size_t first = random_below((uint32_t)(at + secret.n));
+
+				assert_non_null(s);
+				assert_false(scrub_feed(s, str_make(text, first), &id));
+				assert_true(scrub_held(s) >= (first > at ? first - at : 0));
+				assert_true(scrub_feed(s, str_make(text + first, sizeof text - first), &id));
+				scrub_free(s);
+			}
+		}
+	scrub_set_free(set);
+}
+
 static void held_is_the_beginning_of_a_needle(void **state)
 {
 	(void)state;
@@ -288,6 +321,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_form_is_found_at_every_split),
 		cmocka_unit_test(nothing_is_found_that_is_not_there),
+		cmocka_unit_test(it_is_found_wherever_it_stands),
 		cmocka_unit_test(held_is_the_beginning_of_a_needle),
 		cmocka_unit_test(needles_are_told_apart),
 		cmocka_unit_test(a_set_has_limits),
