@@ -1,4 +1,5 @@
 """A command runs as it would outside: bytes, streams, codes, signals, files; and bad input starts nothing."""
+import json
 import os
 import pty
 import select
@@ -90,6 +91,57 @@ def interrupts(s):
     check("SIGINT twice ends what ignores it", p.returncode == 130 and time.monotonic() - began < 20, p.returncode)
 
 
+def wall_time(s):
+    """Of the policy, and the shorter of it and --timeout."""
+    usual = s.policy.read_text()
+    s.set_policy("version: 1\nlimits: {wall_time: 2s}\n")
+    for options, least in (([], 1.5), (["--timeout", "100s"], 1.5), (["--timeout", "1s"], 0.5)):
+        began = time.monotonic()
+        r = s.run(["sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.1; done"], "--quiet", *options)
+        took = time.monotonic() - began
+        check(f"the policy's wall_time ends what ignores it, with 124 ({' '.join(options) or 'alone'})",
+              r.returncode == 124 and r.stdout == "up\n" and least < took < (60 if SLOW else 20), (r.returncode, took, r.stderr))
+    stop = s.records("stop")
+    check("the trail says why it ended", stop and stop[-1].get("result") == "time limit" and stop[-1].get("exit_code") == 124, stop)
+    r = s.run(["sh", "-c", "echo in time"], "--quiet")
+    check("what ends in time is not touched", r.returncode == 0 and r.stdout == "in time\n", (r.returncode, r.stderr))
+    s.policy.write_text(usual)
+
+
+def doctor(s):
+    """What this host lacks. Here nothing is lacked; then one thing after the other is taken away."""
+    needs = ["namespaces", "seccomp", "landlock", "qemu", "erofs", "machine", "state", "cache", "runtime"]
+
+    def findings(wrapper=(), **env):
+        r = subprocess.run([*wrapper, s.program(), "doctor", "--json"], env={**s.env, **env}, text=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
+        got = {f["check"]: f for f in json.loads(r.stdout)}
+        bad = [name for name, f in got.items() if f["health"] == "BAD"]
+        check("doctor: names every need, a mend with each that is not met, and the exit code to it",
+              list(got) == needs and all(f["text"] and (f["health"] == "ok") == (not f["mend"]) for f in got.values()) and
+              r.returncode == (1 if bad else 0), (r.returncode, r.stdout, r.stderr))
+        return got, bad
+
+    got, bad = findings()
+    check("doctor: an ordinary user of this host lacks nothing", bad == [], got)
+    r = s.paddock("doctor")
+    check("doctor: in words", r.returncode == 0 and r.stdout.endswith("\nPaddock can run here\n") and
+          [line.split()[1] for line in r.stdout.splitlines() if line[:1] not in (" ", "", "P")] == needs, r.stdout)
+    got, bad = findings(PATH="/nowhere")
+    check("doctor: programs that are not installed, with their package", {"qemu", "erofs"} <= set(bad) and
+          got["erofs"]["mend"] == "apt install erofs-utils" and got["qemu"]["mend"] == "apt install qemu-system-x86", got)
+    got, bad = findings(PADDOCK_KERNEL="/nowhere")
+    check("doctor: a kernel for the guest", bad == ["machine"] and "PADDOCK_KERNEL" in got["machine"]["text"], got)
+    got, bad = findings(XDG_STATE_HOME="/proc/nowhere")
+    check("doctor: a directory that cannot be written", bad == ["state"] and "/proc/nowhere" in got["state"]["text"], got)
+    without = ("unshare", "--user", "--map-root-user", "sh", "-c", "echo 0 >/proc/sys/user/max_user_namespaces; exec \"$@\"", "-")
+    got, bad = findings(without)
+    check("doctor: user namespaces that cannot be made", "namespaces" in bad and "sysctl" in got["namespaces"]["mend"], got)
+    r = s.paddock("doctor", "--verbose")
+    check("doctor: an argument that it does not know", r.returncode == 2 and "--verbose" in r.stderr and not r.stdout,
+          (r.returncode, r.stderr))
+
+
 def commands(s):
     p = s.start(["sleep", "1000"], "--quiet", "--name", "sleeper", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE)
@@ -164,6 +216,8 @@ with sandbox("basics", policy="version: 1\n") as s:
     workspace(s)
     terminal(s)
     interrupts(s)
+    wall_time(s)
+    doctor(s)
     commands(s)
     bad_input(s)
     bad_surroundings(s)
