@@ -70,6 +70,32 @@ static void explain(const struct policy *p, const struct head *h, bool allowed)
 	check(policy_denial_text(p, h, &b) == ERR_OK && str_find(buf_str(&b), '\n') == b.len, "denial");
 }
 
+/* What is told of a body can refuse what the head passes, and nothing else. */
+static void explain_told(const struct policy *p, const struct head *h, bool allowed)
+{
+	static const char *const facts[][2] = {
+		{ "git.ref", "refs/heads/agent/x" }, { "git.change", "update" }, { "git.forced", "yes" },
+		{ "registry.version", "1.0.0" },     { "registry.age", "86400" },
+	};
+	static const struct { size_t from, to; } asked[] = { { 0, 0 }, { 0, 1 }, { 0, 3 }, { 3, 4 }, { 3, 5 }, { 0, 5 } };
+	auto_buf b = BUF_EMPTY;
+
+	buf_init(&b, 65536);
+	for (size_t i = 0; i < 2 * sizeof asked / sizeof *asked; i++) {
+		enum policy_answer answer = POLICY_ANSWER_FOREIGN;
+		struct protocol_facts told;
+
+		protocol_facts_init(&told);
+		for (size_t k = asked[i / 2].from; k < asked[i / 2].to; k++)
+			check(protocol_facts_add(&told, str_of(facts[k][0]), str_of(facts[k][1])) == ERR_OK, "facts");
+		buf_clear(&b);
+		check(policy_explain_told(p, h, &told, i % 2, &b, &answer) == ERR_OK && b.len, "what was told");
+		check(allowed || answer == POLICY_ANSWER_DENIED, "the head is denied, and what is told allows it");
+		check(answer != POLICY_ANSWER_FOREIGN || told.count, "nothing was told, and it is foreign");
+		protocol_facts_free(&told);
+	}
+}
+
 static void decide(const struct policy *p, const char *method, struct str host, struct str path,
 		   struct str query, bool websocket)
 {
@@ -80,7 +106,7 @@ static void decide(const struct policy *p, const char *method, struct str host, 
 			  .host = host,
 			  .path = path,
 			  .query = query,
-			  .has_query = true,
+			  .has_query = query.n > 0,
 			  .websocket = websocket };
 	const struct policy_rule *rule = NULL, *scanned = NULL;
 	enum err err;
@@ -100,6 +126,7 @@ static void decide(const struct policy *p, const char *method, struct str host, 
 		      (err == ERR_OK && rule->verdict != POLICY_DENY && (!websocket || rule->websocket)),
 	      "what would be let through");
 	explain(p, &h, policy_allows(p, &h));
+	explain_told(p, &h, policy_allows(p, &h));
 }
 
 static void connect_to(const struct policy *p, struct str host, uint16_t port)
@@ -139,6 +166,7 @@ static void decide_pattern(const struct policy *p, struct str pattern)
 	decide(p, "GET", str_of(host), STR("/v1/messages"), STR("beta=true&a=%31"), false);
 	decide(p, "GET", str_of(host), STR("/%61dmin/x"), STR(""), true);
 	decide(p, "POST", str_of(host), STR("/acme/site/git-receive-pack"), STR(""), false);
+	decide(p, "GET", str_of(host), STR("/hay/-/hay-1.0.0.tgz"), STR(""), false);
 	decide(p, "GET", str_of(host), STR("/acme/site.git/info/refs"), STR("service=git-upload-pack"),
 	       false);
 	decide(p, "GET", str_of(host), STR("/@acme%2Fsite"), STR(""), false);
