@@ -5,7 +5,7 @@ Mounts a small file system for the trail. needs: root
 import os
 import subprocess
 
-from paddock import api_policy, check, finish, sandbox, world
+from paddock import api_policy, check, finish, sandbox, skip, world
 
 POLICY = api_policy()
 
@@ -41,7 +41,7 @@ def judge(s, r):
 
 
 if os.getuid() != 0:
-    print("skip - a full disk: mounting one needs root")
+    skip("a full disk", "to mount one needs root")
     finish()
 with world() as w:
     full_disk()

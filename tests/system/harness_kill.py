@@ -4,7 +4,7 @@ import pathlib
 import subprocess
 import time
 
-from paddock import MACHINE, api_policy, check, finish, kill, sandbox, wait_for, world
+from paddock import MACHINE, api_policy, check, finish, kill, sandbox, skip, wait_for, world
 
 POLICY = api_policy()
 LOOP = "i=0; while :; do i=$((i+1)); curl -sS -m 5 -o /dev/null https://api.example.test/public?n=$i; done"
@@ -47,7 +47,7 @@ def one(name, stage):
         expected = -9 if name == "paddock" else 125
         good = p.returncode == expected
         if name != "paddock":
-            good = good and "ended unexpectedly" in err or "the guest is gone" in err
+            good = good and ("ended unexpectedly" in err or "the guest is gone" in err)
         check(f"kill -9 of {name} {stage}: the run ends, and says so", pid and good, (pid, p.returncode, err))
         wait_for(lambda: not [x for x in s.left_behind() if "paddock-" in x and "/paddock-kill" not in x], 5)
         s.paddock("ps")      # sweeps what a killed supervisor left
@@ -68,7 +68,7 @@ def read_only_state():
         r = s.sh("echo started")
         s.state.chmod(0o700)
         if os.getuid() == 0:
-            print("skip - a read-only state directory: root may write it")
+            skip("a read-only state directory", "root may write it")
             return
         check("a read-only state directory: nothing starts, and it says why",
               r.returncode == 125 and "started" not in r.stdout and "trail" in r.stderr, (r.returncode, r.stderr))

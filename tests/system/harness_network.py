@@ -59,8 +59,12 @@ def denied(s):
     check("the denial is JSON that an SDK understands",
           answer.get("type") == "error" and answer.get("error", {}).get("type") == "permission_error", body)
     about = answer.get("paddock", {})
-    check("it says rule, file, line, request and what to change",
-          all(k in about for k in ("policy", "request_id")) and len(answer.get("error", {}).get("message", "")) > 20, body)
+    about_it = [d["request"] for d in s.records("denial")]
+    check("it says what was asked, the policy's file, and the request as the trail has it", about_it == [about.get("request_id")] and
+          about.get("policy") == str(s.policy) and about.get("result") == "POLICY_DENIED" and
+          "POST api.example.test/items" in answer.get("error", {}).get("message", ""), (body, about_it))
+    check("and what to change: the nearest rule with its line, and its methods", about.get("change", "").endswith(
+          f"nearest: rule 'api' ({s.policy}:3), which differs in method: add POST to 'methods', which has GET"), body)
     check("nothing of it arrived upstream", not w.requests(method="POST"), w.requests(method="POST"))
     check("the denial is in the trail", bool(s.records("denial")), s.records())
     r = curl(s, "https://unlisted.example.test/")

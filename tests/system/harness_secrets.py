@@ -9,7 +9,7 @@ import re
 import subprocess
 import urllib.parse
 
-from paddock import MACHINE, api_policy, check, finish, sandbox, wait_for, world
+from paddock import MACHINE, api_policy, check, finish, sandbox, skip, wait_for, world
 
 POLICY = api_policy("GET, POST")
 MAY_HOLD = {"paddock", "paddock-harness", "paddock-courier", "paddock-keeper"}
@@ -94,7 +94,7 @@ def guest_files(pid, needles):
 
 
 if os.getuid() != 0:
-    print("skip - reading other processes' memory needs root")
+    skip("secrets in the memory of other processes", "to read it needs root")
     finish()
 with world() as w, sandbox("secrets", w, POLICY) as s:
     token = w.info["tokens"]["api"]

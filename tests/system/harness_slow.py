@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 
-from paddock import check, finish, gate, sandbox
+from paddock import check, finish, gate, sandbox, skip
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "hostile"))
 import pki  # noqa: E402
@@ -299,7 +299,7 @@ def main():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if hard < 2 * COUNT + 2000:
-        print(f"skip: {COUNT} connections need a limit of {2 * COUNT + 2000} open files; it is {hard}")
+        skip(f"{COUNT} slow connections", f"they need a limit of {2 * COUNT + 2000} open files; it is {hard}")
         return
     with sandbox("slow", None, POLICY) as s, tempfile.TemporaryDirectory(prefix="paddock-slow-") as directory:
         asyncio.run(play(s, directory))

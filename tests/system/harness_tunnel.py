@@ -116,7 +116,11 @@ for name in ("api.example.test", "evil.example.test", None):
     r = s.run(["curl", "-sS", "-m", "20", "-H", "Host: api.example.test", "http://pinned.example.test/"], *options)
     check("plain HTTP to a passthrough's host is not let through", "pinned" not in r.stdout, r.stdout)
     r = s.paddock("policy", "explain", str(s.policy), "CONNECT", "pinned.example.test:443")
-    check("explain says that nothing can be seen in it", r.returncode == 0 and "pinned" in r.stdout, (r.stdout, r.stderr))
+    check("explain says that nothing can be seen in it", r.returncode == 0 and
+          "TLS is not opened: no method, path or credential is possible" in r.stdout, (r.stdout, r.stderr))
+    r = s.paddock("policy", "explain", str(s.policy), "CONNECT", "api.example.test:443")
+    check("explain says of another host that it is opened", r.returncode != 0 and "to judge each request" in r.stdout,
+          (r.returncode, r.stdout, r.stderr))
     r = s.paddock("audit", "verify")
     check("the trail verifies", r.returncode == 0, (r.stdout, r.stderr))
 

@@ -1,7 +1,7 @@
 """paddock.py - what every system test needs: the world, a run of Paddock, its trail, results.
 
 A test prints "ok - ..." or "not ok - ..." per claim and goes on, so that one run shows all that
-is wrong. check() is the only way to claim.
+is wrong. check() is the only way to claim; skip() says what could not be tried.
 """
 import contextlib
 import json
@@ -56,6 +56,11 @@ def check(what, good, detail=""):
     return False
 
 
+def skip(what, why):
+    """A claim that cannot be put to the test here: counted by itself, never as one that holds."""
+    print(f"skip - {what}: {why}", flush=True)
+
+
 def finish():
     sys.exit(1 if failures else 0)
 
@@ -63,11 +68,11 @@ def finish():
 class World:
     """The stand-in servers of tests/world, on loopback, and what they were asked."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, node="node"):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.process = subprocess.Popen(
-            ["node", str(TESTS / "world" / "world.mjs"), "--dir", str(self.directory)],
+            [node, str(TESTS / "world" / "world.mjs"), "--dir", str(self.directory)],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         path = self.directory / "world.json"
@@ -108,6 +113,7 @@ class World:
 
 class Sandbox:
     """A place with its own state, cache, workspace and policy, and runs of Paddock in it."""
+    explicit = False        # does a client know that there is a gate? (outside.py)
 
     def __init__(self, name, world=None, policy=None):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix=f"paddock-{name}-", dir="/tmp"))
@@ -214,9 +220,9 @@ def sandbox(name, world=None, policy=None):
 
 
 @contextlib.contextmanager
-def world():
+def world(node="node"):
     directory = tempfile.mkdtemp(prefix="paddock-world-", dir="/tmp")
-    w = World(directory)
+    w = World(directory, node)
     try:
         yield w
     finally:
@@ -244,9 +250,9 @@ class Gate:
         lines = pathlib.Path(self.info["environment"]).read_text().splitlines()
         self.env = dict(line.split("=", 1) for line in lines)
 
-    def run(self, command, env=None, timeout=60):
+    def run(self, command, env=None, timeout=60, **kwargs):
         return subprocess.run(command, env={**self.sandbox.env, **self.env, **(env or {})}, text=True, timeout=timeout,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
 
     def close(self):
         """Ends it; its exit code."""
