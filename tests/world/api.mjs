@@ -6,6 +6,7 @@
 //   /basic           demands the token as a Basic password, and says whether it came
 //   /slow?ms=N       answers after N ms                   /big?bytes=N   N bytes
 //   /sse?n=N&ms=M    N server-sent events, M ms apart     /gzip          a compressed answer
+//   /sse?n=N&heard=X the next event when GET /heard/X says that one has arrived
 //   /status/NNN      that status                          /cut           a body that ends before its length
 //   /redirect?to=U   302 to U                             /public        no token is needed
 import zlib from 'node:zlib';
@@ -31,11 +32,15 @@ async function big(response, bytes) {
   response.end();
 }
 
-async function sse(response, count, ms) {
+const waiting = new Map();	// name -> what goes on with its events
+
+const heard = name => new Promise(resolve => waiting.set(name, resolve));
+
+async function sse(response, count, ms, name) {
   response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
   for (let n = 1; n <= count && !response.destroyed; n++) {
     response.write(`id: ${n}\ndata: ${JSON.stringify({ n, at: Date.now() })}\n\n`);
-    await sleep(ms);
+    name ? await heard(name) : await sleep(ms);
   }
   response.end();
 }
@@ -94,7 +99,8 @@ export function api(token) {
       case 'echo': return echo(request, response, body, second);
       case 'slow': await sleep(number('ms', 1000)); return json(response, 200, { slow: true });
       case 'big': return big(response, Math.min(number('bytes', 1048576), BIG_MAX));
-      case 'sse': return sse(response, number('n', 5), number('ms', 100));
+      case 'sse': return sse(response, number('n', 5), number('ms', 100), url.searchParams.get('heard'));
+      case 'heard': waiting.get(second)?.(); return json(response, 200, { heard: second });
       case 'gzip': return compressed(response, JSON.stringify({ compressed: true }));
       case 'status': return json(response, Number(second), { status: Number(second) });
       case 'redirect':

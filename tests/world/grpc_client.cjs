@@ -3,6 +3,10 @@ const grpc = require('@grpc/grpc-js');
 const WebSocket = require('ws');
 const fs = require('node:fs');
 
+// grpc-js looks for a proxy by itself, ws is told of one
+const proxy = process.env.https_proxy;
+const agent = proxy && new (require('https-proxy-agent').HttpsProxyAgent)(proxy);
+
 const same = b => b;
 const client = new grpc.Client('grpc.example.test:443',
   grpc.credentials.createSsl(fs.readFileSync(process.env.SSL_CERT_FILE)), { 'grpc.max_receive_message_length': 64 << 20 });
@@ -41,7 +45,7 @@ const chat = () => new Promise(done => {
 
 function socket(options, act) {
   return new Promise(done => {
-    const r = { messages: [] }, s = new WebSocket('wss://ws.example.test/socket', ['a.v1', 'b.v2'], options);
+    const r = { messages: [] }, s = new WebSocket('wss://ws.example.test/socket', ['a.v1', 'b.v2'], { agent, ...options });
 
     s.on('open', () => { r.protocol = s.protocol; r.extensions = s.extensions; act(s); });
     s.on('message', (data, binary) => { r.messages.push(binary ? data.length : data.toString()); act.next?.(s, r); });

@@ -4,7 +4,8 @@
 //   @@tool NAME {json}@@    calls the tool, if it was offered; when its result comes back, says "tool said: ..."
 //   @@say TEXT@@            @@status 429@@    @@usage IN OUT@@
 //   @@slow MS@@             waits before each event             @@cut@@   the connection ends in mid-stream
-//   @@tools@@               says which tools were offered       @@encode gzip|br@@   whatever was asked for
+//   @@tools@@               says which tools were offered       @@encode gzip|br|zstd@@   whatever was asked for
+//                           (zstd, here and in requests: Node 24 alone)
 //   @@whole@@               the text in one event, where it would be in pieces of eight
 // Claude Code: x @@tool Bash {"command":"id"}@@
 // Codex 0.169: x @@tool exec {"input":"const r = await tools.exec_command({cmd:\"id\"}); text(r.output)"}@@
@@ -53,7 +54,7 @@ function plan(items, toolNames, request) {
   };
 
   answer.whole = prompts.includes('@@whole@@');
-  answer.encode = newest(/@@encode (gzip|br)@@/g)?.[1];
+  answer.encode = newest(/@@encode (gzip|br|zstd)@@/g)?.[1];
   if (prompts.includes('@@tools@@')) answer.text = toolNames.join(' ');
   if (last.tool) answer.text = 'tool said: ' + last.text.slice(0, 2000);
   else if (tool && toolNames.includes(tool[1])) answer.tool = { name: tool[1], input: parseLenient(tool[2]) };
@@ -64,7 +65,7 @@ function plan(items, toolNames, request) {
 
 /** What is written goes out compressed, each piece at once; the answer's end ends it. */
 function encoded(response, coding) {
-  const z = coding === 'br' ? zlib.createBrotliCompress() : zlib.createGzip();
+  const z = { br: zlib.createBrotliCompress, gzip: zlib.createGzip, zstd: zlib.createZstdCompress }[coding]();
   const end = response.end.bind(response);
 
   z.on('data', data => response.write(data)).on('end', end);
@@ -212,7 +213,8 @@ async function responses(request, response) {
 // --- the server ---
 
 function parse(request, body) {
-  const plain = request.headers['content-encoding'] === 'gzip' ? zlib.gunzipSync(body) : body;
+  const decode = { gzip: zlib.gunzipSync, zstd: zlib.zstdDecompressSync }[request.headers['content-encoding']];
+  const plain = decode ? decode(body) : body;
 
   try { return JSON.parse(plain.toString() || '{}'); } catch { return null; }
 }
@@ -232,17 +234,25 @@ export function llmSocket(keys) {
   };
 }
 
-/** `keys`: {anthropic, openai}; which is demanded depends on the name that was asked. */
+/** What Codex asks of a login before anything else: where its account lives. */
+const account = id => ({ accounts: [{ id, name: 'Ann', structure: 'personal', plan_type: 'pro', is_deactivated: false,
+  can_access_with_session: true, sso_connection_name: null, is_fedramp_compliant_workspace: false, profile_picture_url: null,
+  workspace_backend_origin: 'https://chatgpt.com', account_routing_override: 'NO_CONSTRAINT' }],
+default_account_id: id, account_ordering: [id] });
+
+const keyOf = (keys, host = '') =>
+  host.startsWith('api.openai.com') ? keys.openai : host.startsWith('chatgpt.com') ? keys.chatgpt : keys.anthropic;
+
+/** `keys`: {anthropic, openai, chatgpt}; which is demanded depends on the name that was asked. */
 export function llm(keys) {
   return async (request, response, body) => {
     const { pathname } = new URL(request.url, 'https://llm.example.test');
-    const ofOpenai = (request.headers.host ?? '').startsWith('api.openai.com');
     const key = request.headers['x-api-key'] ?? tokenOf(request, 'bearer');
     const parsed = parse(request, body);
     const refuse = (status, message) => json(response, status, errorOf(status, message), { 'request-id': newId('req_') });
 
     if (request.method === 'HEAD') return response.writeHead(200).end();
-    if (key !== (ofOpenai ? keys.openai : keys.anthropic)) return refuse(401, 'invalid API key');
+    if (key !== keyOf(keys, request.headers.host)) return refuse(401, 'invalid API key');
     if (!parsed) return refuse(400, 'no JSON');
     if (pathname.endsWith('/responses') && request.method === 'POST') return responses(parsed, response);
     if (pathname.endsWith('/messages') && request.method === 'POST') return messages(parsed, response);
@@ -250,6 +260,7 @@ export function llm(keys) {
       return json(response, 200, { input_tokens: Math.ceil(body.length / 4) });
     if (pathname.endsWith('/models'))
       return json(response, 200, { object: 'list', has_more: false, models: [], data: MODELS.map(model) });
+    if (pathname.endsWith('/wham/accounts/check')) return json(response, 200, account(request.headers['chatgpt-account-id']));
     return refuse(404, `the stand-in has nothing at ${pathname}`);
   };
 }

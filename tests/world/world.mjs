@@ -20,7 +20,7 @@ import { journal, serve } from './serve.mjs';
 import { sink } from './sink.mjs';
 
 const HOSTS = {
-  llm: ['api.anthropic.com', 'api.openai.com'],
+  llm: ['api.anthropic.com', 'api.openai.com', 'chatgpt.com'],
   api: ['api.example.test', 'other.example.test'],
   npm: ['registry.npmjs.org'],
   pypi: ['pypi.org', 'files.pythonhosted.org'],
@@ -29,10 +29,16 @@ const HOSTS = {
 
 const token = (prefix, bytes = 24) => prefix + randomBytes(bytes).toString('base64url');
 
+function jwt(claims) {
+  const part = value => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+  return `${part({ alg: 'RS256', typ: 'JWT' })}.${part(claims)}.${randomBytes(64).toString('base64url')}`;
+}
+
 function newTokens() {
   return {
     anthropic: token('sk-ant-api03-', 36), openai: token('sk-proj-', 36), api: token('api-'),
-    npm: token('npm_'), git: token('ghp_'),
+    npm: token('npm_'), git: token('ghp_'), chatgpt: jwt({ exp: Math.floor(Date.now() / 1000) + 10 * 86400 }),
   };
 }
 
