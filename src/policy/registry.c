@@ -54,6 +54,28 @@ bool registry_set(struct str s, char *out, size_t cap, size_t *ret_bytes)
 	return true;
 }
 
+struct str registry_last(struct str path)
+{
+	size_t at = path.n;
+
+	while (at && path.p[at - 1] != '/')
+		at--;
+	return str_from(path, at);
+}
+
+bool registry_within_file(struct str path, bool (*is_file)(struct str path))
+{
+	char bytes[HEAD_PATH_MAX];
+	size_t n;
+
+	if (!registry_decode(path, true, bytes, sizeof bytes, &n))
+		return true;
+	for (size_t i = 0; i < n; i++)
+		if (bytes[i] == '/' && is_file(str_make(bytes, i)))
+			return true;
+	return false;
+}
+
 bool registry_request(const struct registry_rule *rule, const struct head *head, struct registry_request *ret)
 {
 	struct str path = head->path;

@@ -121,6 +121,11 @@ bool registry_decode(struct str s, bool slash, char *out, size_t cap, size_t *re
 bool registry_segment(struct str *rest, char *out, size_t cap, struct str *ret);
 /** registry_set() - copies into a field of a request; false if it does not fit or is empty */
 bool registry_set(struct str s, char *out, size_t cap, size_t *ret_bytes);
+/** registry_within_file() - does @path go on behind a part of it (decoded) that @is_file takes for a file's? Some servers
+ *  serve the file then, whatever follows. What cannot be decoded counts as such */
+bool registry_within_file(struct str path, bool (*is_file)(struct str path));
+/** registry_last() - the last segment of a path */
+struct str registry_last(struct str path);
 /** registry_reads() - GET or HEAD */
 static inline bool registry_reads(const struct head *h)
 {

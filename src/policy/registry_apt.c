@@ -70,6 +70,18 @@ static bool package_file(struct str file, struct registry_request *r)
 	return false;
 }
 
+static bool is_file(struct str path)
+{
+	struct str s = registry_last(path);
+	struct registry_request r;
+
+	s = str_head(s, str_find(s, ';'));
+	for (size_t i = 0; i < sizeof binaries / sizeof *binaries; i++)
+		if (s.n > binaries[i].n && str_eq_nocase(str_from(s, s.n - binaries[i].n), binaries[i]))
+			return true;
+	return package_file(s, &r);
+}
+
 /* Does the last segment that has a name hold what a package's name ends with? */
 static bool could_be_package(struct str path)
 {
@@ -125,16 +137,11 @@ static bool take_source(struct str path, struct registry_request *r)
 
 static bool request(struct str path, const struct head *head, struct registry_request *r)
 {
-	struct str file = path;
 	char bytes[REGISTRY_FILE_MAX];
 	size_t n;
 
-	if (!registry_reads(head) || head->has_query)
-		return false;
-	for (size_t i = path.n; i-- > 0 && file.n == path.n;)
-		if (path.p[i] == '/')
-			file = str_from(path, i + 1);
-	if (!registry_decode(file, false, bytes, sizeof bytes, &n))
+	if (!registry_reads(head) || head->has_query || registry_within_file(path, is_file) ||
+	    !registry_decode(registry_last(path), false, bytes, sizeof bytes, &n))
 		return false;
 	if (package_file(str_make(bytes, n), r)) {
 		r->action = REGISTRY_FILE;

@@ -118,6 +118,14 @@ static bool api(struct str rest, const struct head *head, struct registry_reques
 	       normalise(name, false, r->package, &r->package_bytes);
 }
 
+static bool is_file(struct str path)
+{
+	struct registry_request r;
+	struct str s[3];
+
+	return str_ends(path, STR(".crate")) || download(s, last_segments(path, s, 3), &r);
+}
+
 static bool request(struct str path, const struct head *head, struct registry_request *r)
 {
 	char bytes[HEAD_PATH_MAX];
@@ -130,7 +138,7 @@ static bool request(struct str path, const struct head *head, struct registry_re
 		return false;
 	path = str_make(bytes, n);
 	count = last_segments(path, s, 3);
-	if (count == 0)
+	if (count == 0 || registry_within_file(path, is_file))
 		return false;
 	if (registry_reads(head) && !head->has_query) {
 		if (str_eq(s[0], STR("config.json")))

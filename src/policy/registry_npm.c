@@ -33,7 +33,7 @@ static bool normalise(struct str raw, bool glob, char *out, size_t *ret_bytes)
 		return registry_set(STR("**"), out, REGISTRY_NAME_MAX, ret_bytes);
 	if (scoped ? slash == raw.n || !part_valid(str_make(raw.p + 1, slash - 1), glob) ||
 			     !part_valid(str_from(raw, slash + 1), glob)
-		   : !part_valid(raw, glob))
+		   : !part_valid(raw, glob) || raw.p[0] == '_')	/* what CouchDB has of its own: _users, _config */
 		return false;
 	return registry_set(raw, out, REGISTRY_NAME_MAX, ret_bytes);
 }

@@ -121,13 +121,28 @@ static bool json(struct str rest, struct registry_request *r)
 	return str_eq(rest, STR("json")) && set_version(part, r);
 }
 
-static bool request(struct str path, const struct head *head, struct registry_request *r)
+static bool take_file(struct str path, struct registry_request *r)
 {
-	struct str rest, file = path;
 	char bytes[REGISTRY_FILE_MAX];
 	size_t n;
 
-	if (head->has_query)
+	return registry_decode(registry_last(path), false, bytes, sizeof bytes, &n) &&
+	       registry_pypi_file(str_make(bytes, n), r) &&
+	       registry_set(str_make(bytes, n), r->file, sizeof r->file, &r->file_bytes);
+}
+
+static bool is_file(struct str path)
+{
+	struct registry_request r;
+
+	return registry_pypi_file(registry_last(path), &r);
+}
+
+static bool request(struct str path, const struct head *head, struct registry_request *r)
+{
+	struct str rest;
+
+	if (head->has_query || registry_within_file(path, is_file))
 		return false;
 	if (str_eq(head->method, STR("POST"))) {
 		r->action = REGISTRY_PUBLISH;
@@ -135,12 +150,9 @@ static bool request(struct str path, const struct head *head, struct registry_re
 	}
 	if (!registry_reads(head))
 		return false;
-	for (size_t i = path.n; i-- > 0 && file.n == path.n;)
-		if (path.p[i] == '/' && i + 1 < path.n)
-			file = str_from(path, i + 1);
-	if (registry_decode(file, false, bytes, sizeof bytes, &n) && registry_pypi_file(str_make(bytes, n), r)) {
+	if (take_file(path, r)) {
 		r->action = REGISTRY_FILE;
-		return registry_set(str_make(bytes, n), r->file, sizeof r->file, &r->file_bytes);
+		return true;
 	}
 	if (beneath(path, STR("simple"), &rest))
 		return rest.n == 0 || metadata(rest, r);

@@ -204,7 +204,7 @@ static void npm_heads(void **state)
 		"+ GET /-/ping", "+ GET /-/v1/search?text=x", "! POST /-/npm/v1/security/advisories/bulk",
 		"! PUT /-/user/org.couchdb.user:ann", "! POST /-/v1/login", "- PUT /@acme%2Ftool", "! POST /", "! GET /lodash?x=1",
 		"! GET /lodash%00", "! GET /lod%2Fash%2Fx", "+ GET /-/package/lodash/dist-tags", "- GET /-/package/express/dist-tags",
-		"- PUT /-/package/lodash/dist-tags/latest", NULL,
+		"- PUT /-/package/lodash/dist-tags/latest", "! GET /_all_docs", "! PUT /_users", NULL,
 	};
 	static const char folded[] = HOST "  registry: {type: npm, deny: [\"Left-*\", \"@Acme/*\"], versions: {React: \"^18\"}}\n";
 	static const char listed[] = HOST "  registry: {type: npm, packages: [JSONStream]}\n";
@@ -244,7 +244,10 @@ static void pypi_heads(void **state)
 		"+ GET /packages/requests-2.30.0-py3-none-any.whl.metadata", "- GET /packages/flask-2.0.tar.gz",
 		"+ GET /x/Flask_Login-0.6.3-py3-none-any.whl", "- GET /x/acme.bad-1.0.tar.gz", "- GET /x/acme_bad-1.0-1-py3-none-any.whl",
 		"! GET /x/acme-bad-1.0-1.tar.gz", "! GET /x/unknown.exe", "! GET /", "! GET /simple/requests/?x=1",
-		"! GET /simple/a%2Fb/", "- POST /legacy/", "! POST /simple/", NULL,
+		"! GET /simple/a%2Fb/", "- POST /legacy/", "! POST /simple/",
+		/* some servers serve the first file, whatever follows */
+		"! GET /x/flask-2.0.tar.gz/requests-2.32.0.tar.gz", "! GET /simple/flask-2.0.tar.gz/", "! GET /x/flask-2.0.zip%2Frequests-2.30.zip",
+		"! GET /x/flask-2.0.zip%2Fx/requests-2.30.zip", "! GET /x/flask-2.0-py3-none-any.whl/simple/requests/", NULL,
 	};
 	static const char simple[] = HOST "  registry: {type: pypi, index: \"https://h.example/main/simple/\"}\n";
 	static const char *const simple_lines[] = {
@@ -270,7 +273,9 @@ static void crates_heads(void **state)
 		"! GET /api/v1/crates/serde/1.0.200/download/", "! GET /api/v1/crates/serde/2.0.0//download",
 		"! GET /api/v1/crates/serde/v2.0.0/download", "! GET /api/v1/crates/serde/2.0.0/Download",
 		"! GET /api/v1/crates/serde/2.0.0/download;x", "+ GET /api/v1/crates/serde/1.0.200/dependencies",
-		"+ GET /api/v1/crates/serde/owners", "+ GET /api/v1/crates/serde/1.0.200", NULL,
+		"+ GET /api/v1/crates/serde/owners", "+ GET /api/v1/crates/serde/1.0.200",
+		"! GET /crates/libc/libc-0.2.0.crate/config.json", "! GET /dl/libc-0.2.0.crate/se/rd/serde",
+		"! GET /libc/0.2.0/download/serde/1.0.0/download", NULL,
 	};
 
 	(void)state;
@@ -291,7 +296,10 @@ static void apt_heads(void **state)
 		/* what is no package here could be one to the server: nothing of the kind passes as an index */
 		"! GET /debian/dists/Evil_1.0_all.deb", "! GET /debian/dists/evil.deb", "! GET /repo/Packages_1.0_all.deb",
 		"! GET /dists/libevil_1.0_all.deb/", "! GET /dists/libevil_1.0_all.deb;x", "! GET /dists/libevil_1.0_all.DEB",
-		"! GET /dists/libevil_1.0_all%2Edeb//", "+ GET /ftp.debian.org/dists/bookworm/Release", NULL,
+		"! GET /dists/libevil_1.0_all%2Edeb//", "+ GET /ftp.debian.org/dists/bookworm/Release",
+		"! GET /pool/libevil_1.0_all.deb/Release", "! GET /pool/Evil.DEB/dists/x", "! GET /pool/libevil_1.0_all.deb%2Fx/Release",
+		"! GET /pool/libevil_1.0_all.deb/hello_2.10-3_all.deb", "! GET /pool/nano_7.2.orig.tar.gz/Release",
+		"! GET /pool/libevil_1.0_all.deb;x/Release", NULL,
 	};
 
 	(void)state;
