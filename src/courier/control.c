@@ -8,6 +8,7 @@
 
 #include "base/auto.h"
 #include "base/log.h"
+#include "os/fd.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -81,36 +82,25 @@ static bool obey(struct courier *c, json_t *message, int fd)
 	return true;
 }
 
-static int file_of(struct msghdr *m)
-{
-	struct cmsghdr *c = CMSG_FIRSTHDR(m);
-	int fd = -1;
-
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof fd))
-		memcpy(&fd, CMSG_DATA(c), sizeof fd);
-	return fd;
-}
-
 static void control_ready(uv_poll_t *poll, int status, int events)
 {
 	struct courier *c = poll->data;
-	struct iovec into = { c->control_message, COURIER_CONTROL_MAX };
-	union { struct cmsghdr align; char bytes[CMSG_SPACE(sizeof(int))]; } space;
-	struct msghdr header = { .msg_iov = &into, .msg_iovlen = 1, .msg_control = space.bytes,
-				 .msg_controllen = sizeof space.bytes };
-	ssize_t n = status < 0 ? 0 : recvmsg(c->options.control, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	json_t *message = NULL;
+	auto_fd fd = -1;
+	size_t n;
+	enum err e = ERR_CLOSED;
 
 	(void)events;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (status >= 0)
+		e = fd_receive(c->options.control, c->control_message, COURIER_CONTROL_MAX, &n, &fd);
+	if (e == ERR_MORE)
 		return;
-	auto_fd fd = n > 0 ? file_of(&header) : -1;
-	if (n <= 0) {
+	if (e == ERR_CLOSED) {
 		courier_stop(c, STR("the supervisor has gone"), -1);
 		return;
 	}
-	json_t *message = header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)
-				  ? NULL : json_loadb(c->control_message, (size_t)n, JSON_REJECT_DUPLICATES, NULL);
-
+	if (e == ERR_OK)
+		message = json_loadb(c->control_message, n, JSON_REJECT_DUPLICATES, NULL);
 	if (!message || !obey(c, message, fd)) {
 		log_error("the supervisor sent what is no control message");
 		courier_stop(c, STR("control socket misused"), -1);

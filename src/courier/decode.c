@@ -14,6 +14,7 @@
 
 #include "base/auto.h"
 #include "courier/queue.h"
+#include "os/fd.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -245,16 +246,8 @@ static void handle_closed(uv_handle_t *handle)
 /* One end of a new pair is with the fork server, the other in *ret_fd. */
 static enum err ask_server(int server, int *ret_fd)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = { .bytes = { 0 } };
-	char byte = 'j';
-	struct iovec iov = { &byte, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
-			    .msg_controllen = sizeof control.bytes };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 	int pair[2];
+	enum err e;
 
 	if (server < 0)
 		return ERR_DECODER;
@@ -263,12 +256,9 @@ static enum err ask_server(int server, int *ret_fd)
 	auto_fd ours = pair[0];
 	auto_fd theirs = pair[1];
 
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &theirs, sizeof theirs);
-	if (sendmsg(server, &m, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
-		return errno == EAGAIN ? ERR_LIMIT : ERR_DECODER;
+	e = fd_send(server, STR("j"), theirs);
+	if (e)
+		return e == ERR_MORE ? ERR_LIMIT : ERR_DECODER;
 	*ret_fd = fd_take(&ours);
 	return ERR_OK;
 }

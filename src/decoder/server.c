@@ -16,6 +16,7 @@
 #include "base/auto.h"
 #include "decoder/job.h"
 #include "os/confine.h"
+#include "os/fd.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -149,40 +150,6 @@ static void serve(int fd)
 		children++;
 }
 
-/* A packet's descriptor, or -1: there was none. ERR_MORE: no packet; ERR_CLOSED */
-static enum err receive(int fd, int *ret_given)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(2 * sizeof(int))];
-	} control;
-	char byte;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
-			    .msg_controllen = sizeof control.bytes };
-	ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? ERR_MORE : ERR_LOCAL;
-	if (n == 0)
-		return ERR_CLOSED;
-	*ret_given = -1;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
-		size_t count = c->cmsg_type == SCM_RIGHTS ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
-
-		for (size_t i = 0; i < count; i++) {
-			int given;
-
-			memcpy(&given, CMSG_DATA(c) + i * sizeof given, sizeof given);
-			if (*ret_given < 0)
-				*ret_given = given;
-			else
-				close(given);
-		}
-	}
-	return ERR_OK;
-}
-
 static void reap(void)
 {
 	struct signalfd_siginfo ended[16];
@@ -200,13 +167,15 @@ enum err server_run(int fd)
 
 	while (true) {
 		auto_fd given = -1;
+		char byte;
+		size_t n;
 		enum err e;
 
 		if (poll(wait, 2, -1) < 0 && errno != EINTR)
 			return ERR_LOCAL;
 		reap();
-		e = receive(fd, &given);
-		if (e != ERR_OK && e != ERR_MORE)
+		e = fd_receive(fd, &byte, 1, &n, &given);
+		if (e == ERR_CLOSED)
 			return e;
 		if (given >= 0)
 			serve(given);

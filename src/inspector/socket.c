@@ -8,6 +8,7 @@
 #include "inspector/socket.h"
 
 #include "inspector/connection.h"
+#include "os/fd.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -211,33 +212,22 @@ static void begin(struct inspector *i, int fd)
 	interest(s);
 }
 
-/* One client; -1: none waits, -2: the supervisor has gone. */
-static int take(const struct front *f)
-{
-	union { struct cmsghdr align; char bytes[CMSG_SPACE(sizeof(int))]; } space;
-	char byte;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = space.bytes, .msg_controllen = sizeof space.bytes };
-	ssize_t n = recvmsg(f->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
-	int fd = -1;
-
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
-		return -2;
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof fd))
-		memcpy(&fd, CMSG_DATA(c), sizeof fd);
-	return fd;
-}
-
 static void accepted(uv_poll_t *poll, int status, int events)
 {
 	struct front *f = (struct front *)poll;
-	int fd = -1;
+	enum err e = ERR_OK;
 
 	(void)status, (void)events;
-	for (int i = 0; i < ACCEPTS_A_TURN && (fd = take(f)) >= 0; i++)
-		begin(f->inspector, fd);
-	if (fd == -2) {
+	for (int i = 0; i < ACCEPTS_A_TURN && e != ERR_MORE && e != ERR_CLOSED; i++) {
+		int fd = -1;
+		size_t n;
+		char byte;
+
+		e = fd_receive(f->fd, &byte, 1, &n, &fd);
+		if (fd >= 0)
+			begin(f->inspector, fd);
+	}
+	if (e == ERR_CLOSED) {	/* the supervisor has gone */
 		(void)uv_poll_stop(&f->poll);
 		inspector_front_over(f->inspector);
 	}

@@ -10,6 +10,7 @@
 
 #include "base/auto.h"
 #include "base/log.h"
+#include "os/fd.h"
 #include "supervisor/children.h"
 #include "supervisor/control.h"
 #include "supervisor/paths.h"
@@ -125,32 +126,13 @@ static void on_child(uv_poll_t *handle, int status, int events)
 
 /* -- clients ---------------------------------------------------------------------------- */
 
-/* ERR_MORE: the inspector's socket is full */
-static enum err hand_over(const struct gate *g, int fd)
-{
-	char byte = 'c';
-	struct iovec iov = { &byte, 1 };
-	union { struct cmsghdr align; char bytes[CMSG_SPACE(sizeof(int))]; } space = { .bytes = { 0 } };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = space.bytes,
-			    .msg_controllen = sizeof space.bytes };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof fd);
-	memcpy(CMSG_DATA(c), &fd, sizeof fd);
-	if (sendmsg(g->children.front, &m, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
-		return ERR_OK;
-	return errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS ? ERR_MORE : ERR_CLOSED;
-}
-
 static void on_accept(uv_poll_t *handle, int status, int events);
 
 static void on_retry(uv_timer_t *timer)
 {
 	struct gate *g = timer->data;
 
-	if (hand_over(g, g->waiting) == ERR_MORE)
+	if (fd_send(g->children.front, STR("c"), g->waiting) == ERR_MORE)
 		return;
 	auto_fd_close(&g->waiting);
 	uv_timer_stop(&g->retry);
@@ -171,7 +153,7 @@ static void on_accept(uv_poll_t *handle, int status, int events)
 		}
 		if (fd < 0)
 			return;
-		if (hand_over(g, fd) == ERR_MORE) {
+		if (fd_send(g->children.front, STR("c"), fd) == ERR_MORE) {
 			g->waiting = fd_take(&fd);
 			uv_poll_stop(handle);
 			uv_timer_start(&g->retry, on_retry, RETRY_MS, RETRY_MS);

@@ -8,6 +8,7 @@
 
 #include "base/auto.h"
 #include "base/log.h"
+#include "os/fd.h"
 #include "supervisor/configure.h"
 #include "supervisor/state.h"
 
@@ -28,36 +29,27 @@ struct policy_watch {
 };
 
 /* A policy is as long as it likes, and a message is not: the text goes along as a file. */
-static bool hand_policy(const struct policy_watch *w, struct str text)
+static enum err hand_policy(const struct policy_watch *w, struct str text)
 {
-	char op[] = "{\"op\":\"reload\"}";
-	struct iovec bytes = { op, sizeof op - 1 };
-	union { struct cmsghdr align; char bytes[CMSG_SPACE(sizeof(int))]; } space = { .bytes = { 0 } };
-	struct msghdr message = { .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = space.bytes,
-				  .msg_controllen = sizeof space.bytes };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
 	auto_fd fd = -1;
+	enum err e = configure_sealed(text, &fd);
 
-	if (configure_sealed(text, &fd) != ERR_OK)
-		return false;
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof fd);
-	memcpy(CMSG_DATA(c), &fd, sizeof fd);
-	return sendmsg(w->courier, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)bytes.iov_len;
+	return e ? e : fd_send(w->courier, STR("{\"op\":\"reload\"}"), fd);
 }
 
 static void reload(uv_timer_t *timer)
 {
 	struct policy_watch *w = timer->data;
 	auto_buf text = BUF_EMPTY;
+	enum err e;
 
 	buf_init(&text, POLICY_BYTES_MAX + 8192);
 	if (state_changed_policy(w->spec, w->seen, &text) || !text.len)
 		return;
-	if (hand_policy(w, buf_str(&text)))
+	e = hand_policy(w, buf_str(&text));
+	if (e == ERR_OK)
 		return;
-	log_error("the changed policy could not be handed over (%s): the one in force stays", strerror(errno));
+	log_error("the changed policy could not be handed over (%s): the one in force stays", err_name(e));
 	w->seen[0] = '\0';	/* the next touch of the file tries again */
 }
 

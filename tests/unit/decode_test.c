@@ -5,6 +5,8 @@
 
 #include "../path/decoder_process.h"
 
+#include "os/fd.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -308,22 +310,15 @@ static void what_is_too_much(void **state)
 static void liar(struct owner *o, struct str bytes, struct str body, bool hangs_up)
 {
 	const int real = courier.options.decoder;
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
 	char byte, sink[4096];
-	struct iovec iov = { &byte, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
-			    .msg_controllen = sizeof control.bytes };
+	size_t n;
 	int pair[2], job;
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	courier.options.decoder = pair[0];
 	owner_start(o, DECODER_GZIP, body);
 	courier.options.decoder = real;
-	assert_int_equal(recvmsg(pair[1], &m, 0), 1);
-	memcpy(&job, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof job);
+	assert_int_equal(fd_receive(pair[1], &byte, 1, &n, &job), ERR_OK);
 	feed(o);
 	for (int i = 0; i < 5; i++) {
 		uv_run(&loop, UV_RUN_NOWAIT);
