@@ -6,6 +6,7 @@
 #include "cli/trust.h"
 
 #include "base/auto.h"
+#include "os/fd.h"
 #include "supervisor/paths.h"
 
 #include <errno.h>
@@ -108,20 +109,6 @@ bool trust_is_trusted(struct str text)
 	return contains(buf_str(&list), str_of(digest));
 }
 
-static enum err write_all(int fd, struct str s)
-{
-	while (s.n) {
-		ssize_t n = write(fd, s.p, s.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return ERR_LOCAL;
-		s = str_from(s, (size_t)n);
-	}
-	return fsync(fd) == 0 ? ERR_OK : ERR_LOCAL;
-}
-
 /* Every line but @digest's, and then, if @path is given, a new line for it. */
 static void rewrite(struct str list, struct str digest, const char *path, struct buf *out, bool *ret_had)
 {
@@ -171,7 +158,7 @@ static enum err change(const char *digest, const char *path, bool *ret_had, stru
 	if (buf_err(&out) != ERR_OK)
 		return failed(why, buf_err(&out), "trusted-policies");
 	fd = openat(dir, "trusted-policies.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0 || write_all(fd, buf_str(&out)) != ERR_OK ||
+	if (fd < 0 || fd_write(fd, buf_str(&out)) != ERR_OK || fsync(fd) != 0 ||
 	    renameat(dir, "trusted-policies.new", dir, "trusted-policies") != 0)
 		return failed(why, ERR_LOCAL, buf_z(&base));
 	return ERR_OK;

@@ -8,6 +8,7 @@
 #include "base/nearest.h"
 #include "cli/cli.h"
 #include "credential/seal_store.h"
+#include "os/fd.h"
 #include "supervisor/paths.h"
 
 #include <errno.h>
@@ -97,19 +98,6 @@ static int sealing_key(struct store *s, bool keyring, const struct seal_key **re
 
 /* ---- values ---- */
 
-static enum err read_all(int fd, struct buf *value)
-{
-	ssize_t n;
-
-	if (buf_reserve(value, SECRET_MAX_BYTES + 2))
-		return ERR_MEMORY;
-	do {
-		n = read(fd, buf_tail(value), SECRET_MAX_BYTES + 2 - value->len);
-		value->len += n > 0 ? (size_t)n : 0;
-	} while ((n > 0 && value->len < SECRET_MAX_BYTES + 2) || (n < 0 && errno == EINTR));
-	return n < 0 ? ERR_LOCAL : ERR_OK;
-}
-
 /* one line, which is not shown */
 static enum err read_terminal(const char *name, struct buf *value)
 {
@@ -136,11 +124,11 @@ static int read_value(const struct arguments *a, struct buf *value)
 	enum err e;
 
 	if (a->file)
-		e = fd < 0 ? ERR_LOCAL : read_all(fd, value);
+		e = fd < 0 ? ERR_LOCAL : fd_read(fd, value, SECRET_MAX_BYTES + 2);
 	else if (isatty(STDIN_FILENO))
 		e = read_terminal(a->name, value);
 	else
-		e = read_all(STDIN_FILENO, value);
+		e = fd_read(STDIN_FILENO, value, SECRET_MAX_BYTES + 2);
 	if (e)
 		return failed(a->file ? a->file : "standard input", e);
 	if (value->len && value->p[value->len - 1] == '\n')

@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/policy_file.h"
 #include "cli/templates.h"
+#include "os/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,18 +21,10 @@ templates[] = {
 
 static bool write_file(const char *text, bool force)
 {
-	struct str rest = str_of(text);
 	int how = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (force ? O_TRUNC : O_EXCL);
 	auto_fd fd = open(POLICY_FILE_DEFAULT, how, 0644);
 
-	while (fd >= 0 && rest.n) {
-		ssize_t n = write(fd, rest.p, rest.n);
-
-		if (n < 0 && errno != EINTR)
-			break;
-		rest = str_from(rest, n > 0 ? (size_t)n : 0);
-	}
-	if (fd >= 0 && rest.n == 0)
+	if (fd >= 0 && fd_write(fd, str_of(text)) == ERR_OK)
 		return true;
 	fprintf(stderr, "paddock init: ./%s: %s%s\n", POLICY_FILE_DEFAULT, strerror(errno),
 		errno == EEXIST ? "; --force replaces it" : "");

@@ -10,6 +10,7 @@
 
 #include "base/auto.h"
 #include "base/secret.h"
+#include "os/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -171,18 +172,6 @@ enum err keeper_key_read(int fd, struct keeper_key **ret)
 
 /* ---- the supervisor's side ---- */
 
-static bool write_all(int fd, struct str s)
-{
-	while (s.n) {
-		ssize_t n = write(fd, s.p, s.n);
-
-		if (n < 0 && errno != EINTR)
-			return false;
-		s = str_from(s, n > 0 ? (size_t)n : 0);
-	}
-	return fsync(fd) == 0;
-}
-
 /* @name gets @text whole or not at all; an existing file stays. EEXIST is no failure. */
 static bool create_once(int directory, const char *name, mode_t mode, struct str text)
 {
@@ -200,7 +189,7 @@ static bool create_once(int directory, const char *name, mode_t mode, struct str
 
 	if (fd < 0)
 		return false;
-	ok = write_all(fd, text) && (linkat(directory, z, directory, name, 0) == 0 || errno == EEXIST);
+	ok = fd_write(fd, text) == ERR_OK && fsync(fd) == 0 && (linkat(directory, z, directory, name, 0) == 0 || errno == EEXIST);
 	(void)unlinkat(directory, z, 0);
 	return ok && fsync(directory) == 0;
 }

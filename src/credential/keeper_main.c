@@ -25,6 +25,7 @@
 #include "credential/keeper_about.h"
 #include "credential/keeper_server.h"
 #include "os/confine.h"
+#include "os/fd.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -156,18 +157,6 @@ static enum err confine(const struct keeper_config *c)
 
 /* ---- start ---- */
 
-static enum err write_all(int fd, struct str s)
-{
-	while (s.n) {
-		ssize_t n = write(fd, s.p, s.n);
-
-		if (n < 0 && errno != EINTR)
-			return ERR_LOCAL;
-		s = str_from(s, n > 0 ? (size_t)n : 0);
-	}
-	return ERR_OK;
-}
-
 static json_t *text_json(const struct buf *b) { return buf_err(b) ? NULL : json_stringn(b->p ? b->p : "", b->len); }
 
 static enum err put_start(const struct keeper *k, struct buf *out)
@@ -244,7 +233,7 @@ static enum err prepare(struct keeper *k, const char **ret_what)
 	if (e)
 		return e;
 	*ret_what = "the start message cannot be written";
-	return write_all(KEEPER_START_FD, buf_str(&start));
+	return fd_write(KEEPER_START_FD, buf_str(&start));
 }
 
 /* ---- the loop ---- */

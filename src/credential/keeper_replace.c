@@ -14,6 +14,7 @@
 #include "credential/keeper_ops.h"
 
 #include "base/auto.h"
+#include "os/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -130,18 +131,6 @@ static enum err place_enter(const struct keeper_credential *c, bool lease, struc
 	return e;
 }
 
-static bool write_all(int fd, struct str s)
-{
-	while (s.n) {
-		ssize_t n = write(fd, s.p, s.n);
-
-		if (n < 0 && errno != EINTR)
-			return false;
-		s = str_from(s, n > 0 ? (size_t)n : 0);
-	}
-	return fsync(fd) == 0;
-}
-
 static enum err write_file(const struct place *p, struct str text)
 {
 	char temporary[NAME_MAX_BYTES + 32];
@@ -158,7 +147,7 @@ static enum err write_file(const struct place *p, struct str text)
 			    st.st_mode & 0777);
 	if (fd < 0)
 		return ERR_LOCAL;
-	ok = write_all(fd, text) && renameat(p->held.directory, temporary, p->held.directory, p->name) == 0;
+	ok = fd_write(fd, text) == ERR_OK && fsync(fd) == 0 && renameat(p->held.directory, temporary, p->held.directory, p->name) == 0;
 	if (!ok)
 		(void)unlinkat(p->held.directory, temporary, 0);
 	return ok && fsync(p->held.directory) == 0 ? ERR_OK : ERR_LOCAL;

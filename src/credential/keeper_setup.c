@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "credential/keeper_config.h"
 #include "credential/seal_store.h"
+#include "os/fd.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -151,16 +152,7 @@ static enum err to_memfd(struct str text, int *ret_fd)
 {
 	auto_fd fd = memfd_create("paddock-keeper", MFD_CLOEXEC);
 
-	if (fd < 0)
-		return ERR_LOCAL;
-	while (text.n) {
-		ssize_t n = write(fd, text.p, text.n);
-
-		if (n < 0 && errno != EINTR)
-			return ERR_LOCAL;
-		text = str_from(text, n > 0 ? (size_t)n : 0);
-	}
-	if (lseek(fd, 0, SEEK_SET))
+	if (fd < 0 || fd_write(fd, text) != ERR_OK || lseek(fd, 0, SEEK_SET))
 		return ERR_LOCAL;
 	*ret_fd = fd_take(&fd);
 	return ERR_OK;

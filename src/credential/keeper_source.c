@@ -9,6 +9,7 @@
 
 #include "base/auto.h"
 #include "base/clock.h"
+#include "os/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +48,7 @@ static enum err read_file(const char *path, struct buf *text, uint64_t *ret_stam
 {
 	auto_fd fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct stat st;
-	ssize_t n;
+	enum err e;
 
 	if (fd < 0 || fstat(fd, &st)) {
 		*ret_reason = errno == ENOENT ? "the file does not exist" : "the file cannot be opened";
@@ -57,16 +58,13 @@ static enum err read_file(const char *path, struct buf *text, uint64_t *ret_stam
 		*ret_reason = S_ISREG(st.st_mode) ? "the file is too long" : "it is not a regular file";
 		return ERR_CREDENTIAL;
 	}
-	if (buf_reserve(text, KEEPER_SOURCE_MAX))
-		return ERR_MEMORY;
-	do {
-		n = read(fd, buf_tail(text), KEEPER_SOURCE_MAX - text->len);
-		text->len += n > 0 ? (size_t)n : 0;
-	} while ((n > 0 && text->len < KEEPER_SOURCE_MAX) || (n < 0 && errno == EINTR));
-	if (n < 0) {
+	e = fd_read(fd, text, KEEPER_SOURCE_MAX);
+	if (e == ERR_LOCAL) {
 		*ret_reason = "the file cannot be read";
 		return ERR_CREDENTIAL;
 	}
+	if (e)
+		return ERR_MEMORY;
 	*ret_stamp = stamp_of(&st);
 	return ERR_OK;
 }

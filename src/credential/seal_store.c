@@ -7,6 +7,7 @@
 #include "credential/seal_store.h"
 
 #include "base/auto.h"
+#include "os/fd.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -48,31 +49,12 @@ enum err seal_store_open(const char *path, int *ret_fd)
 
 /* ---- files ---- */
 
+/* Less than @max bytes. */
 static enum err read_file(int fd, size_t max, struct buf *ret)
 {
-	ssize_t n;
+	enum err e = fd_read(fd, ret, max);
 
-	if (buf_reserve(ret, max))
-		return ERR_MEMORY;
-	do {
-		n = read(fd, buf_tail(ret), max - ret->len);
-		ret->len += n > 0 ? (size_t)n : 0;
-	} while ((n > 0 && ret->len < max) || (n < 0 && errno == EINTR));
-	if (n < 0)
-		return ERR_LOCAL;
-	return ret->len < max ? ERR_OK : ERR_LIMIT;
-}
-
-static bool write_all(int fd, struct str s)
-{
-	while (s.n) {
-		ssize_t n = write(fd, s.p, s.n);
-
-		if (n < 0 && errno != EINTR)
-			return false;
-		s = str_from(s, n > 0 ? (size_t)n : 0);
-	}
-	return fsync(fd) == 0;
+	return e || ret->len < max ? e : ERR_LIMIT;
 }
 
 static enum err replace_file(int directory, const char *name, struct str text)
@@ -85,7 +67,7 @@ static enum err replace_file(int directory, const char *name, struct str text)
 
 	if (fd < 0)
 		return ERR_LOCAL;
-	ok = fchmod(fd, 0600) == 0 && write_all(fd, text) && renameat(directory, temporary, directory, name) == 0;
+	ok = fchmod(fd, 0600) == 0 && fd_write(fd, text) == ERR_OK && fsync(fd) == 0 && renameat(directory, temporary, directory, name) == 0;
 	return ok && fsync(directory) == 0 ? ERR_OK : ERR_LOCAL;
 }
 

@@ -84,21 +84,7 @@ static bool confine_child(int fd)
 	return confine_seccomp_load(&filter) == ERR_OK;
 }
 
-static bool write_all(void *user, struct str s)
-{
-	const int fd = *(const int *)user;
-
-	while (s.n) {
-		ssize_t n = write(fd, s.p, s.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		s = str_from(s, (size_t)n);
-	}
-	return true;
-}
+static bool write_all(void *user, struct str s) { return fd_write(*(const int *)user, s) == ERR_OK; }
 
 /* The messages that are whole in @b, given to the job; false: it is over. */
 static bool give(struct job *j, struct buf *b)

@@ -1,6 +1,6 @@
 /* fd.c - see fd.h
  *
- * Theory of operation: the kernel makes descriptors for as many as the control buffer has room for, so a receiver
+ * Theory of operation of the messages: the kernel makes descriptors for as many as the control buffer has room for, so a receiver
  * that takes too few of them out of it loses the rest for good. The room that we state is that of exactly one:
  * surplus ones never exist here, and the kernel says that there were some (MSG_CTRUNC).
  * Source: unix(7), cmsg(3).
@@ -11,6 +11,33 @@
 
 #include <errno.h>
 #include <sys/socket.h>
+
+enum err fd_write(int fd, struct str s)
+{
+	while (s.n) {
+		ssize_t n = write(fd, s.p, s.n);
+
+		if (n == 0 || (n < 0 && errno != EINTR))
+			return ERR_LOCAL;
+		s = str_from(s, n > 0 ? (size_t)n : 0);
+	}
+	return ERR_OK;
+}
+
+enum err fd_read(int fd, struct buf *b, size_t max)
+{
+	enum err e = b->len < max ? buf_reserve(b, max - b->len) : ERR_OK;
+	ssize_t n = 1;
+
+	while (e == ERR_OK && n && b->len < max) {
+		n = read(fd, buf_tail(b), max - b->len);
+		if (n < 0 && errno != EINTR)
+			e = ERR_LOCAL;
+		else
+			b->len += n > 0 ? (size_t)n : 0;
+	}
+	return e;
+}
 
 /* CMSG_SPACE() rounds up, to where a second descriptor would fit: the length to state is CMSG_LEN(). */
 union room {

@@ -1,11 +1,18 @@
-/* fd.h - one descriptor along with a message, over a socket of this host
- *
- * For AF_UNIX sockets between our own processes. Nothing here waits, whatever the socket's own flags say.
- */
+/* fd.h - whole reads and writes, and one descriptor along with a message */
 #pragma once
 
+#include "base/buf.h"
 #include "base/err.h"
-#include "base/str.h"
+
+/** fd_write() - all of @s, however often that takes. Return: ERR_OK; ERR_LOCAL (errno; some of it may be written) */
+must_use enum err fd_write(int fd, struct str s);
+
+/** fd_read() - appends to @b until @fd ends or @b holds @max bytes; room for them all is made first, so that no
+ * secret is left behind by a buffer that grows
+ * Return: ERR_OK; ERR_LOCAL (errno); ERR_MEMORY, ERR_LIMIT of @b */
+must_use enum err fd_read(int fd, struct buf *b, size_t max);
+
+/* Over AF_UNIX sockets between our own processes. Neither waits, whatever the socket's own flags say. */
 
 /** fd_send() - @bytes, at least one, and with them a copy of @fd, which stays the caller's
  * Of a seqpacket or datagram socket the message goes whole; of a stream one byte is what should be sent.

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "credential/keeper_config.h"
 #include "credential/seal_store.h"
+#include "os/fd.h"
 #include "supervisor/paths.h"
 #include "supervisor/placeholders.h"
 #include "wire/link.h"
@@ -36,16 +37,7 @@ enum err configure_sealed(struct str bytes, int *ret_fd)
 {
 	auto_fd fd = memfd_create("paddock", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	if (fd < 0)
-		return ERR_LOCAL;
-	for (size_t done = 0; done < bytes.n;) {
-		ssize_t n = write(fd, bytes.p + done, bytes.n - done);
-
-		if (n < 0 && errno != EINTR)
-			return ERR_LOCAL;
-		done += n > 0 ? (size_t)n : 0;
-	}
-	if (lseek(fd, 0, SEEK_SET) ||
+	if (fd < 0 || fd_write(fd, bytes) != ERR_OK || lseek(fd, 0, SEEK_SET) ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		return ERR_LOCAL;
 	*ret_fd = fd_take(&fd);

@@ -1,4 +1,4 @@
-/* fd_test.c - a descriptor comes with its message, one at the most, and none is lost or left open */
+/* fd_test.c - whole reads and writes; a descriptor comes with its message, one at the most, and none is lost or left open */
 #include "os/fd.h"
 
 #include "base/auto.h"
@@ -10,6 +10,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -51,6 +53,59 @@ static bool same_file(int a, int b)
 	struct stat x, y;
 
 	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static void all_is_written_and_read(void **state)
+{
+	(void)state;
+	static char big[300000];	/* more than a socket holds */
+	auto_buf got = BUF_EMPTY;
+	auto_fd file = memfd_create("fd_test", MFD_CLOEXEC);
+
+	memset(big, 'x', sizeof big);
+	buf_init(&got, sizeof big + 1);
+	assert_int_equal(fd_write(file, str_make(big, sizeof big)), ERR_OK);
+	assert_int_equal(fd_write(file, STR("")), ERR_OK);
+	assert_int_equal(lseek(file, 0, SEEK_SET), 0);
+	assert_int_equal(fd_read(file, &got, 10), ERR_OK);
+	assert_int_equal(got.len, 10);
+	assert_int_equal(fd_read(file, &got, 10), ERR_OK);	/* it has them already */
+	assert_int_equal(got.len, 10);
+	assert_int_equal(fd_read(file, &got, sizeof big + 1), ERR_OK);
+	assert_true(str_eq(buf_str(&got), str_make(big, sizeof big)));
+	assert_int_equal(fd_write(-1, STR("x")), ERR_LOCAL);
+	assert_int_equal(fd_read(-1, &got, sizeof big + 1), ERR_LOCAL);
+	assert_int_equal(fd_read(file, &got, sizeof big + 2), ERR_LIMIT);
+	assert_int_equal(got.len, sizeof big);
+}
+
+static void *reader(void *arg)
+{
+	struct buf *b = arg;
+
+	assert_int_equal(fd_read(pair[1], b, b->cap), ERR_OK);
+	return NULL;
+}
+
+/* A stream that takes and gives a part at a time. */
+static void parts_are_put_together(void **state)
+{
+	(void)state;
+	static char big[1 << 20];
+	auto_buf got = BUF_EMPTY;
+	pthread_t thread;
+
+	buf_init(&got, sizeof big);
+	assert_int_equal(buf_reserve(&got, sizeof big), ERR_OK);
+	auto_fd_close(&pair[0]);
+	auto_fd_close(&pair[1]);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	for (size_t i = 0; i < sizeof big; i++)
+		big[i] = (char)(i * 7 + i / 256);
+	assert_int_equal(pthread_create(&thread, NULL, reader, &got), 0);
+	assert_int_equal(fd_write(pair[0], str_make(big, sizeof big)), ERR_OK);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_true(str_eq(buf_str(&got), str_make(big, sizeof big)));
 }
 
 static void a_descriptor_comes_with_its_message(void **state)
@@ -219,7 +274,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		T(a_descriptor_comes_with_its_message), T(a_stream_gives_one_message_at_a_time),
+		T(all_is_written_and_read), T(parts_are_put_together), T(a_descriptor_comes_with_its_message), T(a_stream_gives_one_message_at_a_time),
 		T(surplus_descriptors_are_not_kept), T(one_that_we_have_no_room_for_is_not_kept),
 		T(a_message_that_is_too_long_leaves_nothing), T(neither_side_waits),
 		T(a_peer_that_has_gone_is_told),
