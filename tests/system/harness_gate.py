@@ -6,6 +6,7 @@ import subprocess
 import time
 
 from paddock import BIN, check, finish, gate, kill, sandbox, wait_for, world
+from tcp import serve
 
 POLICY = """\
 version: 1
@@ -47,22 +48,6 @@ def talk(port, text, wait=0.5):
         except (TimeoutError, ConnectionResetError):
             pass
         return out
-
-
-def serve(handle):
-    """A TCP server in a thread; its port."""
-    import threading
-    server = socket.create_server(("127.0.0.1", 0))
-
-    def loop():
-        while True:
-            try:
-                c, _ = server.accept()
-            except OSError:
-                return
-            threading.Thread(target=handle, args=(c,), daemon=True).start()
-    threading.Thread(target=loop, daemon=True).start()
-    return server.getsockname()[1]
 
 
 def http(c):

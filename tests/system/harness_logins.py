@@ -29,59 +29,64 @@ def said(r):
     return r.returncode, r.stdout[-1500:], r.stderr[-2500:]
 
 
-class Claude:
-    name, hosts, api, guest = "claude", "api.anthropic.com, console.anthropic.com, platform.claude.com", "api.anthropic.com", "~/.claude/.credentials.json"
+class Login:
+    """A file like that of one agent, as a user has it."""
+    def __init__(self, s, w):
+        self.file = s.root / self.name / self.guest.rsplit("/", 1)[1]
+        self.file.parent.mkdir(exist_ok=True)
+        self.w = w
+
+    def save(self, content, **how):
+        self.file.write_text(json.dumps(content, **how))
+        os.chmod(self.file, 0o600)
+
+    def content(self):
+        return json.loads(self.file.read_text())
+
+
+class Claude(Login):
+    name, guest = "claude", "~/.claude/.credentials.json"
+    hosts, api = "api.anthropic.com, console.anthropic.com, platform.claude.com", "api.anthropic.com"
     endpoint = "https://platform.claude.com/v1/oauth/token"
     read = "t=$(sed 's/.*\"accessToken\": *\"//; s/\".*//' ~/.claude/.credentials.json); "
 
-    def __init__(self, s, w):
-        self.file = s.root / "claude" / ".credentials.json"
-        self.file.parent.mkdir(exist_ok=True)
-        self.w = w
-
     def write(self, life):
         access, refresh = self.w.provider.issue("claude", "sk-ant-oat01-"), self.w.provider.login("claude", "sk-ant-ort01-")
-        self.file.write_text(json.dumps({"mcpOAuth": {"other": 1}, "claudeAiOauth": {
+        self.save({"mcpOAuth": {"other": 1}, "claudeAiOauth": {
             "accessToken": access, "refreshToken": refresh, "expiresAt": int((time.time() + life) * 1000),
-            "scopes": ["user:inference", "user:profile"], "subscriptionType": "max"}}))
-        os.chmod(self.file, 0o600)
+            "scopes": ["user:inference", "user:profile"], "subscriptionType": "max"}})
         return access, refresh
 
     def now(self):
-        o = json.loads(self.file.read_text())
-        return o["claudeAiOauth"]["accessToken"], o["claudeAiOauth"]["refreshToken"]
+        o = self.content()["claudeAiOauth"]
+        return o["accessToken"], o["refreshToken"]
 
     def rest(self):
-        o = json.loads(self.file.read_text())
+        o = self.content()
         return o["mcpOAuth"] == {"other": 1} and o["claudeAiOauth"]["subscriptionType"] == "max"
 
 
-class Codex:
-    name, hosts, api, guest = "codex", "chatgpt.com, auth.openai.com", "chatgpt.com", "~/.codex/auth.json"
+class Codex(Login):
+    name, guest = "codex", "~/.codex/auth.json"
+    hosts, api = "chatgpt.com, auth.openai.com", "chatgpt.com"
     endpoint = "https://auth.openai.com/oauth/token"
     read = "t=$(sed -n 's/.*\"access_token\": *\"\\([^\"]*\\)\".*/\\1/p' ~/.codex/auth.json); "
-
-    def __init__(self, s, w):
-        self.file = s.root / "codex" / "auth.json"
-        self.file.parent.mkdir(exist_ok=True)
-        self.w = w
 
     def write(self, life):
         access = jwt({"exp": int(time.time() + life), "n": time.time()})
         self.w.provider.access[access] = ("codex", time.time() + life)
         refresh = self.w.provider.login("codex", "rt_")
-        self.file.write_text(json.dumps({"OPENAI_API_KEY": None, "tokens": {
+        self.save({"OPENAI_API_KEY": None, "tokens": {
             "id_token": jwt({"email": "ann@example.test"}), "access_token": access, "refresh_token": refresh,
-            "account_id": "account-1"}, "last_refresh": "2026-01-01T00:00:00Z"}, indent=2))
-        os.chmod(self.file, 0o600)
+            "account_id": "account-1"}, "last_refresh": "2026-01-01T00:00:00Z"}, indent=2)
         return access, refresh
 
     def now(self):
-        o = json.loads(self.file.read_text())["tokens"]
+        o = self.content()["tokens"]
         return o["access_token"], o["refresh_token"]
 
     def rest(self):
-        o = json.loads(self.file.read_text())
+        o = self.content()
         return o["tokens"]["account_id"] == "account-1" and o["OPENAI_API_KEY"] is None
 
 
@@ -174,7 +179,7 @@ def beside(s, w):
     time.sleep(1)
     quiet = not w.asked
     status, answer = p.use_refresh(refresh, ("sk-ant-oat01-", "sk-ant-ort01-"))
-    o = json.loads(a.file.read_text())
+    o = a.content()
     o["claudeAiOauth"].update(accessToken=answer["access_token"], refreshToken=answer["refresh_token"],
                               expiresAt=int((time.time() + 3600) * 1000))
     a.file.write_text(json.dumps(o))

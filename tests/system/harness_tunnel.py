@@ -2,9 +2,9 @@
 import socket
 import ssl
 import subprocess
-import threading
 
 from paddock import check, finish, sandbox, world
+from tcp import serve
 
 POLICY = """\
 version: 1
@@ -31,17 +31,6 @@ def certificate(directory):
                     "-addext", "subjectAltName=DNS:pinned.example.test,DNS:api.example.test", "-days", "2"],
                    check=True, capture_output=True)
     return directory / "own.pem", directory / "key.pem"
-
-
-def serve(handle):
-    server = socket.create_server(("127.0.0.1", 0))
-
-    def loop():
-        while True:
-            c, _ = server.accept()
-            threading.Thread(target=handle, args=(c,), daemon=True).start()
-    threading.Thread(target=loop, daemon=True).start()
-    return server.getsockname()[1]
 
 
 def main(w, s):
