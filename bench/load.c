@@ -2,16 +2,18 @@
  *
  *   load MODE [name=value]...      one line of JSON on standard output
  *
- *   keep    connections= ms= [streams=]    closed loop: each connection (or stream) asks again when it has its answer
- *   pace    rate= ms=                      open loop: so many requests a second, over as many connections as it takes
- *   open    connections= ms=               a new connection for each request
- *   down    bytes=   up bytes=             one stream of so many bytes
- *   idle    connections=                   one request each, then says {"ready"} and holds them until its input ends
+ *   keep  connections= ms= [streams=]  closed loop: each connection (or stream) asks again at its answer
+ *   pace  rate= ms=                    open loop: so many requests a second, on any number of connections
+ *   open  connections= ms=             a new connection for each request
+ *   down  bytes=   up bytes=           one stream of so many bytes
+ *   idle  connections=                 one request each, then {"ready"}; held until its input ends
  *
- *   host= (SNI, Host)  port= (to connect to)  to= (the origin's port)  ca=  [proxy=1]: CONNECT first  [h2=1]  [path=]  [hosts=N]: aNNN.<host>
+ *   host= (SNI, Host)  port= (to connect to)  to= (the origin's port)  ca=  [proxy=1]: CONNECT first  [h2=1]
+ *   [path=]  [hosts=N]: aNNN.<host>
  *
  * One thread, level-triggered epoll, AES-128-GCM, one certificate check as any client makes it.
  */
+#include "decimal.h"
 #include "load.h"
 
 #include <arpa/inet.h>
@@ -54,18 +56,6 @@ uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* The digits at @p, after blanks. */
-static uint64_t decimal(const char *p)
-{
-	uint64_t n = 0;
-
-	while (*p == ' ')
-		p++;
-	for (; *p >= '0' && *p <= '9'; p++)
-		n = n * 10 + (uint64_t)(*p - '0');
-	return n;
-}
-
 bool is(const char *mode) { return strcmp(options.mode, mode) == 0; }
 
 void sample(uint64_t since)
@@ -92,9 +82,11 @@ static void client_open(struct client *c)
 	static unsigned counter;
 	int one = 1;
 
-	*c = (struct client){ .fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), .began = now_ns() };
+	*c = (struct client){ .fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+			       .began = now_ns() };
 	if (options.hosts)
-		snprintf(c->name, sizeof c->name, "a%u.%s", counter++ % (unsigned)options.hosts, options.host);
+		snprintf(c->name, sizeof c->name, "a%u.%s", counter++ % (unsigned)options.hosts,
+			 options.host);
 	else
 		snprintf(c->name, sizeof c->name, "%s", options.host);
 	snprintf(c->authority, sizeof c->authority, "%s:%ld", c->name, options.to);
@@ -151,9 +143,11 @@ static void request_h1(struct client *c)
 	c->head_bytes = 0;
 	c->in_body = false;
 	c->since[0] = now_ns();
-	n = is("up") ? snprintf(text, sizeof text, "POST %s HTTP/1.1\r\nhost: %s\r\ncontent-length: %ld\r\n\r\n",
-				options.path, c->authority, options.bytes)
-		     : snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nhost: %s\r\nuser-agent: load\r\naccept: */*\r\n\r\n",
+	n = is("up") ? snprintf(text, sizeof text,
+				"POST %s HTTP/1.1\r\nhost: %s\r\ncontent-length: %ld\r\n\r\n", options.path,
+				c->authority, options.bytes)
+		     : snprintf(text, sizeof text,
+				"GET %s HTTP/1.1\r\nhost: %s\r\nuser-agent: load\r\naccept: */*\r\n\r\n",
 				options.path, c->authority);
 	if (is("up"))
 		c->up_left = (uint64_t)options.bytes;
@@ -208,7 +202,8 @@ static void read_h1(struct client *c)
 
 	while (c->state == READY) {
 		if (!c->in_body) {
-			n = SSL_read(c->ssl, c->head + c->head_bytes, (int)(sizeof c->head - 1 - c->head_bytes));
+			n = SSL_read(c->ssl, c->head + c->head_bytes,
+				     (int)(sizeof c->head - 1 - c->head_bytes));
 			if (n > 0)
 				c->head_bytes += (size_t)n;
 			if (n > 0 && !take_head(c))
@@ -235,7 +230,8 @@ static void read_h1(struct client *c)
 static void write_up(struct client *c)
 {
 	while (c->up_left) {
-		int n = SSL_write(c->ssl, piece, c->up_left < sizeof piece ? (int)c->up_left : (int)sizeof piece);
+		int n = SSL_write(c->ssl, piece,
+				  c->up_left < sizeof piece ? (int)c->up_left : (int)sizeof piece);
 
 		if (n <= 0)
 			return;
@@ -264,7 +260,8 @@ static void shake(struct client *c)
 		ready(c);
 		return;
 	}
-	if (SSL_get_error(c->ssl, n) != SSL_ERROR_WANT_READ && SSL_get_error(c->ssl, n) != SSL_ERROR_WANT_WRITE) {
+	if (SSL_get_error(c->ssl, n) != SSL_ERROR_WANT_READ &&
+	    SSL_get_error(c->ssl, n) != SSL_ERROR_WANT_WRITE) {
 		ERR_print_errors_fp(stderr);
 		client_failed(c, "handshake");
 	}
@@ -302,7 +299,8 @@ static void connected(struct client *c)
 		begin_tls(c);
 		return;
 	}
-	n = snprintf(text, sizeof text, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", c->authority, c->authority);
+	n = snprintf(text, sizeof text, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", c->authority,
+		     c->authority);
 	if (send(c->fd, text, (size_t)n, MSG_NOSIGNAL) != n)
 		err(1, "send");
 	c->state = TUNNEL;
@@ -384,7 +382,8 @@ static void run_loop(void)
 	for (long i = 0; i < options.connections; i++)
 		client_open(&clients[i]);
 	if (is("keep"))		/* handshakes are not measured */
-		for (uint64_t until = now_ns() + 20000000000u; requests < (uint64_t)options.connections && now_ns() < until;)
+		for (uint64_t until = now_ns() + 20000000000u;
+		     requests < (uint64_t)options.connections && now_ns() < until;)
 			turn(100);
 	measure();
 	if (is("up") || is("down"))
@@ -457,13 +456,15 @@ static void set_option(char *word)
 		{ "port", &options.port, NULL },
 		{ "to", &options.to, NULL },
 		{ "connections", &options.connections, NULL }, { "streams", &options.streams, NULL },
-		{ "ms", &options.ms, NULL }, { "rate", &options.rate, NULL }, { "bytes", &options.bytes, NULL },
-		{ "proxy", &options.proxy, NULL }, { "h2", &options.h2, NULL }, { "hosts", &options.hosts, NULL },
+		{ "ms", &options.ms, NULL }, { "rate", &options.rate, NULL },
+		{ "bytes", &options.bytes, NULL }, { "proxy", &options.proxy, NULL },
+		{ "h2", &options.h2, NULL }, { "hosts", &options.hosts, NULL },
 	};
 	char *value = strchr(word, '=');
 
 	for (size_t i = 0; value && i < sizeof table / sizeof *table; i++)
-		if (strncmp(word, table[i].name, (size_t)(value - word)) == 0 && !table[i].name[value - word]) {
+		if (strncmp(word, table[i].name, (size_t)(value - word)) == 0 &&
+		    !table[i].name[value - word]) {
 			if (table[i].number)
 				*table[i].number = (long)decimal(value + 1);
 			else
@@ -481,7 +482,8 @@ int main(int argc, char **argv)
 	for (int i = 2; i < argc; i++)
 		set_option(argv[i]);
 	signal(SIGPIPE, SIG_IGN);
-	if (options.connections < 1 || options.connections > CONNECTIONS_MAX || options.streams < 1 || options.streams > STREAMS_MAX)
+	if (options.connections < 1 || options.connections > CONNECTIONS_MAX || options.streams < 1 ||
+	    options.streams > STREAMS_MAX)
 		errx(2, "connections or streams are out of range");
 	tls = SSL_CTX_new(TLS_client_method());
 	samples = calloc(SAMPLES_MAX, sizeof *samples);
@@ -501,9 +503,11 @@ int main(int argc, char **argv)
 	double seconds = (double)(now_ns() - started_ns) / 1e9;
 
 	qsort(samples, sample_count, sizeof *samples, compare);
-	printf("{\"seconds\":%.4f,\"requests\":%llu,\"bytes_down\":%llu,\"bytes_up\":%llu,\"errors\":%llu,\"p50_us\":%u,\"p99_us\":%u}\n",
-	       seconds, (unsigned long long)requests, (unsigned long long)bytes_down, (unsigned long long)bytes_up,
-	       (unsigned long long)errors, sample_count ? samples[sample_count / 2] : 0,
+	printf("{\"seconds\":%.4f,\"requests\":%llu,\"bytes_down\":%llu,\"bytes_up\":%llu,\"errors\":%llu,"
+	       "\"p50_us\":%u,\"p99_us\":%u}\n",
+	       seconds, (unsigned long long)requests, (unsigned long long)bytes_down,
+	       (unsigned long long)bytes_up, (unsigned long long)errors,
+	       sample_count ? samples[sample_count / 2] : 0,
 	       sample_count ? samples[sample_count * 99 / 100] : 0);
 	return errors ? 1 : 0;
 }

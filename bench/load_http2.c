@@ -9,7 +9,8 @@
 
 static void request_h2(struct client *c, unsigned slot)
 {
-	const nghttp2_nv nv[] = { NV(":method", "GET"), NV(":scheme", "https"), NV(":authority", c->authority),
+	const nghttp2_nv nv[] = { NV(":method", "GET"), NV(":scheme", "https"),
+				  NV(":authority", c->authority),
 				  NV(":path", options.path), NV("user-agent", "load"), NV("accept", "*/*") };
 
 	c->since[slot] = now_ns();
@@ -26,8 +27,8 @@ static int on_data(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t 
 	return 0;
 }
 
-static int on_header(nghttp2_session *s, const nghttp2_frame *f, const uint8_t *name, size_t nn, const uint8_t *v, size_t vn,
-		     uint8_t flags, void *user)
+static int on_header(nghttp2_session *s, const nghttp2_frame *f, const uint8_t *name, size_t nn,
+		     const uint8_t *v, size_t vn, uint8_t flags, void *user)
 {
 	(void)s, (void)f, (void)flags, (void)user;
 	if (nn == 7 && memcmp(name, ":status", 7) == 0 && (vn != 3 || memcmp(v, "200", 3)))

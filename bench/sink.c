@@ -2,6 +2,8 @@
  *
  *   sink PORT CERTIFICATE        a thread a connection; PEM with certificate and key
  */
+#include "decimal.h"
+
 #include <arpa/inet.h>
 #include <err.h>
 #include <openssl/ssl.h>
@@ -14,17 +16,6 @@
 
 #define PIECE 65536
 
-static uint64_t decimal(const char *p)
-{
-	uint64_t n = 0;
-
-	while (*p == ' ')
-		p++;
-	for (; *p >= '0' && *p <= '9'; p++)
-		n = n * 10 + (uint64_t)(*p - '0');
-	return n;
-}
-
 static void *sink_one(void *arg)
 {
 	SSL *s = arg;
@@ -34,7 +25,8 @@ static void *sink_one(void *arg)
 	char *end = NULL;
 
 	while (SSL_accept(s) == 1) {
-		while (!end && n < sizeof head - 1 && (got = SSL_read(s, head + n, (int)(sizeof head - 1 - n))) > 0) {
+		while (!end && n < sizeof head - 1 &&
+		       (got = SSL_read(s, head + n, (int)(sizeof head - 1 - n))) > 0) {
 			n += (size_t)got;
 			head[n] = '\0';
 			end = strstr(head, "\r\n\r\n");
@@ -49,7 +41,8 @@ static void *sink_one(void *arg)
 		while (left && (got = SSL_read(s, bytes, sizeof bytes)) > 0)
 			left -= (size_t)got;
 		if (left == 0)
-			SSL_write(s, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok", 60);
+			SSL_write(s, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok",
+				  60);
 		break;
 	}
 	SSL_shutdown(s);
