@@ -431,6 +431,18 @@ enum err spool_flush(struct spool *s)
 	return s->waiting.len ? ERR_AUDIT : ERR_OK;
 }
 
+enum err spool_durable(struct spool *s, bool durable)
+{
+	bool begins = durable && !s->options.durable;
+
+	s->options.durable = durable;
+	if (begins && (fdatasync(s->now.fd) || fsync(s->options.directory))) {
+		s->failed = true;
+		return ERR_AUDIT;
+	}
+	return ERR_OK;
+}
+
 enum err spool_checkpoint(struct spool *s)
 {
 	enum err e = checkpoint(s, NOW);

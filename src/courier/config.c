@@ -49,15 +49,6 @@ static const char *read_sandbox(struct config *c, json_t *v, void *to)
 	return ok ? NULL : "sandbox must be 1 to 64 of A-Z a-z 0-9 . _ -";
 }
 
-static const char *read_boolean(struct config *c, json_t *v, void *to)
-{
-	(void)c;
-	if (!json_is_boolean(v))
-		return "a member that must be true or false is not";
-	*(bool *)to = json_is_true(v);
-	return NULL;
-}
-
 static const char *read_count(struct config *c, json_t *v, void *to)
 {
 	(void)c;
@@ -212,7 +203,6 @@ static const char *read_object(struct config *c, json_t *root)
 		{ "resolve", read_resolve, NULL, false },
 		{ "upstream_ca", read_text, &c->upstream_ca, false },
 		{ "clients", read_clients, NULL, false },
-		{ "durable", read_boolean, &c->durable, false },
 		{ "checkpoint_every", read_count, &c->checkpoint_every, false },
 	};
 	size_t known = 0;

@@ -19,7 +19,6 @@
  *   public_key        text: 64 hex digits yes; Ed25519, of checkpoints
  *   clients           object: name -> SHA-256 of its token, 64 hex digits   no; of an explicit proxy. With
  *                                          any, who says no token that is in it gets nothing
- *   durable           boolean             no (false)
  *   checkpoint_every  integer             no (0: 1000)
  *
  * An unknown, missing or wrongly typed member, or a duplicate, is an error.
@@ -55,7 +54,6 @@ struct config {
 	struct config_client clients[CONFIG_CLIENTS_MAX];
 	uint32_t client_count;
 	uint8_t public_key[32];
-	bool durable;
 	uint32_t checkpoint_every;
 };
 

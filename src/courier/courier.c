@@ -250,6 +250,8 @@ void courier_reload(struct courier *c, struct str text)
 	struct snapshot *before = c->snapshot;
 
 	c->snapshot = fresh;
+	if (spool_durable(c->spool, policy_durable(policy)) != ERR_OK)
+		log_error("the trail cannot be brought to disk: nothing more is let through");
 	journal_reload(c, ERR_OK, policy_digest(policy), str_of(""));
 	judge_lasting(c);
 	detach_reloaded(c, snapshot_policy(before));
@@ -375,7 +377,7 @@ enum err courier_start(struct courier *c)
 	const struct config *f = c->options.config;
 	struct spool_options o = {
 		.directory = c->options.directory, .sandbox = f->sandbox, .key_name = f->key_name,
-		.signer = sign, .signer_ctx = c, .durable = f->durable,
+		.signer = sign, .signer_ctx = c, .durable = policy_durable(snapshot_policy(c->snapshot)),
 		.checkpoint_every = f->checkpoint_every,
 	};
 

@@ -97,7 +97,7 @@ enum err journal_start(struct courier *c)
 	record_text(r, "policy", f->policy_file, 1024);
 	record_text(r, "policy_digest", str_of(policy_digest(p)), 64);
 	put_text(r, "policy_name", policy_name(p), 256);
-	record_bool(r, "durable", f->durable);
+	record_bool(r, "durable", policy_durable(p));
 	record_bool(r, "upstream_ca", f->upstream_ca.n > 0);
 	put_overrides(r, f);
 	if (f->command_count)
@@ -134,6 +134,7 @@ void journal_reload(struct courier *c, enum err result, const char *digest, stru
 	if (r) {
 		record_text(r, "result", str_of(err_name(result)), 64);
 		record_text(r, "policy_digest", str_of(digest), 64);
+		record_bool(r, "durable", policy_durable(snapshot_policy(c->snapshot)));
 		put_text(r, "text", text, 600);
 	}
 	store(c, r);

@@ -401,6 +401,7 @@ static enum err compile(struct compile *c, struct str text, const char *file)
 		err = compile_filesystem(c);
 	if (err == ERR_OK)
 		err = compile_limits(c);
+	c->p->durable = c->d->audit.durable.value;
 	return err;
 }
 

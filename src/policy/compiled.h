@@ -36,6 +36,7 @@ struct policy {
 	struct policy_credential *credentials;
 	struct policy_filesystem filesystem;
 	struct policy_limits limits;
+	bool durable;
 	struct index index;
 };
 

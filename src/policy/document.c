@@ -196,6 +196,10 @@ static const struct schema limits_schema = { SCHEMA(document_limits, "'limits'",
 	KEY(document_limits, "bytes", SHAPE_SIZE, bytes),
 } };
 
+static const struct schema audit_schema = { SCHEMA(document_audit, "'audit'", NO_NAME), {
+	KEY(document_audit, "durable", SHAPE_FLAG, durable),
+} };
+
 static const struct schema policy_schema = { SCHEMA(document, "a policy", NO_NAME), {
 	KEY(document, "version", SHAPE_COUNT, version),
 	KEY(document, "name", SHAPE_TEXT, name),
@@ -203,6 +207,7 @@ static const struct schema policy_schema = { SCHEMA(document, "a policy", NO_NAM
 	SUB(document, "credentials", SHAPE_NAMED, credentials, &credential_schema),
 	SUB(document, "filesystem", SHAPE_OBJECT, filesystem, &filesystem_schema),
 	SUB(document, "limits", SHAPE_OBJECT, limits, &limits_schema),
+	SUB(document, "audit", SHAPE_OBJECT, audit, &audit_schema),
 } };
 /* clang-format on */
 

@@ -124,6 +124,10 @@ struct document_limits {
 	struct place at;
 	struct document_number memory, cpus, processes, wall_time, requests, bytes;
 };
+struct document_audit {
+	struct place at;
+	struct document_number durable;
+};
 struct document {
 	struct place at;
 	struct document_number version;
@@ -132,6 +136,7 @@ struct document {
 	struct document_objects credentials;	/* struct document_credential */
 	struct document_filesystem filesystem;
 	struct document_limits limits;
+	struct document_audit audit;
 };
 
 /** document_read() - @text to *ret, all of it in @a; ERR_POLICY_SYNTAX with *ret_error, ERR_MEMORY */

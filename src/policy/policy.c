@@ -54,3 +54,5 @@ const struct policy_limits *policy_limits(const struct policy *p)
 {
 	return &p->limits;
 }
+
+bool policy_durable(const struct policy *p) { return p->durable; }

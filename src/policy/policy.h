@@ -221,6 +221,8 @@ uint32_t policy_credential_count(const struct policy *p);
 const struct policy_credential *policy_credential(const struct policy *p, uint32_t index);
 const struct policy_filesystem *policy_filesystem(const struct policy *p);
 const struct policy_limits *policy_limits(const struct policy *p);
+/** policy_durable() - must a record of the trail be on disk before it counts as stored? */
+bool policy_durable(const struct policy *p);
 
 /** policy_allows() - would @head be let through: by policy_match(), and with `websocket` where it is a handshake */
 bool policy_allows(const struct policy *p, const struct head *head);

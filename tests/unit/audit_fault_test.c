@@ -260,6 +260,28 @@ static void durable_means_synced(void **state)
 	(void)verified();
 }
 
+/* Turned on while it runs, what is there already comes to disk too; turned off, nothing is waited for. */
+static void durable_from_now_on(void **state)
+{
+	(void)state;
+	struct spool *s = open_spool();
+
+	assert_int_equal(fdatasync_fault.calls, 0);
+	assert_int_equal(spool_durable(s, true), ERR_OK);
+	assert_int_equal(fdatasync_fault.calls, 1);
+	assert_int_equal(spool_durable(s, true), ERR_OK);
+	assert_int_equal(world_put(s, "intent", "r1"), ERR_OK);
+	assert_int_equal(fdatasync_fault.calls, 2);
+	assert_int_equal(spool_durable(s, false), ERR_OK);
+	assert_int_equal(world_put(s, "intent", "r2"), ERR_OK);
+	assert_int_equal(fdatasync_fault.calls, 2);
+	fail_from_now(&fdatasync_fault, EIO, false);
+	assert_int_equal(spool_durable(s, true), ERR_AUDIT);
+	assert_int_equal(world_put(s, "intent", "r3"), ERR_AUDIT);
+	assert_int_equal(world_stop(s), ERR_AUDIT);
+	(void)verified();
+}
+
 static void without_room_or_place_nothing_opens(void **state)
 {
 	(void)state;
@@ -482,7 +504,7 @@ int main(void)
 		FAULT_TEST(the_largest_outcomes_fit_their_room), FAULT_TEST(a_line_written_in_parts_is_whole),
 		FAULT_TEST(a_line_cut_short_is_taken_back), FAULT_TEST(when_cutting_back_fails_the_spool_has_failed),
 		FAULT_TEST(room_lost_by_cutting_back_is_bought_again_before_intents),
-		FAULT_TEST(durable_means_synced), FAULT_TEST(without_room_or_place_nothing_opens),
+		FAULT_TEST(durable_means_synced), FAULT_TEST(durable_from_now_on), FAULT_TEST(without_room_or_place_nothing_opens),
 		FAULT_TEST(without_signatures_nothing_leaves_for_long), FAULT_TEST(outcomes_need_an_intent),
 		FAULT_TEST(outcomes_that_wait_cost_one_write), FAULT_TEST(outcomes_that_cannot_be_written_stop_intents),
 		FAULT_TEST(waiting_outcomes_are_bounded),

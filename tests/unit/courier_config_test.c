@@ -20,12 +20,11 @@ static void a_whole_configuration_is_read(void **state)
 	const char *problem;
 
 	assert_int_equal(config_parse(STR("{" NEEDED ",\"person\":\"ann\",\"command\":[\"a\",\"b\"],"
-					  "\"placeholders\":{\"api\":\"pk-1\"},\"durable\":true,"
+					  "\"placeholders\":{\"api\":\"pk-1\"},"
 					  "\"resolve\":[{\"host\":\"API.test\",\"port\":443,"
 					  "\"address\":\"127.0.0.1\",\"to_port\":8443}]}"), &c, &problem), ERR_OK);
 	assert_true(str_eq(c->sandbox, STR("s-1")) && str_eq(c->person, STR("ann")));
 	assert_int_equal(c->command_count, 2);
-	assert_true(c->durable);
 	assert_int_equal(c->public_key[31], 0xff);
 	assert_true(str_eq(config_placeholder(c, STR("api")), STR("pk-1")));
 	assert_int_equal(config_placeholder(c, STR("none")).n, 0);
@@ -39,7 +38,7 @@ static void what_is_wrong_is_refused(void **state)
 	(void)state;
 	static const char *const wrong[] = {
 		"", "[]", "{}", "{" NEEDED ",}", "{" NEEDED ",\"sandbox\":\"twice\"}", "{" NEEDED ",\"unknown\":1}",
-		"{" NEEDED ",\"person\":1}", "{" NEEDED ",\"durable\":\"yes\"}", "{" NEEDED ",\"command\":\"a\"}",
+		"{" NEEDED ",\"person\":1}", "{" NEEDED ",\"durable\":true}", "{" NEEDED ",\"command\":\"a\"}",
 		"{" NEEDED ",\"placeholders\":[]}", "{" NEEDED ",\"placeholders\":{\"a\":1}}",
 		"{" NEEDED ",\"checkpoint_every\":-1}", "{" NEEDED ",\"resolve\":[{}]}",
 		"{" NEEDED ",\"resolve\":[{\"host\":\"a\",\"port\":0,\"address\":\"1.1.1.1\",\"to_port\":1}]}",

@@ -87,7 +87,9 @@ static void wrong_shapes_are_refused(void **state)
 		{ "version: 1\nnetwrok: []\n", 2, 1,
 		  "unknown key 'netwrok' in a policy: did you mean 'network'?" },
 		{ "version: 1\nzzzzzzzzz: []\n", 2, 1,
-		  "expected one of version, name, network, credentials, filesystem, limits" },
+		  "expected one of version, name, network, credentials, filesystem, limits, audit" },
+		{ "version: 1\naudit: {durable: yes}\n", 2, 18, "expected true or false" },
+		{ "version: 1\naudit: true\n", 2, 8, "expected a mapping" },
 		{ "version: 1\nnetwork: {hosts: [a.b]}\n", 2, 10, "'network' is a mapping: expected a list" },
 		{ "version: 1\nnetwork: [a.b]\n", 2, 11, "found text: expected a mapping" },
 		{ "version: 1\nnetwork:\n", 2, 9, "'network' is nothing: expected a list" },
@@ -407,6 +409,7 @@ static void an_empty_policy_has_safe_defaults(void **state)
 	assert_true(f->protect_git);
 	assert_int_equal(f->visible_count, 0);
 	assert_int_equal(policy_limits(p)->memory_bytes, 0);
+	assert_false(policy_durable(p));
 	assert_int_equal(policy_rule_count(p), 0);
 	assert_int_equal(policy_name(p).n, 0);
 	assert_string_equal(policy_digest(p),
@@ -446,7 +449,8 @@ static const char whole[] =
 	"strategy: placeholder\n"
 	"    placeholder: {value: ghp_0123456789abcdef, in: [basic]}\n    scrub: false\n"
 	"filesystem:\n  visible: [{path: ~/.cargo/registry}, {path: /opt/x, mode: write}]\n"
-	"limits: {memory: 2GiB, cpus: 2, processes: 512, wall_time: 1h, requests: 10000, bytes: 10GiB}\n";
+	"limits: {memory: 2GiB, cpus: 2, processes: 512, wall_time: 1h, requests: 10000, bytes: 10GiB}\n"
+	"audit: {durable: true}\n";
 
 static void everything_arrives(void **state)
 {
@@ -458,7 +462,7 @@ static void everything_arrives(void **state)
 
 	if (load(whole, &p, &e) != ERR_OK)
 		fail_msg("%u:%u: %s", e.line, e.column, e.text);
-	assert_true(str_eq(policy_name(p), STR("claude")));
+	assert_true(str_eq(policy_name(p), STR("claude")) && policy_durable(p));
 	r = policy_rule(p, 0);
 	assert_true(str_eq(r->name, STR("anthropic")) && r->line == 4 && r->verdict == POLICY_ALLOW);
 	assert_int_equal(r->credential, 0);
