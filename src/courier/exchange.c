@@ -372,7 +372,7 @@ static enum step stage_reply(struct exchange *x)
 
 	if (!x->websocket)
 		s = relay_up(x);
-	if (!x->websocket && s != STEP_END)
+	if ((!x->websocket || x->down.head.len) && s != STEP_END)
 		s = relay_down(x);
 	if (x->websocket && !x->down.head.len && s != STEP_END)
 		s = relay_websocket(x);

@@ -50,6 +50,9 @@ static const char usual_policy[] =
 	"  - {name: other, hosts: [other.test, \"*.wild.test\", wrong.test, localhost, 127.0.0.1], "
 	"methods: [GET, POST], ports: [\"*\"]}\n";
 
+/* Members of the configuration beside the usual ones: ",\"name\":..." */
+static const char *rig_more;
+
 static void rig_json_text(struct buf *b, const char *name, const char *p, size_t n)
 {
 	buf_printf(b, ",\"%s\":\"", name);
@@ -81,7 +84,9 @@ static int rig_config(const char *policy)
 	for (size_t i = 0; i < sizeof overridden / sizeof *overridden; i++)
 		buf_printf(&b, "%s{\"host\":\"%s\",\"port\":443,\"address\":\"127.0.0.1\",\"to_port\":%u}",
 			   i ? "," : "", overridden[i], world.port);
-	buf_put(&b, STR("]}"));
+	buf_put_z(&b, "]");
+	buf_put_z(&b, rig_more ? rig_more : "");
+	buf_put_z(&b, "}");
 	assert_int_equal(buf_err(&b), ERR_OK);
 	assert_int_equal(write(fd, b.p, b.len), (ssize_t)b.len);
 	lseek(fd, 0, SEEK_SET);
@@ -276,6 +281,7 @@ struct ask {
 	bool websocket;
 	const char *body;
 	bool unfinished;			/* no END */
+	const char *token;			/* of a client of an explicit proxy */
 };
 
 static struct head ask_head(const struct ask *a)
@@ -315,6 +321,8 @@ static uint32_t ask(struct rig *r, const struct ask *a)
 	struct msg_connect m = { .host = a->open_host ? str_of(a->open_host) : h.host, .port = h.port,
 				 .scheme = (uint8_t)h.scheme, .connection = 7,
 				 .process = { .pid = 42, .uid = 0, .exe = STR_INIT("/usr/bin/agent") } };
+	if (a->token)
+		m.token = str_of(a->token);
 	uint32_t stream = ask_open(r, LINK_KIND_EXCHANGE, &m);
 	auto_buf head = BUF_EMPTY;
 
@@ -351,7 +359,7 @@ static bool trail_line(void *ctx, struct str line)
 }
 
 /* How many records hold all of these texts. */
-static unsigned trail(struct rig *r, const char *a, const char *b, const char *c)
+static inline unsigned trail(struct rig *r, const char *a, const char *b, const char *c)
 {
 	struct trail_search s = { { a, b, c, NULL }, 0 };
 

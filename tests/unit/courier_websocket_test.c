@@ -388,6 +388,82 @@ static void a_reload_ends_what_it_would_not_open(void **state)
 	rig_stop(&rig);
 }
 
+/* Answers late, and notes what came until then. */
+static void late_socket(SSL *s, const char *head)
+{
+	char in[4096];
+	int fd = SSL_get_fd(s);
+	struct timeval soon = { .tv_usec = 500000 };
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon);
+	int n = SSL_read(s, in, sizeof in);
+
+	if (n > 0)
+		socket_note(&(struct websocket_message){ WEBSOCKET_BINARY, str_make(in, (size_t)n) });
+	soon.tv_usec = 0;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon);
+	world_socket(s, head);
+}
+
+/* Whoever asks for a WebSocket and says everything at once: nothing of it goes before it is one, and is judged. */
+static void no_message_goes_before_the_handshake(void **state)
+{
+	(void)state;
+	world.socket = late_socket;
+	uint32_t s = open_socket("api.test", "/socket");
+	size_t at = 0;
+
+	rig_arrived(&rig, 1);
+	say_text(s, "first");
+	say_text(s, "this is forbidden");
+	link_end(rig.link, s);
+	heard(s, &at, WEBSOCKET_CLOSE, "\x03\xf0" "denied by policy");
+	assert_true(rig_wait(&rig, s)->ended);
+	rig_until(&rig, "\"kind\":\"outcome\"", "MESSAGE_DENIED", NULL);
+	assert_string_equal(socket_log, "1:first\n8:\x03\xf0" "denied by policy\n");
+	assert_int_equal(trail(&rig, "\"kind\":\"message\"", NULL, NULL), 2);
+	rig_stop(&rig);
+}
+
+/* Says so much before the answer that the client's credit is used up but for a few bytes. */
+static void wordy_socket(SSL *s, const char *head)
+{
+	static const size_t sizes[] = { 60000, 60000, 60000, 60000, LINK_WINDOW_BYTES - 4 * 60036 - 36 - 10 };
+	static char value[60001];
+
+	memset(value, 'a', sizeof value - 1);
+	for (size_t i = 0; i < 5; i++) {
+		world_say(s, "HTTP/1.1 103 Early Hints\r\nlink: ");
+		world_send(s, value, sizes[i]);
+		world_say(s, "\r\n\r\n");
+	}
+	world_socket(s, head);
+}
+
+/* The client takes its time over what came before: the answer waits for it, and the WebSocket for the answer. */
+static void a_handshake_waits_for_credit(void **state)
+{
+	(void)state;
+	world.socket = wordy_socket;
+	rig.slow = true;
+	uint32_t s = open_socket("api.test", "/socket");
+	struct reply *p = rig_reply(&rig, s);
+	size_t at = 0;
+
+	for (int i = 0; i < 200 && p->interim < 5; i++)
+		rig_turn(&rig, 20);
+	for (int i = 0; i < 10; i++)
+		rig_turn(&rig, 20);
+	assert_int_equal(p->interim, 5);
+	assert_false(p->has_head);
+	rig.slow = false;
+	link_consumed(rig.link, s, LINK_WINDOW_BYTES - 10);
+	assert_true(answered(s)->head.websocket);
+	say_text(s, "hello");
+	heard(s, &at, WEBSOCKET_TEXT, "hello");
+	rig_stop(&rig);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -403,6 +479,8 @@ int main(void)
 		T(to_an_upstream_of_http2_alone),
 		T(an_upstream_of_http2_alone_that_takes_none),
 		T(a_reload_ends_what_it_would_not_open),
+		T(no_message_goes_before_the_handshake),
+		T(a_handshake_waits_for_credit),
 	};
 
 	world_start();
