@@ -147,13 +147,15 @@ void token_bad(struct token *k, const char *format, ...)
 void token_good(struct token *k, struct str access, uint64_t life_s, uint64_t early_s, bool more)
 {
 	const struct vault_secret *fresh;
-	uint64_t now = clock_boot_ms(), early = life_s / 10 < early_s ? life_s / 10 : early_s;
+	uint64_t now = clock_boot_ms(), early;
 	enum err e = vault_learn(k->owner->courier->vault, k->credential, access, &fresh);
 
 	if (e != ERR_OK) {
 		token_bad(k, "its token cannot be searched for in answers");
 		return;
 	}
+	life_s = life_s ? life_s : TOKEN_OVER_S;
+	early = life_s / 10 < early_s ? life_s / 10 : early_s;
 	vault_secret_release(k->current);
 	k->current = fresh;
 	k->expires_ms = now + life_s * 1000;

@@ -12,6 +12,8 @@
 #define TOKEN_LOGIN_EARLY_S 300		/* of a login's */
 #define TOKEN_BACKOFF_MS 5000		/* after a failure, twice as long each time, until */
 #define TOKEN_BACKOFF_MAX_MS 300000
+#define TOKEN_OVER_S 5			/* one that is over when it comes serves so long: who waits for it gets it, and it
+					   is not asked for again and again */
 #define TOKEN_REFUSED_MS 30000		/* an upstream's 401 makes for another token once in this time */
 #define TOKEN_REASON_BYTES 160
 
