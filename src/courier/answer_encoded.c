@@ -44,14 +44,12 @@ static void answer_encoded_free(void *filter)
 /* All that may pass by now. */
 static enum err release(struct answer_encoded *a)
 {
-	uint64_t raw = a->taken - search_held(&a->raw), clear = a->taken;
+	uint64_t clear = a->ending && !a->encoded ? a->taken : a->taken - search_held(&a->raw);
 	struct str out;
 	enum err e;
 
-	if (a->encoded) {
+	if (a->encoded && encoded_clear(a->encoded) < clear)
 		clear = encoded_clear(a->encoded);
-		clear = clear < raw ? clear : raw;
-	}
 	if (clear <= a->passed)
 		return ERR_OK;
 	a->x->down.head_held = false;
@@ -151,11 +149,20 @@ static enum err filter_input(struct exchange *x, void *filter, struct str bytes)
 	return release(a);
 }
 
+/* What was held back as the beginning of a secret was none. */
+static enum err filter_verify(struct exchange *x, void *filter)
+{
+	struct answer_encoded *a = filter;
+
+	(void)x;
+	a->ending = true;
+	return a->encoded ? ERR_OK : release(a);
+}
+
 static void filter_end(struct exchange *x, void *filter)
 {
 	struct answer_encoded *a = filter;
 
-	a->ending = true;
 	if (a->encoded)
 		encoded_end(a->encoded);
 	else
@@ -173,8 +180,8 @@ static bool secrets_to_search_for(const struct exchange *x)
 enum err answer_encoded_begin(struct exchange *x, const struct head *head)
 {
 	static const struct encoded_ops ops = { .search = on_search, .clear = on_clear, .done = on_done };
-	static const struct filter_ops filter = { .room = filter_room, .input = filter_input, .end = filter_end,
-						  .free = answer_encoded_free };
+	static const struct filter_ops filter = { .room = filter_room, .input = filter_input, .verify = filter_verify,
+						  .end = filter_end, .free = answer_encoded_free };
 	enum decoder_job coding = 0;
 	struct answer_encoded *a;
 	enum err e = secrets_to_search_for(x) ? encoded_coding(head, &coding) : ERR_OK;

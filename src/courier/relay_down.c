@@ -234,7 +234,8 @@ static enum step take_end(struct exchange *x, struct head *trailers)
 	if (down->filter && down->filter->verify) {
 		e = down->filter->verify(x, down->filter_of);
 		if (e != ERR_OK)
-			return exchange_fail(x, e, "the answer is not what the registry's metadata says");
+			return exchange_fail(x, e, e == ERR_CONTENT_DENIED ? "the answer is not what the registry's metadata says"
+					     : e == ERR_BODY_TOO_LARGE ? "the answer's" : "");
 	}
 	if (down->filter)
 		down->filter->end(x, down->filter_of);

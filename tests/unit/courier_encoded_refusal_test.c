@@ -64,6 +64,47 @@ static void what_does_not_decode(void **state)
 	rig_stop(&rig);
 }
 
+/* Until @bytes of the answer are here, and a moment longer: no more of it may come. */
+static struct reply *with_bytes(uint32_t s, size_t bytes)
+{
+	struct reply *p = rig_reply(&rig, s);
+
+	for (int i = 0; i < 100 && p->body.len < bytes && !p->reset; i++)
+		rig_turn(&rig, 20);
+	for (int i = 0; i < 5; i++)
+		rig_turn(&rig, 20);
+	return p;
+}
+
+/* What passes without being decoded is searched as it is: not even a part of a secret passes. */
+static void what_passes_undecoded_is_held_back_all_the_same(void **state)
+{
+	(void)state;
+	static const char body[] = "this is not gzip, is it? and then sk-test-0123456789abcdefSECRET, it said";
+	const size_t begin = 34;	/* of the secret */
+
+	offer = (typeof(offer)){ .body = str_of(body), .coding = "gzip", .ends = { 25, 60 }, .end_count = 2 };
+	uint32_t s = ask(&rig, &(struct ask){ .method = "POST", .path = "/offer" });
+
+	assert_int_equal(with_bytes(s, 25)->body.len, 25);
+	sem_post(&next);
+	assert_int_equal(with_bytes(s, begin)->body.len, begin);
+	sem_post(&next);
+	struct reply *p = rig_wait(&rig, s);
+
+	assert_true(p->reset && p->reason == ERR_SECRET_REFLECTED);
+	assert_int_equal(p->body.len, begin);
+	/* the beginning of none is let go at the end */
+	offer = (typeof(offer)){ .body = STR_INIT("this is not gzip, is it? sk-test-"), .coding = "gzip",
+				 .ends = { 25 }, .end_count = 1 };
+	s = ask(&rig, &(struct ask){ .method = "POST", .path = "/offer" });
+	assert_int_equal(with_bytes(s, 25)->body.len, 25);
+	sem_post(&next);
+	p = rig_wait(&rig, s);
+	assert_true(p->ended && str_eq(buf_str(&p->body), offer.body));
+	rig_stop(&rig);
+}
+
 /* ---- a decoder that lies, or is gone ---- */
 
 static struct {
@@ -180,7 +221,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(unknown_codings_are_refused), T(what_does_not_decode), T(a_captured_decoder), T(without_a_decoder),
+		T(unknown_codings_are_refused), T(what_does_not_decode), T(what_passes_undecoded_is_held_back_all_the_same),
+		T(a_captured_decoder), T(without_a_decoder),
 	};
 
 	return encoded_world(tests, sizeof tests / sizeof *tests);
