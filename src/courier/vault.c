@@ -39,8 +39,7 @@ struct entry {
 	enum policy_source source;
 	bool scrub, detached;
 	struct slot slots[KEEPER_PARTS];
-	struct vault_secret *learnt[LEARNT_MAX];
-	unsigned learnt_next;
+	struct vault_secret *learnt[LEARNT_MAX];	/* what was learnt last, anew or again, is first */
 };
 
 struct vault {
@@ -248,6 +247,8 @@ static size_t held(const struct vault *v)
 	size_t n = 0;
 
 	for (uint32_t i = 0; i < v->count; i++) {
+		if (!v->entries[i].scrub)
+			continue;
 		for (int part = 0; part < KEEPER_PARTS; part++) {
 			n += v->entries[i].slots[part].current != NULL;
 			for (int k = 0; k < VAULT_OLD_MAX; k++)
@@ -261,16 +262,18 @@ static size_t held(const struct vault *v)
 
 static void older(struct vault_secret **at, struct vault_secret ***oldest)
 {
-	if (*at && (!*oldest || (*at)->generation < (**oldest)->generation))
+	if (*at && (*at)->references == 1 && (!*oldest || (*at)->generation < (**oldest)->generation))
 		*oldest = at;
 }
 
-/* Forgets what is longest in nobody's use; false if there are present secrets alone. */
+/* Forgets what is longest in nobody's use; false if there is no such. */
 static bool drop_oldest(struct vault *v)
 {
 	struct vault_secret **oldest = NULL;
 
 	for (uint32_t i = 0; i < v->count; i++) {
+		if (!v->entries[i].scrub)
+			continue;
 		for (int part = 0; part < KEEPER_PARTS; part++)
 			for (int k = 0; k < VAULT_OLD_MAX; k++)
 				older(&v->entries[i].slots[part].old[k], &oldest);
@@ -284,6 +287,13 @@ static bool drop_oldest(struct vault *v)
 	return true;
 }
 
+/* Room for one needle more. Before anything is moved: what goes may be anybody's. */
+static void make_room(struct vault *v)
+{
+	while (held(v) >= SCRUB_NEEDLES_MAX && drop_oldest(v))
+		;
+}
+
 /* The set of needles anew, with every secret that is held now. */
 static enum err rebuild(struct vault *v)
 {
@@ -292,8 +302,6 @@ static enum err rebuild(struct vault *v)
 
 	if (!s)
 		return ERR_MEMORY;
-	while (held(v) > SCRUB_NEEDLES_MAX && drop_oldest(v))
-		;
 	s->references = 1;
 	s->set = scrub_set_new();
 	if (!s->set)
@@ -327,9 +335,11 @@ static struct entry *entry_of_slot(const struct slot *s)
  * the oldest goes. Without memory for the new needles all stays as it is. */
 static enum err exchange_current(struct slot *s, struct vault_secret *fresh)
 {
-	struct vault_secret *oldest = s->old[VAULT_OLD_MAX - 1], *before = s->current;
+	struct vault_secret *oldest, *before = s->current;
 	enum err e;
 
+	make_room(s->vault);
+	oldest = s->old[VAULT_OLD_MAX - 1];
 	if (before) {
 		memmove(&s->old[1], &s->old[0], (VAULT_OLD_MAX - 1) * sizeof s->old[0]);
 		s->old[0] = before;
@@ -450,6 +460,14 @@ void vault_invalidate(struct vault *v, const struct policy_credential *c, uint64
 	}
 }
 
+static void put_first(struct entry *e, int i)
+{
+	struct vault_secret *s = e->learnt[i];
+
+	memmove(&e->learnt[1], &e->learnt[0], (size_t)i * sizeof e->learnt[0]);
+	e->learnt[0] = s;
+}
+
 enum err vault_learn(struct vault *v, const struct policy_credential *c, struct str secret,
 		     const struct vault_secret **ret)
 {
@@ -461,23 +479,25 @@ enum err vault_learn(struct vault *v, const struct policy_credential *c, struct 
 		return ERR_CREDENTIAL;
 	for (int i = 0; i < LEARNT_MAX; i++)
 		if (entry->learnt[i] && secret_eq(secret_str(entry->learnt[i]->secret), secret)) {
+			put_first(entry, i);
 			if (ret)
-				*ret = vault_secret_hold(entry->learnt[i]);
+				*ret = vault_secret_hold(entry->learnt[0]);
 			return ERR_OK;
 		}
 	e = secret_make(v, secret, &fresh);
 	if (e != ERR_OK)
 		return e == ERR_LIMIT ? ERR_CREDENTIAL : e;
-	oldest = entry->learnt[entry->learnt_next];
-	entry->learnt[entry->learnt_next] = fresh;
+	make_room(v);
+	oldest = entry->learnt[LEARNT_MAX - 1];
+	entry->learnt[LEARNT_MAX - 1] = fresh;
 	e = entry->scrub ? rebuild(v) : ERR_OK;
 	if (e != ERR_OK) {
-		entry->learnt[entry->learnt_next] = oldest;
+		entry->learnt[LEARNT_MAX - 1] = oldest;
 		secret_drop(fresh);
 		return e == ERR_MEMORY ? e : ERR_CREDENTIAL;
 	}
 	secret_drop(oldest);
-	entry->learnt_next = (entry->learnt_next + 1) % LEARNT_MAX;
+	put_first(entry, LEARNT_MAX - 1);
 	if (ret)
 		*ret = vault_secret_hold(fresh);
 	return ERR_OK;

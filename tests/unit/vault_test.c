@@ -301,6 +301,22 @@ static void what_is_learnt_is_searched_for(void **state)
 	vault_secret_release(again);
 }
 
+/* A refresh token stays what it is, while one access token after another comes of it. */
+static void what_is_learnt_again_stays(void **state)
+{
+	(void)state;
+	char secret[64];
+
+	for (int i = 0; i < 8 * VAULT_OLD_MAX; i++) {
+		snprintf(secret, sizeof secret, "access-token-number-%d", i);
+		assert_int_equal(vault_learn(vault, credential("env"), OLD, NULL), ERR_OK);
+		assert_int_equal(vault_learn(vault, credential("env"), str_of(secret), NULL), ERR_OK);
+		assert_true(is_searched(OLD));
+		assert_true(is_searched(str_of(secret)));
+	}
+	assert_false(is_searched(STR("access-token-number-0")));
+}
+
 static void later_policies_name_the_same_sources(void **state)
 {
 	(void)state;
@@ -327,6 +343,7 @@ int main(void)
 		T(old_secrets_are_searched_for_some_time), T(a_file_may_fail_for_a_moment), T(a_failure_is_kept_for_a_moment),
 		T(what_cannot_be_searched_for_is_not_used), T(a_refused_secret_is_asked_for_anew),
 		T(what_is_detached_is_given_to_nobody), T(what_is_learnt_is_searched_for),
+		T(what_is_learnt_again_stays),
 		T(later_policies_name_the_same_sources),
 	};
 
