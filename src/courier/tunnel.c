@@ -396,7 +396,7 @@ static enum err decide_again(const struct tunnel *t, const struct policy *p)
 
 	if (!e && rule->kind != t->rule->kind)
 		e = ERR_POLICY_DENIED;
-	if (!e && t->phase == PHASE_RELAY)
+	if (!e && t->phase == PHASE_RELAY && !upstream_overridden(t->connection))
 		e = address_admit(upstream_address(t->connection), rule);
 	return e;
 }
