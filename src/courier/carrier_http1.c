@@ -330,6 +330,7 @@ enum err carrier_http1_new(struct carrier *c, struct upstream_connection *connec
 	queue_init_secret(&h->wire, WIRE_MAX);
 	queue_init(&h->raw, RAW_MAX);
 	buf_init(&h->storage, (size_t)HTTP1_STORAGE_MAX);
+	h->raw.b.wipe = h->storage.wipe = c->target.secret;
 	c->ops = &ops;
 	c->format = h;
 	return ERR_OK;

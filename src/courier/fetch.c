@@ -372,7 +372,7 @@ enum err fetch_start(struct courier *c, const struct fetch_request *r, fetch_don
 	}
 	const struct upstream_target target = {
 		.scheme = r->scheme, .host = f->head.host, .port = r->port, .http1_only = true, .fresh = true,
-		.rule = &f->rule,
+		.secret = true, .rule = &f->rule,
 	};
 
 	e = carrier_dial(c->carriers, &target, run, f, &f->carrier);

@@ -33,6 +33,7 @@ struct upstream_target {
 	const struct policy_rule *rule;		/* names addresses; borrowed until READY or failed */
 	bool websocket;				/* for carrier_dial(): RFC 8441 where it can be had, else http1_only */
 	bool fresh;				/* no connection that was used before */
+	bool secret;				/* for carrier_dial(), http1_only: the answer may hold one */
 	bool repeatable;			/* can be tried again if a kept connection turns out dead */
 };
 
