@@ -234,10 +234,10 @@ struct str binding_certificate(const struct binding *b)
 
 uint64_t binding_generation(const struct binding *b) { return b->secret ? b->secret->generation : 0; }
 
-void binding_refused(struct binding *b)
+void binding_refused(struct binding *b, uint16_t status)
 {
 	if (b->ops->refused)
-		b->ops->refused(b);
-	else if (b->secret)
+		b->ops->refused(b, status);
+	else if (status == 401 && b->secret)
 		vault_invalidate(b->exchange->courier->vault, b->credential, b->secret->generation);
 }

@@ -45,8 +45,9 @@ uint64_t binding_pool(const struct binding *b);
 struct str binding_certificate(const struct binding *b);
 /** binding_generation() - of what went out, for the record; 0: it has none */
 uint64_t binding_generation(const struct binding *b);
-/** binding_refused() - the upstream answered 401: the next request gets it anew from its source, once */
-void binding_refused(struct binding *b);
+/** binding_refused() - the upstream answered with @status (4xx, 5xx): if that may be for the credential, the next
+ *  request gets it anew from its source, once */
+void binding_refused(struct binding *b, uint16_t status);
 
 /** binding_is_local() - is @x's request one for the token endpoint of a credential of the policy's? Such a one is
  *  never relayed. True: x->credential is that one. */

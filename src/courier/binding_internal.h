@@ -11,8 +11,8 @@ struct binding_ops {
 	enum err (*apply)(struct binding *b, const struct head *in, struct buf *out, struct head *ret_head);
 	/** NULL: nothing of its own */
 	void (*free)(struct binding *b);
-	/** the upstream answered 401; NULL: the vault is told */
-	void (*refused)(struct binding *b);
+	/** as binding_refused(); NULL: the vault is told of 401 */
+	void (*refused)(struct binding *b, uint16_t status);
 	/** as binding_certificate(); NULL: none */
 	struct str (*certificate)(const struct binding *b);
 };

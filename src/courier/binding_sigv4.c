@@ -15,12 +15,14 @@
 #include <stdlib.h>
 
 #define ATTEMPTS_MAX 3
+#define DOUBT_MS 60000		/* an answer that may be for the keys: the keeper gets them anew at most so often */
 #define POOL (1ull << 63)	/* connections are not anybody's: each request is signed */
 
 struct signing {
 	struct sigv4 s;
 	struct keeper_call *call;
 	bool identified, done;
+	bool again;			/* the call asks for keys other than those that the keeper has kept */
 	enum err failed;
 	unsigned attempts;
 	struct buf key_id, token, out;
@@ -98,7 +100,10 @@ static void answered(void *user, enum err e, struct str reply)
 	struct signing *g = b->own;
 
 	g->call = NULL;
-	g->failed = e == ERR_OK ? take_reply(b, reply) : ERR_CREDENTIAL;
+	if (e == ERR_OK)
+		g->failed = take_reply(b, reply);
+	else if (!g->again)	/* those that are kept may be as good as ever */
+		g->failed = ERR_CREDENTIAL;
 	exchange_run(b->exchange);
 }
 
@@ -106,13 +111,20 @@ static enum err ask(struct binding *b, struct str text)
 {
 	struct signing *g = b->own;
 	int32_t number = binding_number(b);
-	const struct keeper_question question = { .op = KEEPER_SIGV4, .credential = (uint32_t)number, .text = text };
+	struct keeper_question question = { .op = KEEPER_SIGV4, .credential = (uint32_t)number, .text = text };
 
-	if (number < 0)
+	if (number < 0 || number >= POLICY_CREDENTIALS_MAX)
 		return ERR_CREDENTIAL;
+	struct courier_doubt *doubt = &b->exchange->courier->doubts[number];
+
+	question.flags = doubt->due ? KEEPER_AGAIN : 0;
 	enum err e = keeper_call(b->exchange->courier->keeper, &question, answered, b, &g->call);
 
-	return e == ERR_OK ? ERR_MORE : e;
+	if (e != ERR_OK)
+		return e;
+	g->again = doubt->due;
+	doubt->due = false;
+	return ERR_MORE;
 }
 
 /* ---- what is signed ---- */
@@ -192,7 +204,23 @@ static enum err signing_apply(struct binding *b, const struct head *in, struct b
 	return ERR_OK;
 }
 
-const struct binding_ops binding_sigv4 = { .run = signing_run, .apply = signing_apply, .free = signing_free };
+/* Keys that are over: AWS says 403, S3 and the services that speak JSON 400, and only in the body that it is this. */
+static void signing_refused(struct binding *b, uint16_t status)
+{
+	const struct signing *g = b->own;
+	struct courier_doubt *doubt = &b->exchange->courier->doubts[binding_number(b)];
+	uint64_t now = clock_ms();
+
+	if (!g->done || (status != 400 && status != 401 && status != 403) ||
+	    (doubt->at_ms && now - doubt->at_ms < DOUBT_MS))
+		return;
+	doubt->at_ms = now;
+	doubt->due = true;
+}
+
+const struct binding_ops binding_sigv4 = {
+	.run = signing_run, .apply = signing_apply, .free = signing_free, .refused = signing_refused,
+};
 
 /* ---- before the intent ---- */
 

@@ -25,9 +25,10 @@ static enum err token_run(struct binding *b, const char **ret_reason)
 	return e;
 }
 
-static void token_again(struct binding *b)
+static void token_again(struct binding *b, uint16_t status)
 {
-	token_refused(b->exchange->courier->tokens, b->credential, b->secret->generation);
+	if (status == 401)
+		token_refused(b->exchange->courier->tokens, b->credential, b->secret->generation);
 }
 
 const struct binding_ops binding_token = { .run = token_run, .refused = token_again };

@@ -49,6 +49,12 @@ struct courier_stream {
 	void (*frame)(struct courier_stream *s, const struct link_frame *f);
 };
 
+/** struct courier_doubt - an upstream may have refused keys that only sign: when; the keeper is to be told */
+struct courier_doubt {
+	uint64_t at_ms;
+	bool due;
+};
+
 struct answer;
 struct leaf_wait;
 
@@ -90,6 +96,7 @@ struct courier {
 	uint32_t reflections[POLICY_CREDENTIALS_MAX];	/* answers that held a secret, by vault_number(): detach.c */
 	uint64_t detached[POLICY_CREDENTIALS_MAX / 64];
 	bool detach_due;
+	struct courier_doubt doubts[POLICY_CREDENTIALS_MAX];	/* by vault_number() */
 	uint64_t allowed, denied, limited;	/* for the stop record */
 	bool limit_recorded;
 	bool stopping;

@@ -213,8 +213,8 @@ static enum step take_head(struct exchange *x, struct head *h, bool body)
 		return exchange_fail(x, e == ERR_MEMORY ? e : ERR_UPSTREAM_MALFORMED, "");
 	down->status = h->status;
 	down->head_parsed = true;
-	if (h->status == 401 && x->credential_attached)
-		binding_refused(x->binding);
+	if (h->status >= 400 && x->credential_attached)
+		binding_refused(x->binding, h->status);
 	exchange_progress(x);
 	return STEP_NEXT;
 }

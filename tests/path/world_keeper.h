@@ -3,10 +3,13 @@
 
 /* ---- the keeper ---- */
 
+#define KEEPER_SIGNATURE "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 struct keeper_world {
 	EVP_PKEY *key;
 	uint8_t public_key[32];
-	unsigned secrets, leaves;
+	unsigned secrets, leaves, signatures, again;	/* again: SIGV4 with KEEPER_AGAIN */
+	bool again_fails;
 	bool fails;
 	enum { LIE_NONE, LIE_EMPTY, LIE_SHORTER, LIE_FAILED, LIE_RESULT, LIE_CUT, LIE_STALE, LIE_GONE } lie;
 };
@@ -54,6 +57,15 @@ static void *keeper_serve(void *arg)
 			n = KEEPER_STAMP_BYTES + strlen(SECRET);
 			memset(reply.data, 0, KEEPER_STAMP_BYTES);
 			memcpy(reply.data + KEEPER_STAMP_BYTES, SECRET, strlen(SECRET));
+		} else if (q.op == KEEPER_SIGV4) {	/* key, session token, signature */
+			bool again = q.flags & KEEPER_AGAIN;
+
+			keeper.again += again;
+			keeper.signatures += text_bytes > 0;
+			n = (size_t)snprintf((char *)reply.data, 600, "AKIATEST%c" SECRET "%c%s%c", 0, 0,
+					     text_bytes ? KEEPER_SIGNATURE : "", 0);
+			if (again && keeper.again_fails)
+				reply.result = ERR_CREDENTIAL, n = 0;
 		} else {
 			keeper.leaves++;
 			n = (size_t)snprintf((char *)reply.data, 600, "leaf of %.*s",
