@@ -388,6 +388,9 @@ static enum step stage_reply(struct exchange *x)
 static void settle(struct exchange *x)
 {
 	x->recorded = true;
+	relay_stop(x);
+	if (vault_reveals(x->courier->vault, str_of(x->reason)))	/* words of a decoder's or a token endpoint's */
+		x->reason = "";
 	if (x->carrier) {
 		carrier_release(x->carrier, x->result == ERR_OK && x->up.done);
 		x->carrier = NULL;

@@ -10,6 +10,8 @@
 void relay_init(struct exchange *x);
 /** relay_free() - also gives the credit back of what was received and not used */
 void relay_free(struct exchange *x);
+/** relay_stop() - nothing more of the bodies is asked of a decoder, or taken from one */
+void relay_stop(struct exchange *x);
 /** relay_again() - may the attempt, of which nothing was answered, be made once more? Forgets it if so;
  *  false if a part of the body is gone. */
 bool relay_again(struct exchange *x);

@@ -31,17 +31,25 @@ static void give_credit(struct exchange *x, size_t n)
 	link_consumed(x->link, x->stream, n);
 }
 
+void relay_stop(struct exchange *x)
+{
+	request_encoded_free(x->up.encoded);
+	x->up.encoded = NULL;
+	request_chunked_free(x->up.chunked);
+	x->up.chunked = NULL;
+	if (x->down.filter)
+		x->down.filter->free(x->down.filter_of);
+	x->down.filter = NULL;
+}
+
 void relay_free(struct exchange *x)
 {
 	give_credit(x, x->up.uncredited);
 	relay_unkeep(x, x->up.kept);
+	relay_stop(x);
 	queue_free(&x->up.body);
 	buf_free(&x->up.trailers);
-	request_encoded_free(x->up.encoded);
-	request_chunked_free(x->up.chunked);
 	scrub_free(x->up.scrub);
-	if (x->down.filter)
-		x->down.filter->free(x->down.filter_of);
 	queue_free(&x->down.clear);
 	buf_free(&x->down.head);
 	buf_free(&x->down.trailers);

@@ -181,6 +181,8 @@ void token_bad_answer(struct token *k, enum err e, const char *reason, const str
 		return;
 	}
 	grant_error(body, code);
+	if (vault_reveals(k->owner->courier->vault, str_of(code)))
+		code[0] = '\0';
 	token_bad(k, "the token endpoint answered %u%s%s", head->status, code[0] ? " " : "", code);
 }
 

@@ -540,6 +540,13 @@ struct vault_set *vault_acquire(struct vault *v)
 
 const struct vault_set *vault_current(const struct vault *v) { return v->current; }
 
+bool vault_reveals(const struct vault *v, struct str s)
+{
+	uint32_t hit;
+
+	return v->current && scrub_search(v->current->set, s, &hit);
+}
+
 void vault_release(struct vault_set *s)
 {
 	if (!s || --s->references)

@@ -71,5 +71,7 @@ void vault_on_detach(struct vault *v, void (*detached)(void *user, int32_t numbe
 /** vault_acquire() - the present set, NULL while there is nothing to search for; vault_release() */
 struct vault_set *vault_acquire(struct vault *v);
 void vault_release(struct vault_set *s);
+/** vault_reveals() - does @s hold one of the secrets? */
+bool vault_reveals(const struct vault *v, struct str s);
 /** vault_current() - borrowed, to see whether it has changed */
 const struct vault_set *vault_current(const struct vault *v);

@@ -132,11 +132,22 @@ static void *liar(void *arg)
 			close(job);
 			continue;
 		}
+		if (!strcmp(mode, "tells")) {
+			static const char words[] = "\6\0\0\0\x37\0\0\0\xff\xff" "what it saw elsewhere: " SECRET;
+
+			send(job, words, sizeof words - 1, MSG_NOSIGNAL);
+			close(job);
+			continue;
+		}
 		bool ended = false;
 
 		while (!ended && (n = recv(job, in, sizeof in, 0)) > 0) {
 			total += (uint64_t)n;
 			ended = n >= 8 && in[n - 8] == DECODER_END;
+		}
+		if (!strcmp(mode, "late")) {
+			sem_wait(&next);
+			send(job, "\2\0\0\0\5\0\0\0plain", 13, MSG_NOSIGNAL);
 		}
 		char mark[16] = { DECODER_MARK, 0, 0, 0, 8 };
 		uint64_t bytes = total - 8 - 1 - 8 - 8;		/* without a job, a header of data, the end */
@@ -152,7 +163,7 @@ static void *liar(void *arg)
 	return NULL;
 }
 
-static void with_liar(const char *mode, struct str body, const char *coding, struct reply **ret)
+static void start_with_liar(const char *mode)
 {
 	int pair[2];
 	pthread_t thread;
@@ -167,10 +178,15 @@ static void with_liar(const char *mode, struct str body, const char *coding, str
 	rig_decoder.given = false;
 	close(pair[1]);
 	assert_int_equal(ask_wait(&rig, &(struct ask){ .path = "/first" })->head.status, 200);
+	pthread_detach(thread);
+}
+
+static void with_liar(const char *mode, struct str body, const char *coding, struct reply **ret)
+{
+	start_with_liar(mode);
 	offer = (typeof(offer)){ .body = body, .coding = coding };
 	*ret = get("api.test");
 	assert_int_equal(ask_wait(&rig, &(struct ask){ .path = "/still" })->head.status, 200);
-	pthread_detach(thread);
 }
 
 static void a_captured_decoder(void **state)
@@ -193,6 +209,70 @@ static void a_captured_decoder(void **state)
 	assert_true(p->reset && p->reason == ERR_CANNOT_SCRUB);
 	with_liar("says nothing", buf_str(&body), "gzip", &p);
 	assert_true(p->ended);	/* its own exchange it can misjudge */
+	rig_stop(&rig);
+}
+
+/* Its words are shown to the agent, and are on record. */
+static void a_captured_decoder_tells_no_secret(void **state)
+{
+	(void)state;
+	start_with_liar("tells");
+	struct reply *p = ask_wait(&rig, &(struct ask){ .method = "POST", .host = "a.wild.test",
+		.path = "/a/b.git/git-receive-pack", .framing = HEAD_BODY_STREAMED, .body = "0000",
+		.name = "content-type", .value = "application/x-git-receive-pack-request" });
+
+	assert_true(p->ended && p->head.status != 200);
+	assert_non_null(memmem(p->body.p, p->body.len, "Paddock: ", 9));
+	assert_null(memmem(p->body.p, p->body.len, "sk-test", 7));
+	rig_until(&rig, "\"kind\":\"outcome\"", "\"DECODER\"", NULL);
+	assert_int_equal(trail(&rig, SECRET, NULL, NULL), 0);
+	rig_stop(&rig);
+}
+
+/* Says what waits, and reads nothing. */
+static void tell(void)
+{
+	struct str out;
+
+	while ((out = link_output(rig.link)).n) {
+		ssize_t n = send(rig.link_fd, out.p, out.n, MSG_NOSIGNAL);
+
+		assert_true(n > 0);
+		link_sent(rig.link, (size_t)n);
+	}
+	usleep(300000);
+}
+
+/* An exchange that has failed takes nothing from its decoder any more, also while its refusal waits for the link. */
+static void a_refusal_that_waits_stays_what_it_is(void **state)
+{
+	(void)state;
+	const struct head trailers = { .kind = HEAD_TRAILERS };
+	auto_buf body = BUF_EMPTY, extra = BUF_EMPTY;
+	uint32_t large[6], s;
+
+	buf_init(&body, 8192);
+	encode_zlib(&body, 31, 6, &clean, 1);
+	start_with_liar("late");
+	offer = (typeof(offer)){ .body = buf_str(&body), .coding = "gzip", .length = true };
+	s = ask(&rig, &(struct ask){ .path = "/offer", .unfinished = true });
+	tell();
+	for (size_t i = 0; i < 6; i++)
+		large[i] = ask(&rig, &(struct ask){ .host = "other.test", .path = "/big" });
+	tell();
+	buf_init(&extra, 64);
+	assert_int_equal(head_encode(&trailers, &extra), ERR_OK);
+	assert_int_equal(link_head(rig.link, s, buf_str(&extra)), ERR_OK);	/* which it did not announce */
+	tell();
+	sem_post(&next);
+	usleep(300000);
+	struct reply *p = rig_wait(&rig, s);
+
+	assert_true(p->ended);
+	assert_int_equal(p->head.status, 400);
+	assert_int_equal(p->body_bytes, p->head.length);
+	for (size_t i = 0; i < 6; i++)
+		link_reset(rig.link, large[i], ERR_CANCELLED);
 	rig_stop(&rig);
 }
 
@@ -222,7 +302,8 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(unknown_codings_are_refused), T(what_does_not_decode), T(what_passes_undecoded_is_held_back_all_the_same),
-		T(a_captured_decoder), T(without_a_decoder),
+		T(a_captured_decoder), T(a_captured_decoder_tells_no_secret),
+		T(a_refusal_that_waits_stays_what_it_is), T(without_a_decoder),
 	};
 
 	return encoded_world(tests, sizeof tests / sizeof *tests);

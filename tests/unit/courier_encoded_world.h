@@ -89,7 +89,8 @@ static const char policy[] =
 	"network:\n"
 	"  - {name: loose, hosts: [api.test], methods: [POST], paths: [/offer], credential: api, unscrubbed: pass}\n"
 	"  - {name: api, hosts: [api.test], methods: [GET, POST], credential: api}\n"
-	"  - {name: other, hosts: [other.test], methods: [GET, POST]}\n";
+	"  - {name: other, hosts: [other.test], methods: [GET, POST]}\n"
+	"  - {name: git, hosts: [a.wild.test], git: {repositories: [a/b], access: push, refs: [main]}}\n";
 
 static struct rig rig;
 
