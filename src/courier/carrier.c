@@ -107,8 +107,9 @@ static struct carrier *find_lead(const struct carriers *p, const struct upstream
 		return NULL;
 	for (struct carrier *c = p->dialling; c; c = c->next)
 		if (c->connection && !c->target.http1_only && c->target.scheme == t->scheme &&
-		    c->target.port == t->port && c->target.pool == t->pool && c->target.rule == t->rule &&
-		    upstream_status(c->connection) == ERR_MORE && str_eq(c->target.host, t->host))
+		    c->target.port == t->port && c->target.pool == t->pool && c->target.client == t->client &&
+		    c->target.rule == t->rule && upstream_status(c->connection) == ERR_MORE &&
+		    str_eq(c->target.host, t->host))
 			return c;
 	return NULL;
 }

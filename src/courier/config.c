@@ -294,13 +294,13 @@ static bool same_digest(const uint8_t a[32], const uint8_t b[32])
 	return differ == 0;
 }
 
-enum err config_client(const struct config *c, struct str token, struct str *ret_name)
+enum err config_client(const struct config *c, struct str token, const struct config_client **ret)
 {
+	const struct config_client *found = NULL;
 	uint8_t digest[32];
-	struct str found = { NULL, 0 };
 
 	if (c->client_count == 0) {
-		*ret_name = found;
+		*ret = NULL;
 		return ERR_OK;
 	}
 	if (token.n == 0)
@@ -309,9 +309,9 @@ enum err config_client(const struct config *c, struct str token, struct str *ret
 		return ERR_MEMORY;
 	for (uint32_t i = 0; i < c->client_count; i++)
 		if (same_digest(c->clients[i].digest, digest))
-			found = c->clients[i].name;
-	if (found.n == 0)
+			found = &c->clients[i];
+	if (!found)
 		return ERR_UNAUTHORIZED;
-	*ret_name = found;
+	*ret = found;
 	return ERR_OK;
 }

@@ -66,5 +66,5 @@ void config_free(struct config *c);
 /** config_placeholder() - empty if there is none for that credential */
 struct str config_placeholder(const struct config *c, struct str credential);
 /** config_client() - who says @token
- * Return: ERR_OK and *ret_name (empty where no client has one); ERR_UNAUTHORIZED; ERR_MEMORY */
-must_use enum err config_client(const struct config *c, struct str token, struct str *ret_name);
+ * Return: ERR_OK and *ret, one of c->clients (NULL where there are none); ERR_UNAUTHORIZED; ERR_MEMORY */
+must_use enum err config_client(const struct config *c, struct str token, const struct config_client **ret);

@@ -58,6 +58,32 @@ void courier_limit_reached(struct courier *c, const char *what)
 	c->limit_recorded = true;
 }
 
+/* So that one client of an explicit proxy leaves streams to the others. */
+enum err courier_client_enter(struct courier *c, struct str token, const struct config_client **ret)
+{
+	const struct config *config = c->options.config;
+	const struct config_client *client;
+	enum err e = config_client(config, token, &client);
+
+	if (e == ERR_OK && client && c->client_streams[client - config->clients]++ == COURIER_CLIENT_STREAMS_MAX) {
+		courier_client_leave(c, client);
+		if (!c->client_limit_recorded)
+			journal_limit(c, "a client's requests at once");
+		c->client_limit_recorded = true;
+		c->limited++;
+		e = ERR_LIMIT;
+	}
+	if (e == ERR_OK)
+		*ret = client;
+	return e;
+}
+
+void courier_client_leave(struct courier *c, const struct config_client *client)
+{
+	if (client)
+		c->client_streams[client - c->options.config->clients]--;
+}
+
 /* ---- frames ---- */
 
 static void opened(struct courier_link *link, const struct link_frame *f)

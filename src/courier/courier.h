@@ -23,6 +23,7 @@
 #define COURIER_REQUESTS_DEFAULT 1000000	/* limits.requests when the policy has none */
 #define COURIER_BYTES_DEFAULT (1ull << 40)	/* limits.bytes, both directions together */
 #define COURIER_STREAMS_MAX 512			/* exchanges and questions at once */
+#define COURIER_CLIENT_STREAMS_MAX 128		/* exchanges and tunnels at once of one client of an explicit proxy */
 #define COURIER_BODIES_MAX (256ull << 20)	/* bytes of bodies and messages that wait here, of all exchanges */
 #define COURIER_CHECKPOINT_MS 60000
 
@@ -93,12 +94,13 @@ struct courier {
 	unsigned decodes;			/* jobs of the decoder that run: decode.h */
 	uint64_t bodies;			/* bytes that wait, against COURIER_BODIES_MAX */
 	uint64_t request_number, bytes;		/* counted against the limits */
+	uint16_t client_streams[CONFIG_CLIENTS_MAX];	/* exchanges and tunnels that run, of each of config->clients */
 	uint32_t reflections[POLICY_CREDENTIALS_MAX];	/* answers that held a secret, by vault_number(): detach.c */
 	uint64_t detached[POLICY_CREDENTIALS_MAX / 64];
 	bool detach_due;
 	struct courier_doubt doubts[POLICY_CREDENTIALS_MAX];	/* by vault_number() */
 	uint64_t allowed, denied, limited;	/* for the stop record */
-	bool limit_recorded;
+	bool limit_recorded, client_limit_recorded;
 	bool stopping;
 	bool store_failed;
 	uv_timer_t tick;
@@ -129,3 +131,7 @@ uint64_t courier_limit_requests(const struct courier *c);
 uint64_t courier_limit_bytes(const struct courier *c);
 /** courier_limit_reached() - recorded once, counted from then on */
 void courier_limit_reached(struct courier *c, const char *what);
+/** courier_client_enter() - a request that brings @token begins: courier_client_leave() when it is over (NULL is fine)
+ * Return: ERR_OK and *ret as config_client(); ERR_UNAUTHORIZED; ERR_LIMIT: that client has too many; ERR_MEMORY */
+must_use enum err courier_client_enter(struct courier *c, struct str token, const struct config_client **ret);
+void courier_client_leave(struct courier *c, const struct config_client *client);

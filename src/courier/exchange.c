@@ -81,9 +81,9 @@ static enum step stage_admit(struct exchange *x)
 
 	if (e != ERR_OK)
 		return exchange_fail(x, e, "");
-	e = config_client(c->options.config, x->asked.token, &x->client);
+	e = courier_client_enter(c, x->asked.token, &x->client);
 	if (e != ERR_OK)
-		return exchange_fail(x, e, "");
+		return exchange_fail(x, e, e == ERR_LIMIT ? "this client's requests at once" : "");
 	if (x->head.kind != HEAD_REQUEST) {
 		x->head.kind = 0;
 		return exchange_fail(x, ERR_HEAD_MALFORMED, "not a request");
@@ -231,7 +231,7 @@ static enum step stage_dial(struct exchange *x)
 	if (!x->carrier) {
 		const struct upstream_target target = {
 			.scheme = x->head.scheme, .host = x->head.host, .port = x->head.port,
-			.pool = x->binding ? binding_pool(x->binding) : 0,
+			.pool = x->binding ? binding_pool(x->binding) : 0, .client = x->client,
 			.credential = x->credential ? (uint32_t)(vault_number(x->courier->vault, x->credential) + 1) : 0,
 			.certificate = x->binding ? binding_certificate(x->binding) : STR(""), .rule = x->rule,
 			.websocket = x->head.websocket, .fresh = x->retried, .repeatable = repeatable(x),
@@ -440,6 +440,7 @@ static enum step (*const stage_step[STAGE_COUNT])(struct exchange *x) = {
 static void destroy(struct exchange *x)
 {
 	link_set_user(x->link, x->stream, NULL);
+	courier_client_leave(x->courier, x->client);
 	protocol_free(x);
 	buf_free(&x->refusal);
 	relay_free(x);

@@ -103,7 +103,7 @@ struct exchange {
 	struct buf open_bytes, head_bytes;	/* copies of the peer's messages: copied once, then checked */
 	bool head_received;
 	struct msg_connect asked;
-	struct str client;		/* of an explicit proxy, by its token; or empty */
+	const struct config_client *client;	/* of an explicit proxy, by its token, once it is counted; or NULL */
 	char request_id[EXCHANGE_REQUEST_ID_BYTES];
 
 	struct snapshot *snapshot;

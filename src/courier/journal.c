@@ -216,7 +216,8 @@ static void put_request(struct record *r, const struct exchange *x)
 		record_text(r, "rule", x->rule->name, 128);
 		record_integer(r, "line", x->rule->line);
 	}
-	put_text(r, "client", x->client, 128);
+	if (x->client)
+		record_text(r, "client", x->client->name, 128);
 	protocol_journal(x, r, false);
 	record_process(r, &x->asked.process);
 }

@@ -137,7 +137,7 @@ void question_name(struct courier_link *link, const struct link_frame *f)
 	struct courier *c = link->courier;
 	struct msg_status status = { .has_verdict = true };
 	struct msg_connect asked;
-	struct str client;
+	const struct config_client *client;
 
 	if (msg_get_connect(f->payload, &asked) != ERR_OK || host_type(asked.host) == HOST_INVALID) {
 		link_reset(channel_link(link->channel), f->stream, ERR_LINK_MALFORMED);

@@ -30,7 +30,7 @@ struct tunnel {
 	enum phase phase;
 	struct buf opened;
 	struct msg_connect asked;		/* views into it */
-	struct str client;
+	const struct config_client *client;	/* once it is counted; or NULL */
 	struct snapshot *snapshot;
 	const struct policy_rule *rule;
 	char request_id[EXCHANGE_REQUEST_ID_BYTES];
@@ -66,8 +66,8 @@ static void put_place(struct record *r, const struct tunnel *t)
 		record_text(r, "rule", t->rule->name, 128);
 		record_integer(r, "line", t->rule->line);
 	}
-	if (t->client.n)
-		record_text(r, "client", t->client, 128);
+	if (t->client)
+		record_text(r, "client", t->client->name, 128);
 	record_process(r, &t->asked.process);
 }
 
@@ -126,6 +126,7 @@ static void over(struct tunnel *t, enum err why, const char *reason)
 	if (!t->intent_stored)
 		t->courier->denied++;
 	record_end(t);
+	courier_client_leave(t->courier, t->client);
 	if (t->connection)
 		upstream_release(t->connection, false);
 	link_consumed(t->link, t->number, queue_bytes(&t->up));
@@ -414,7 +415,9 @@ static enum err admit(struct tunnel *t, const char **ret_reason)
 		*ret_reason = "limits.requests";
 		return ERR_LIMIT;
 	}
-	e = config_client(c->options.config, t->asked.token, &t->client);
+	e = courier_client_enter(c, t->asked.token, &t->client);
+	if (e == ERR_LIMIT)
+		*ret_reason = "this client's requests at once";
 	if (!e)
 		e = decide(t, snapshot_policy(t->snapshot), &t->rule);
 	if (e)

@@ -234,7 +234,7 @@ static bool quiet(const struct upstream_connection *c)
 
 bool upstream_matches(const struct upstream_connection *c, const struct upstream_target *t)
 {
-	return c->scheme == t->scheme && c->port == t->port && c->pool == t->pool &&
+	return c->scheme == t->scheme && c->port == t->port && c->pool == t->pool && c->client == t->client &&
 	       str_eq(str_make(c->host, c->host_bytes), t->host) &&
 	       (c->overridden || address_admit(&c->addresses[c->address_next - 1], t->rule) == ERR_OK);
 }
@@ -292,8 +292,8 @@ enum err upstream_dial(struct upstream *u, const struct upstream_target *t, void
 		return ERR_MEMORY;
 	}
 	*c = (struct upstream_connection){ .upstream = u, .scheme = t->scheme, .port = t->port, .fd = -1,
-					   .pool = t->pool, .credential = t->credential, .certificate = t->certificate,
-					   .http1_only = t->http1_only, .rule = t->rule,
+					   .pool = t->pool, .client = t->client, .credential = t->credential,
+					   .certificate = t->certificate, .http1_only = t->http1_only, .rule = t->rule,
 					   .host_bytes = t->host.n, .reason = "" };
 	memcpy(c->host, t->host.p, t->host.n);
 	c->deadline_ms = clock_ms() + UPSTREAM_CONNECT_MS;

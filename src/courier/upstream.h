@@ -25,6 +25,8 @@ struct upstream_target {
 	struct str host;			/* canonical; copied */
 	uint16_t port;
 	uint64_t pool;				/* never shared between two numbers; 0: no credential */
+	const void *client;			/* nor between two clients, whose answers and logins (of NTLM, which
+						   is of a connection) are their own; NULL: there are none */
 	uint32_t credential;			/* that goes over it, for upstream_drop(): vault_number() + 1; 0: none */
 	struct str certificate;			/* PEM of a client certificate and its key, or empty; implied by
 						   the pool's number; borrowed until READY or failed */

@@ -17,6 +17,7 @@ struct upstream_connection {
 	enum head_scheme scheme;
 	uint16_t port, dial_port;
 	uint64_t pool;
+	const void *client;
 	uint32_t credential;
 	struct str certificate;
 	bool http1_only;
