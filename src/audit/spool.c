@@ -241,7 +241,8 @@ static enum err append(struct spool *s, struct record *r, enum manner manner, ui
 	if (manner != SOON || s->waiting.len > WAITING_BYTES)
 		e = store(s);
 	if (e) {
-		s->waiting.len -= s->line.len;
+		if (s->waiting.len)	/* else it is written, if not surely on disk, and the spool has failed */
+			s->waiting.len -= s->line.len;
 		return e;
 	}
 	s->open_intents = intents;
