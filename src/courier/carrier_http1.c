@@ -17,7 +17,7 @@
 #include <sys/random.h>
 
 #define WIRE_MAX (HEAD_MAX_BYTES + 3 * CARRIER_PIECE_BYTES)
-#define READ_BYTES ((size_t)49152)		/* one go: three TLS records, if they are here already */
+#define READ_BYTES ((size_t)65536)		/* one go: four TLS records, if they are here already */
 #define RAW_MAX ((size_t)HTTP1_HEAD_MAX + READ_BYTES)
 
 struct http1_carrier {

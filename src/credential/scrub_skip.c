@@ -100,40 +100,33 @@ static size_t skip_narrow(const struct scrub_skip *s, struct str bytes, size_t i
 #ifdef __x86_64__
 #define AVX2 __attribute__((target("avx2")))
 
-struct wide_class {
-	__m256i low, high;
-};
-
-AVX2 static inline struct wide_class widen(const struct byte_class *set)
+AVX2 static inline __m256i table(const uint8_t bytes[16])
 {
-	return (struct wide_class){ _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i_u *)set->low)),
-				    _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i_u *)set->high)) };
+	return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i_u *)bytes));
 }
 
-/* 0 for each of the 32 bytes at @p that is not in the set */
-AVX2 static inline __m256i members(struct wide_class set, const char *p)
+/* Of 32 bytes @v: bit k if byte k is in the set of @low and @high. @other: v with its top bits turned; @bit:
+ * 1 << (v >> 4 & 7). A shuffle gives 0 where the top bit is set: each table answers for its half of the bytes. */
+AVX2 static inline uint32_t members(__m256i low, __m256i high, __m256i v, __m256i other, __m256i bit)
 {
-	const __m256i bits = _mm256_set1_epi64x((long long)0x8040201008040201);
-	__m256i v = _mm256_loadu_si256((const __m256i_u *)p);
-	/* a shuffle gives 0 where the top bit is set: each table answers for its half of the bytes */
-	__m256i wanted = _mm256_or_si256(_mm256_shuffle_epi8(set.low, v),
-					 _mm256_shuffle_epi8(set.high, _mm256_xor_si256(v, _mm256_set1_epi8(-128))));
+	__m256i wanted = _mm256_or_si256(_mm256_shuffle_epi8(low, v), _mm256_shuffle_epi8(high, other));
+	__m256i none = _mm256_cmpeq_epi8(_mm256_and_si256(wanted, bit), _mm256_setzero_si256());
 
-	return _mm256_and_si256(wanted, _mm256_shuffle_epi8(bits, _mm256_and_si256(_mm256_srli_epi16(v, 4),
-										 _mm256_set1_epi8(7))));
-}
-
-AVX2 static inline uint32_t not_zero(__m256i v)
-{
-	return ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(v, _mm256_setzero_si256()));
+	return ~(uint32_t)_mm256_movemask_epi8(none);
 }
 
 AVX2 static size_t skip_wide(const struct scrub_skip *s, struct str bytes, size_t i)
 {
-	struct wide_class first = widen(&s->first), second = widen(&s->second);
+	const __m256i bits = _mm256_set1_epi64x((long long)0x8040201008040201);
+	const __m256i seven = _mm256_set1_epi8(7), top = _mm256_set1_epi8(-128);
+	const __m256i low1 = table(s->first.low), high1 = table(s->first.high);
+	const __m256i low2 = table(s->second.low), high2 = table(s->second.high);
 
 	for (; bytes.n - i > 32; i += 32) {
-		uint32_t at = not_zero(members(first, bytes.p + i)) & not_zero(members(second, bytes.p + i + 1));
+		__m256i v = _mm256_loadu_si256((const __m256i_u *)(bytes.p + i)), other = _mm256_xor_si256(v, top);
+		__m256i bit = _mm256_shuffle_epi8(bits, _mm256_and_si256(_mm256_srli_epi16(v, 4), seven));
+		uint32_t follows = members(low2, high2, v, other, bit) >> 1 | 0x80000000;	/* the last's is not seen */
+		uint32_t at = members(low1, high1, v, other, bit) & follows;
 
 		for (; at; at &= at - 1) {
 			size_t here = i + (size_t)__builtin_ctz(at);

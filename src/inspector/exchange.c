@@ -182,6 +182,14 @@ static enum err put_body(struct exchange *x, struct str bytes)
 	return ERR_OK;
 }
 
+static size_t take_at_once(struct exchange *x, struct str bytes)
+{
+	size_t n = x->ops->data && exchange_body(x).n == 0 ? x->ops->data(x, bytes) : 0;
+
+	link_consumed(link_of(x), x->number, n);
+	return n;
+}
+
 static enum err take_data(struct exchange *x, struct str payload)
 {
 	if (!x->answered || !x->has_body || x->framing == HEAD_BODY_NONE || x->ended || x->trailers.len)
@@ -191,7 +199,7 @@ static enum err take_data(struct exchange *x, struct str payload)
 			return ERR_UPSTREAM_MALFORMED;
 		x->left -= payload.n;
 	}
-	return put_body(x, payload);
+	return put_body(x, str_from(payload, take_at_once(x, payload)));
 }
 
 static void frame(struct stream *s, const struct link_frame *f)

@@ -23,6 +23,8 @@ struct exchange_ops {
 	/** a head of the answer, checked: interim ones, then a final one; its views are borrowed. An error
 	 * ends the exchange, as x->reset. */
 	enum err (*head)(struct exchange *x, const struct head *h);
+	/** bytes of the body, before which none wait: returns how many were taken at once. May be NULL. */
+	size_t (*data)(struct exchange *x, struct str bytes);
 	/** something changed: bytes, the end or a reset came, or there is room to send */
 	void (*moved)(struct exchange *x);
 };

@@ -130,7 +130,20 @@ static void moved(struct exchange *x)
 	connection_wake(connection_of(x));
 }
 
-const struct exchange_ops http1_exchange_ops = { take_head, moved };
+/* A plain body goes to the output from where it came, while little waits there. */
+static size_t take_data(struct exchange *x, struct str bytes)
+{
+	struct connection *c = connection_of(x);
+	size_t waiting = connection_waiting(c);
+	struct str now = str_head(bytes, waiting < CONNECTION_OUT_LOW ? CONNECTION_SEND_BYTES + PIECE - waiting : 0);
+
+	if (c->http1.chunked || x->granted || c->phase != PHASE_relay)
+		return 0;
+	connection_put(c, now);
+	return now.n;
+}
+
+const struct exchange_ops http1_exchange_ops = { .head = take_head, .data = take_data, .moved = moved };
 
 /* Body bytes to the output, while that is low. */
 static void download(struct connection *c)

@@ -187,7 +187,7 @@ static void moved(struct exchange *x)
 	session_stream_moved((struct session_stream *)x);
 }
 
-static const struct exchange_ops ops = { take_head, moved };
+static const struct exchange_ops ops = { .head = take_head, .moved = moved };
 
 /* -- up --------------------------------------------------------------------------------- */
 

@@ -20,8 +20,9 @@
 #include <stdlib.h>
 
 #define OUTPUT_MAX ((size_t)256 * 1024)	/* a handshake flight or one write, with room */
-#define INPUT_MAX ((size_t)64 * 1024)
-#define RECEIVE_BYTES ((size_t)32768)
+#define INPUT_MAX ((size_t)128 * 1024)
+#define RECEIVE_BYTES ((size_t)16640)	/* a record, and */
+#define RECEIVE_MORE_BYTES ((size_t)65536) /* of what comes without a pause */
 #define CERTIFICATES_MAX 8
 
 /* a client certificate, parsed */
@@ -43,6 +44,7 @@ struct upstream_tls {
 	SSL *ssl;
 	struct buf in, out;
 	size_t in_at;			/* of in: read already */
+	bool flows;			/* all the room of the last input was used */
 	const char *reason;
 	bool no_protocol;		/* the alert no_application_protocol came (RFC 7301 s3.2) */
 };
@@ -330,13 +332,17 @@ char *upstream_tls_room(struct upstream_tls *t, size_t *ret_n)
 {
 	buf_drop(&t->in, t->in_at);
 	t->in_at = 0;
-	if (buf_reserve(&t->in, RECEIVE_BYTES) != ERR_OK)
+	if (buf_reserve(&t->in, t->flows ? RECEIVE_MORE_BYTES : RECEIVE_BYTES) != ERR_OK)
 		return NULL;
 	*ret_n = t->in.cap - t->in.len;
 	return buf_tail(&t->in);
 }
 
-void upstream_tls_received(struct upstream_tls *t, size_t n) { t->in.len += n; }
+void upstream_tls_received(struct upstream_tls *t, size_t n)
+{
+	t->flows = n == t->in.cap - t->in.len;
+	t->in.len += n;
+}
 
 enum err upstream_tls_input(struct upstream_tls *t, struct str ciphertext)
 {
