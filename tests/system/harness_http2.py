@@ -3,6 +3,7 @@ early answers, cut-off ones, WebSockets, denials; the same rules and the same tr
 import json
 import shutil
 
+from clients import spoken
 from http2_servers import Servers
 from paddock import TESTS, check, finish, sandbox
 
@@ -28,6 +29,9 @@ def curl(s, options):
             check(f"curl by HTTP/{guest} to an upstream of HTTP/{upstream}: a body up, an answer down",
                   status == f"{guest} 200" and said.get("version") == upstream and said.get("bytes") == 10,
                   (r.stdout, r.stderr))
+            names = {"1.1": "http/1.1", "2": "h2", "2.0": "h2"}
+            told = spoken(s, f"{host}.example.test")
+            check("and the trail says so of both sides", told == ({names[guest]}, {names[upstream]}), told)
 
 
 def one_session(s, host, version, options):
