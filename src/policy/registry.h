@@ -109,6 +109,11 @@ extern const struct protocol protocol_registry;
  * Return: ERR_OK; ERR_INPUT with *ret_reason: words; ERR_MEMORY */
 must_use enum err registry_advisories_read(struct arena *a, struct str path, const struct registry_ecosystem *ecosystem,
 					   const struct registry_advisories **ret, const char **ret_reason);
+/** registry_advisories_parse(), registry_advisories_free() - the same of a text, and nothing of it is kept.
+ *  *ret_reason is written with ERR_INPUT */
+must_use enum err registry_advisories_parse(struct str text, const struct registry_ecosystem *ecosystem,
+					    struct registry_advisories **ret, const char **ret_reason);
+void registry_advisories_free(struct registry_advisories *s);
 /** registry_advisory() - the id of a record that names this version, or an empty view. Of an ecosystem with `sources`:
  *  @package is the source, and no version's epoch counts */
 struct str registry_advisory(const struct registry_advisories *s, struct str package, struct str version);

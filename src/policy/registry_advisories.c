@@ -263,37 +263,50 @@ static struct registry_advisories *find(const char *path, const struct registry_
 	return NULL;
 }
 
-static void discard(struct registry_advisories *s)
+void registry_advisories_free(struct registry_advisories *s)
 {
 	arena_free(s->arena);
 	free(s->items);
 	free(s);
 }
 
-static enum err load(int fd, const char *path, const struct registry_ecosystem *ecosystem, const struct stat *from,
-		     const char **ret_reason)
+enum err registry_advisories_parse(struct str text, const struct registry_ecosystem *ecosystem,
+				   struct registry_advisories **ret, const char **ret_reason)
 {
 	struct registry_advisories *s = calloc(1, sizeof *s);
-	auto_buf text = BUF_EMPTY;
 	enum err e;
 
 	if (!s)
 		return ERR_MEMORY;
-	buf_init(&text, ADVISORIES_BYTES_MAX);
 	s->ecosystem = ecosystem;
-	s->from = *from;
-	memcpy(s->path, path, strlen(path) + 1);
 	s->arena = arena_new(ARENA_BYTES_MAX);
-	*ret_reason = "cannot be read, or has more than 64 MiB";
-	e = s->arena ? read_file(fd, &text) : ERR_MEMORY;
-	if (e == ERR_OK)
-		e = read_all(s, buf_str(&text), ret_reason);
+	e = s->arena ? read_all(s, text, ret_reason) : ERR_MEMORY;
 	if (e != ERR_OK) {
-		discard(s);
+		registry_advisories_free(s);
 		return e;
 	}
 	if (s->count)
 		qsort(s->items, s->count, sizeof *s->items, by_package);
+	*ret = s;
+	return ERR_OK;
+}
+
+static enum err load(int fd, const char *path, const struct registry_ecosystem *ecosystem, const struct stat *from,
+		     const char **ret_reason)
+{
+	struct registry_advisories *s;
+	auto_buf text = BUF_EMPTY;
+	enum err e;
+
+	buf_init(&text, ADVISORIES_BYTES_MAX);
+	*ret_reason = "cannot be read, or has more than 64 MiB";
+	e = read_file(fd, &text);
+	if (e == ERR_OK)
+		e = registry_advisories_parse(buf_str(&text), ecosystem, &s, ret_reason);
+	if (e != ERR_OK)
+		return e;
+	s->from = *from;
+	memcpy(s->path, path, strlen(path) + 1);
 	s->next = known;
 	known = s;
 	return ERR_OK;
@@ -394,7 +407,7 @@ struct str registry_advisory(const struct registry_advisories *s, struct str pac
 /* A word of a line, or what stands for it if it cannot be one. */
 static void put_word(struct buf *out, struct str s, const char *otherwise)
 {
-	bool good = s.n > 0;
+	bool good = s.n > 0 && !str_eq(s, STR("-"));
 
 	for (size_t i = 0; i < s.n; i++)
 		good = good && (uint8_t)s.p[i] > 0x20;

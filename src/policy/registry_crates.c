@@ -150,7 +150,8 @@ static bool request(struct str path, const struct head *head, struct registry_re
 			return normalise(s[0], false, r->package, &r->package_bytes);
 		}
 	}
-	r->package_bytes = r->version_bytes = 0;
+	r->action = REGISTRY_INDEX;	/* what download() found was half of one */
+	r->package_bytes = r->version_bytes = r->file_bytes = 0;
 	at = memmem(path.p, path.n, word.p, word.n);
 	if (!at || (at > path.p && at[-1] != '/'))
 		return false;
