@@ -23,7 +23,6 @@
 
 #include "base/clock.h"
 #include "courier/binding.h"
-#include "courier/deny.h"
 #include "courier/detach.h"
 #include "courier/journal.h"
 #include "courier/protocol.h"
@@ -33,7 +32,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-
 
 enum step exchange_fail(struct exchange *x, enum err why, const char *reason)
 {
