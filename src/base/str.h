@@ -64,6 +64,16 @@ static inline size_t str_find(struct str s, char c)
 	return hit ? (size_t)(hit - s.p) : s.n;
 }
 
+/** str_trim() - @s without the spaces and tabs at its ends (HTTP's OWS, RFC 9110 s5.6.3) */
+static inline struct str str_trim(struct str s)
+{
+	while (s.n && (s.p[0] == ' ' || s.p[0] == '\t'))
+		s = str_from(s, 1);
+	while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
+		s.n--;
+	return s;
+}
+
 /** str_eq_nocase() - equality with ASCII letters folded; no locale */
 bool str_eq_nocase(struct str a, struct str b);
 

@@ -50,10 +50,7 @@ static enum err field_codings(struct str value, enum decoder_job *ret)
 		struct str member = str_head(value, str_find(value, ','));
 
 		value = str_from(value, member.n + 1);
-		while (member.n && (member.p[0] == ' ' || member.p[0] == '\t'))
-			member = str_from(member, 1);
-		while (member.n && (member.p[member.n - 1] == ' ' || member.p[member.n - 1] == '\t'))
-			member.n--;
+		member = str_trim(member);
 		if (member.n == 0 || str_eq_nocase(member, STR("identity")))
 			continue;
 		if (*ret || !coding_of(member, ret))

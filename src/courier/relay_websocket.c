@@ -49,11 +49,7 @@ bool relay_websocket_offered(const struct exchange *x, const struct head *answer
 		struct str one = str_head(rest, str_find(rest, ','));
 
 		rest = str_from(rest, one.n + 1);
-		while (one.n && (one.p[0] == ' ' || one.p[0] == '\t'))
-			one = str_from(one, 1);
-		while (one.n && (one.p[one.n - 1] == ' ' || one.p[one.n - 1] == '\t'))
-			one.n--;
-		if (str_eq(one, chosen->value))
+		if (str_eq(str_trim(one), chosen->value))
 			return true;
 	}
 	return false;

@@ -119,10 +119,8 @@ enum attach_body attach_body_kind(const struct policy_credential *c, const struc
 	}
 	if (!type)
 		return ATTACH_BODY_NOT;
-	struct str media = str_head(type->value, str_find(type->value, ';'));
+	struct str media = str_trim(str_head(type->value, str_find(type->value, ';')));
 
-	while (media.n && (media.p[media.n - 1] == ' ' || media.p[media.n - 1] == '\t'))
-		media.n--;
 	if (str_eq_nocase(media, STR("application/x-www-form-urlencoded")))
 		return ATTACH_BODY_FORM;
 	if (str_eq_nocase(media, STR("application/json")) ||

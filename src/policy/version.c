@@ -9,15 +9,6 @@ static const struct version_ops *const schemes[] = {
 	[VERSION_DEBIAN] = &version_debian,
 };
 
-struct str version_trim(struct str s)
-{
-	while (s.n && (s.p[0] == ' ' || s.p[0] == '\t'))
-		s = str_from(s, 1);
-	while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-		s.n--;
-	return s;
-}
-
 bool version_token(struct str *rest, char end, struct str *ret)
 {
 	struct str part;
@@ -26,7 +17,7 @@ bool version_token(struct str *rest, char end, struct str *ret)
 		return false;
 	part = str_head(*rest, str_find(*rest, end));
 	*rest = part.n < rest->n ? str_from(*rest, part.n + 1) : (struct str){ NULL, 0 };
-	*ret = version_trim(part);
+	*ret = str_trim(part);
 	return true;
 }
 

@@ -141,7 +141,7 @@ static bool range(struct str s, const struct str *text)
 
 		while (i < sizeof ops / sizeof *ops && !str_starts(part, ops[i].text))
 			i++;
-		if (i == sizeof ops / sizeof *ops || !parse(version_trim(str_from(part, ops[i].text.n)), &limit))
+		if (i == sizeof ops / sizeof *ops || !parse(str_trim(str_from(part, ops[i].text.n)), &limit))
 			return false;
 		order = text ? order_of(&v, &limit) : 0;
 		holds &= (order < 0 && ops[i].less) || (order == 0 && ops[i].equal) || (order > 0 && ops[i].more);

@@ -15,6 +15,5 @@ extern const struct version_ops version_npm, version_cargo, version_pypi, versio
 /** version_token() - the next part of *@rest up to any byte of @ends (dropped), without spaces around it; false when
  *  nothing is left. An empty part between two ends is given as empty. */
 bool version_token(struct str *rest, char end, struct str *ret);
-struct str version_trim(struct str s);
 /** version_order() - of two numbers */
 static inline int version_order(uint64_t a, uint64_t b) { return (a > b) - (a < b); }

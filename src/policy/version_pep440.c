@@ -285,7 +285,7 @@ static bool specifier(struct str s, const struct pep440 *v, struct str text, boo
 		i++;
 	if (i == sizeof ops / sizeof *ops)
 		return false;
-	s = version_trim(str_from(s, ops[i].text.n));
+	s = str_trim(str_from(s, ops[i].text.n));
 	if (ops[i].spec == SPEC_ARBITRARY) {
 		*holds &= !v || str_eq_nocase(s, text);
 		*pre_named |= parse(s, &limit) && is_pre(&limit);

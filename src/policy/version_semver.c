@@ -209,7 +209,7 @@ static bool comparator(struct walk *w, struct str s, bool bare_is_caret)
 	for (size_t i = 0; i < sizeof ops / sizeof *ops && !op.text.n; i++)
 		if (str_starts(s, ops[i].text))
 			op = ops[i];
-	s = version_trim(str_from(s, op.text.n));
+	s = str_trim(str_from(s, op.text.n));
 	star = memchr(s.p ? s.p : "", '*', s.n) || memchr(s.p ? s.p : "", 'x', s.n);
 	if (s.n && s.p[0] == 'v' && !bare_is_caret)
 		s = str_from(s, 1);
@@ -254,7 +254,7 @@ static bool alternative(struct walk *w, struct str s)
 	if (dash) {
 		size_t at = (size_t)(dash - s.p);
 
-		return hyphen(w, version_trim(str_head(s, at)), version_trim(str_from(s, at + 3)));
+		return hyphen(w, str_trim(str_head(s, at)), str_trim(str_from(s, at + 3)));
 	}
 	if (s.n == 0) {
 		struct semver zero = { { 0, 0, 0 }, { NULL, 0 } };
@@ -274,7 +274,7 @@ static bool alternative(struct walk *w, struct str s)
 		}
 		if (!comparator(w, part, false))
 			return false;
-		s = version_trim(str_from(s, n));
+		s = str_trim(str_from(s, n));
 	}
 	return true;
 }
@@ -293,7 +293,7 @@ static bool npm_range(struct str range, const struct str *text)
 		size_t n = bars ? (size_t)(bars - range.p) : range.n;
 		struct walk w = { .v = text ? &v : NULL, .holds = true };
 
-		if (!alternative(&w, version_trim(str_head(range, n))))
+		if (!alternative(&w, str_trim(str_head(range, n))))
 			return false;
 		any = any || (text && in(&w));
 		last = !bars;

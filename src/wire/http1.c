@@ -48,15 +48,6 @@ enum err http1_head_end(struct str bytes, size_t *scanned, size_t *ret_bytes)
 	return s.n == HTTP1_HEAD_MAX ? ERR_HEAD_TOO_LARGE : ERR_MORE;
 }
 
-static struct str trim(struct str s)
-{
-	while (s.n && (s.p[0] == ' ' || s.p[0] == '\t'))
-		s = str_from(s, 1);
-	while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-		s.n--;
-	return s;
-}
-
 /* The next line without its CRLF. Its bytes are judged by whoever uses them: no part of a head may
  * hold a CR or LF. */
 static bool next_line(struct reader *r, struct str *ret)
@@ -75,7 +66,7 @@ static bool next_element(struct str *list, struct str *ret)
 {
 	while (list->n) {
 		size_t comma = str_find(*list, ',');
-		struct str element = trim(str_head(*list, comma));
+		struct str element = str_trim(str_head(*list, comma));
 
 		*list = str_from(*list, comma + 1);
 		if (element.n) {
@@ -160,7 +151,7 @@ static enum err parse_field(struct str line, char *storage, const char *base, st
 	for (size_t i = 0; i < colon; i++)
 		name[i] = ascii_lower(name[i]);
 	ret->name = str_head(line, colon);
-	ret->value = trim(str_from(line, colon + 1));
+	ret->value = str_trim(str_from(line, colon + 1));
 	if (!field_name_check(ret->name) || !field_value_check(ret->value))
 		return ERR_HEAD_MALFORMED;
 	return ERR_OK;
@@ -393,7 +384,7 @@ static enum err status_line(struct reader *r, struct http1_response *m, bool *re
 	struct str line, reason;
 	uint64_t status;
 
-	if (!next_line(r, &line) || line.n < 12 || line.p[8] != ' ' || !field_value_check(trim(line)))
+	if (!next_line(r, &line) || line.n < 12 || line.p[8] != ' ' || !field_value_check(str_trim(line)))
 		return ERR_HEAD_MALFORMED;
 	*ret_version_10 = str_eq(str_head(line, 8), STR("HTTP/1.0"));
 	if (!*ret_version_10 && !str_eq(str_head(line, 8), STR("HTTP/1.1")))

@@ -213,19 +213,14 @@ static enum err add_trailer(struct http1_body *b, struct str line, struct head *
 {
 	size_t colon = str_find(line, ':');
 	char *name = b->trailers.p + (line.p - b->trailers.p);
-	struct str value = str_from(line, colon + 1);
 
 	if (colon == line.n)
 		return ERR_HEAD_MALFORMED;
 	for (size_t i = 0; i < colon; i++)
 		name[i] = ascii_lower(name[i]);
-	while (value.n && (value.p[0] == ' ' || value.p[0] == '\t'))
-		value = str_from(value, 1);
-	while (value.n && (value.p[value.n - 1] == ' ' || value.p[value.n - 1] == '\t'))
-		value.n--;
 	if (trailer_forbidden(str_head(line, colon)))
 		return ERR_HEAD_MALFORMED;
-	return head_add(h, str_head(line, colon), value);
+	return head_add(h, str_head(line, colon), str_trim(str_from(line, colon + 1)));
 }
 
 enum err http1_body_trailers(struct http1_body *b, struct head *ret)

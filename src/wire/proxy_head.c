@@ -67,18 +67,9 @@ static enum err read_token(struct str value, struct buf *storage, struct str *re
 	return ret->n && ret->n <= PROXY_TOKEN_MAX ? ERR_OK : ERR_HEAD_MALFORMED;
 }
 
-static struct str trim(struct str s)
-{
-	while (s.n && (s.p[0] == ' ' || s.p[0] == '\t'))
-		s = str_from(s, 1);
-	while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-		s.n--;
-	return s;
-}
-
 static enum err read_field(struct str line, struct buf *storage, bool *has_host, struct proxy_head *h)
 {
-	struct str name = str_head(line, str_find(line, ':')), value = trim(str_from(line, name.n + 1));
+	struct str name = str_head(line, str_find(line, ':')), value = str_trim(str_from(line, name.n + 1));
 
 	if (name.n == line.n || name.n == 0)
 		return ERR_HEAD_MALFORMED;

@@ -80,6 +80,17 @@ static void base64url_is_strict(void **state)
 	}
 }
 
+static void blanks_at_the_ends_are_trimmed(void **state)
+{
+	(void)state;
+	assert_true(str_eq(str_trim(STR(" \t a \t b\t ")), STR("a \t b")));
+	assert_true(str_eq(str_trim(STR("a")), STR("a")));
+	assert_true(str_eq(str_trim(STR("\ra\n")), STR("\ra\n")));
+	assert_int_equal(str_trim(STR(" \t ")).n, 0);
+	assert_int_equal(str_trim(STR("")).n, 0);
+	assert_int_equal(str_trim((struct str){ NULL, 0 }).n, 0);
+}
+
 static void decimal_takes_digits_only(void **state)
 {
 	(void)state;
@@ -194,8 +205,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(buf_keeps_its_limit), cmocka_unit_test(buf_encodes),
-		cmocka_unit_test(base64_is_strict),
-		cmocka_unit_test(base64url_is_strict), cmocka_unit_test(decimal_takes_digits_only),
+		cmocka_unit_test(base64_is_strict), cmocka_unit_test(base64url_is_strict),
+		cmocka_unit_test(blanks_at_the_ends_are_trimmed), cmocka_unit_test(decimal_takes_digits_only),
 		cmocka_unit_test(utf8_is_strict), cmocka_unit_test(reader_never_passes_the_end),
 		cmocka_unit_test(arena_keeps_its_cap), cmocka_unit_test(secret_compares_and_bounds),
 		cmocka_unit_test(time_is_rfc3339), cmocka_unit_test(log_escapes_a_peer),
