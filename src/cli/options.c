@@ -32,34 +32,32 @@ enum option_key {
 	OPTION_ENV_FILE,
 };
 
+/* and the end of a table */
+#define COMMON_OPTIONS \
+	{ "policy", required_argument, NULL, OPTION_POLICY }, \
+	{ "name", required_argument, NULL, OPTION_NAME }, \
+	{ "resolve", required_argument, NULL, OPTION_RESOLVE }, \
+	{ "upstream-ca", required_argument, NULL, OPTION_UPSTREAM_CA }, \
+	{ "quiet", no_argument, NULL, 'q' }, \
+	{ "help", no_argument, NULL, 'h' }, \
+	{ NULL, 0, NULL, 0 }
+
 static const struct option long_options[] = {
-	{ "policy", required_argument, NULL, OPTION_POLICY },
 	{ "workspace", required_argument, NULL, OPTION_WORKSPACE },
 	{ "image", required_argument, NULL, OPTION_IMAGE },
 	{ "memory", required_argument, NULL, OPTION_MEMORY },
 	{ "cpus", required_argument, NULL, OPTION_CPUS },
 	{ "env", required_argument, NULL, OPTION_ENV },
-	{ "name", required_argument, NULL, OPTION_NAME },
 	{ "timeout", required_argument, NULL, OPTION_TIMEOUT },
-	{ "resolve", required_argument, NULL, OPTION_RESOLVE },
-	{ "upstream-ca", required_argument, NULL, OPTION_UPSTREAM_CA },
 	{ "machine", required_argument, NULL, OPTION_MACHINE },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 },
+	COMMON_OPTIONS,
 };
 
 static const struct option gate_options[] = {
 	{ "listen", required_argument, NULL, OPTION_LISTEN },
-	{ "policy", required_argument, NULL, OPTION_POLICY },
 	{ "clients", required_argument, NULL, OPTION_CLIENTS },
 	{ "env-file", required_argument, NULL, OPTION_ENV_FILE },
-	{ "name", required_argument, NULL, OPTION_NAME },
-	{ "resolve", required_argument, NULL, OPTION_RESOLVE },
-	{ "upstream-ca", required_argument, NULL, OPTION_UPSTREAM_CA },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 },
+	COMMON_OPTIONS,
 };
 
 static enum err wrong(struct buf *why, const char *option, const char *value, const char *expected)
