@@ -327,8 +327,8 @@ int main(void)
 		cmocka_unit_test(it_refuses_a_bad_configuration),
 		cmocka_unit_test(it_ends_at_a_request_of_the_wrong_size),
 	};
-	int failed = cmocka_run_group_tests(tests, set_up, tear_down);
+	int failed = cmocka_run_group_tests(tests, set_up, remove_directory);
 
 	in_namespace = true;
-	return failed + cmocka_run_group_tests(tests, set_up, tear_down);
+	return failed + cmocka_run_group_tests(tests, set_up, remove_directory);
 }

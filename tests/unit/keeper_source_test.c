@@ -1,63 +1,17 @@
 /* keeper_source_test.c - the installation's key, and where secrets come from */
+#include "keeper_files.h"
+
 #include "base/auto.h"
 #include "base/clock.h"
 #include "credential/keeper_key.h"
 #include "credential/keeper_run.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
-#include <cmocka.h>
 #define ERR_STATE OPENSSL_ERR_STATE	/* OpenSSL has a type of that name, which nobody needs */
 #include <openssl/evp.h>
 #undef ERR_STATE
-
-static char directory_path[64];
-static int directory = -1;
-
-static int set_up(void **state)
-{
-	(void)state;
-	snprintf(directory_path, sizeof directory_path, "/tmp/keeper-test-XXXXXX");
-	if (!mkdtemp(directory_path))
-		return 1;
-	directory = open(directory_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return directory < 0;
-}
-
-static int tear_down(void **state)
-{
-	char command[128];
-
-	(void)state;
-	close(directory);
-	snprintf(command, sizeof command, "rm -rf %s", directory_path);
-	return system(command);
-}
-
-static const char *in_directory(const char *name)
-{
-	static char path[128];
-
-	snprintf(path, sizeof path, "%s/%s", directory_path, name);
-	return path;
-}
-
-static const char *write_file(const char *name, struct str text, mode_t mode)
-{
-	const char *path = in_directory(name);
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-
-	assert_true(fd >= 0 && write(fd, text.p, text.n) == (ssize_t)text.n && fchmod(fd, mode) == 0);
-	close(fd);
-	return path;
-}
 
 /* ---- the installation's key ---- */
 
@@ -286,5 +240,5 @@ int main(void)
 		cmocka_unit_test(a_command_must_exist),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

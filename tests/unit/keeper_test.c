@@ -333,5 +333,5 @@ int main(void)
 		T(the_table_of_waits_is_bounded),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, set_up, remove_directory);
 }

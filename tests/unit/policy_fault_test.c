@@ -1,9 +1,9 @@
 /* policy_fault_test.c - a load in which each allocation fails in turn
  *
- * The program's own malloc() comes before the C library's. Whichever allocation fails, libyaml's
- * and OpenSSL's too, the load says ERR_MEMORY, keeps nothing, and the next load works.
- * A sanitizer has an allocator of its own: there the failures are left away.
+ * Whichever allocation fails, libyaml's and OpenSSL's too, the load says ERR_MEMORY, keeps nothing, and the next
+ * load works.
  */
+#include "fail_alloc.h"
 #include "policy/policy.h"
 
 #include <setjmp.h>
@@ -12,31 +12,6 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define FAULTS 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define FAULTS 0
-#endif
-#endif
-
-static long fail_at;	/* which allocation fails, from 1; 0: none */
-static long calls;
-
-#ifndef FAULTS
-#define FAULTS 1
-
-void *__libc_malloc(size_t n);
-void *__libc_calloc(size_t count, size_t n);
-void *__libc_realloc(void *p, size_t n);
-
-static bool fails(void) { return fail_at && ++calls == fail_at; }
-
-void *malloc(size_t n) { return fails() ? NULL : __libc_malloc(n); }
-void *calloc(size_t count, size_t n) { return fails() ? NULL : __libc_calloc(count, n); }
-void *realloc(void *p, size_t n) { return fails() ? NULL : __libc_realloc(p, n); }
-#endif
 
 static struct str read_policy(const char *name)
 {
