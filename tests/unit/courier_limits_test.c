@@ -1,4 +1,5 @@
-/* courier_limits_test.c - limits of bytes: of a rule's bodies, both ways, and of the sandbox as a whole */
+/* courier_limits_test.c - limits of bytes: of a rule's bodies, both ways, and of the sandbox as a whole; and
+ * what else a policy says of all that passes */
 #include "../path/courier_world.h"
 
 #define PIECE 1000
@@ -155,6 +156,34 @@ static void an_upload_ends_at_the_sandboxs_bytes(void **state)
 	rig_stop(&rig);
 }
 
+static void reload(const char *text)
+{
+	char message[256], answer[256] = "";
+
+	snprintf(message, sizeof message, "{\"op\":\"reload\",\"policy\":\"%s\"}", text);
+	assert_int_equal(send(rig.control, message, strlen(message), MSG_NOSIGNAL), (ssize_t)strlen(message));
+	assert_true(recv(rig.control, answer, sizeof answer - 1, 0) > 0);
+	assert_non_null(strstr(answer, "\"reloaded\""));
+}
+
+/* The confined process brings records to disk where the policy says so, from then on. */
+static void a_durable_trail_is_a_matter_of_the_policy(void **state)
+{
+	(void)state;
+	assert_int_equal(trail(&rig, "\"kind\":\"start\"", "\"durable\":false", NULL), 1);
+	rig_free(&rig);
+	memset(&rig, 0, sizeof rig);
+	rig_start(&rig, "version: 1\nnetwork:\n  - {hosts: [other.test], methods: [GET]}\naudit: {durable: true}\n", 0);
+	rig_hello(&rig);
+	assert_int_equal(trail(&rig, "\"kind\":\"start\"", "\"durable\":true", NULL), 1);
+	assert_int_equal(ask_wait(&rig, &(struct ask){ .host = "other.test" })->head.status, 200);
+	reload("version: 1");
+	assert_int_equal(trail(&rig, "\"kind\":\"reload\"", "\"durable\":false", NULL), 1);
+	reload("version: 1\\naudit: {durable: true}");
+	assert_int_equal(trail(&rig, "\"kind\":\"reload\"", "\"durable\":true", NULL), 1);
+	rig_stop(&rig);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -163,6 +192,7 @@ int main(void)
 		T(an_answer_is_cut_off_at_its_limit),
 		T(the_sandboxs_bytes_are_counted_over_all),
 		T(an_upload_ends_at_the_sandboxs_bytes),
+		T(a_durable_trail_is_a_matter_of_the_policy),
 	};
 
 	world_start();

@@ -501,26 +501,6 @@ static void limits_hold_and_are_recorded_once(void **state)
 	assert_int_equal(trail(&rig, "\"kind\":\"stop\"", "\"limited\":5", NULL), 1);
 }
 
-/* The confined process brings records to disk where the policy says so, from then on. */
-static void a_durable_trail_is_a_matter_of_the_policy(void **state)
-{
-	(void)state;
-	assert_int_equal(trail(&rig, "\"kind\":\"start\"", "\"durable\":false", NULL), 1);
-	rig_free(&rig);
-	memset(&rig, 0, sizeof rig);
-	rig_start(&rig, "version: 1\nnetwork:\n  - {hosts: [other.test], methods: [GET]}\naudit: {durable: true}\n", 0);
-	rig_hello(&rig);
-	assert_int_equal(trail(&rig, "\"kind\":\"start\"", "\"durable\":true", NULL), 1);
-	assert_int_equal(ask_wait(&rig, &(struct ask){ .host = "other.test" })->head.status, 200);
-	control_tell("{\"op\":\"reload\",\"policy\":\"version: 1\"}");
-	control_says("\"reloaded\"");
-	assert_int_equal(trail(&rig, "\"kind\":\"reload\"", "\"durable\":false", NULL), 1);
-	control_tell("{\"op\":\"reload\",\"policy\":\"version: 1\\naudit: {durable: true}\"}");
-	control_says("\"reloaded\"");
-	assert_int_equal(trail(&rig, "\"kind\":\"reload\"", "\"durable\":true", NULL), 1);
-	rig_stop(&rig);
-}
-
 /* What is only observed gets no credential: the placeholder arrives as it was sent. */
 static void observe_attaches_no_credential(void **state)
 {
@@ -607,7 +587,6 @@ int main(void)
 		T(a_policy_of_any_length_can_be_reloaded),
 		T(a_reload_cannot_change_where_a_secret_comes_from),
 		T(limits_hold_and_are_recorded_once),
-		T(a_durable_trail_is_a_matter_of_the_policy),
 		T(observe_attaches_no_credential),
 		T(an_answer_to_head_has_no_body),
 		T(without_a_supervisor_it_stops),
