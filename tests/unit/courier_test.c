@@ -398,36 +398,6 @@ static void a_reload_replaces_the_policy_or_leaves_it(void **state)
 	rig_stop(&rig);
 }
 
-/* The user's --resolve chose its address: no rule names it, under whichever policy. */
-static void a_reload_leaves_a_tunnel_that_it_would_open(void **state)
-{
-	(void)state;
-	static const char tunnels[] = "version: 1\nnetwork:\n  - {hosts: [other.test], ports: [443], tcp: true}\n";
-	const struct msg_connect m = { .host = STR_INIT("other.test"), .port = 443 };
-
-	rig_free(&rig);
-	rig_start(&rig, tunnels, 0);
-	rig_hello(&rig);
-	world.connections = 0;
-	uint32_t s = ask_open(&rig, LINK_KIND_TUNNEL, &m);
-
-	for (int i = 0; i < 100 && !world.connections; i++)
-		rig_turn(&rig, 20);
-	rig_until(&rig, "\"kind\":\"intent\"", "tcp://other.test:443", NULL);
-	for (int i = 0; i < 5; i++)
-		rig_turn(&rig, 20);
-	control_tell("{\"op\":\"reload\",\"policy\":\"version: 1\\nnetwork:\\n"
-		     "  - {hosts: [other.test, api.test], ports: [443], tcp: true}\\n\"}");
-	control_says("\"reloaded\"");
-	for (int i = 0; i < 10; i++)
-		rig_turn(&rig, 20);
-	assert_false(rig_reply(&rig, s)->reset);
-	control_tell("{\"op\":\"reload\",\"policy\":\"version: 1\\nnetwork:\\n  - {hosts: [api.test], ports: [443], tcp: true}\\n\"}");
-	control_says("\"reloaded\"");
-	assert_true(rig_wait(&rig, s)->reset);
-	rig_stop(&rig);
-}
-
 static void control_tell_with(const char *text, struct str file)
 {
 	struct iovec bytes = { (char *)(uintptr_t)text, strlen(text) };
@@ -583,7 +553,6 @@ int main(void)
 		T(without_a_secret_nothing_leaves),
 		T(names_and_leaves_are_for_listed_hosts),
 		T(a_reload_replaces_the_policy_or_leaves_it),
-		T(a_reload_leaves_a_tunnel_that_it_would_open),
 		T(a_policy_of_any_length_can_be_reloaded),
 		T(a_reload_cannot_change_where_a_secret_comes_from),
 		T(limits_hold_and_are_recorded_once),

@@ -70,7 +70,7 @@ static void pinned_open(struct pinned *p, const char *host, const char *name, bo
 	SSL_set_bio(p->tls, p->in, p->out);
 	SSL_set_connect_state(p->tls);
 	if (name)
-		assert_int_equal(SSL_set_tlsext_host_name(p->tls, name), 1);
+		assert_int_equal(SSL_set_tlsext_host_name(p->tls, (char *)(uintptr_t)name), 1);
 }
 
 static void pinned_free(struct pinned *p)
@@ -197,6 +197,42 @@ static void a_tunnel_ends_at_the_sandboxs_bytes(void **state)
 	rig_stop(&rig);
 }
 
+static void reload(const char *policy_text)
+{
+	char message[512], said[256] = "";
+	int n = snprintf(message, sizeof message, "{\"op\":\"reload\",\"policy\":\"%s\"}", policy_text);
+
+	assert_int_equal(send(rig.control, message, (size_t)n, MSG_NOSIGNAL), n);
+	assert_true(recv(rig.control, said, sizeof said - 1, 0) > 0);
+	assert_non_null(strstr(said, "\"reloaded\""));
+	for (int i = 0; i < 10; i++)
+		rig_turn(&rig, 20);
+}
+
+/* The user's --resolve chose its address: no rule names it, under whichever policy. */
+static void a_reload_leaves_what_it_would_open(void **state)
+{
+	(void)state;
+	const struct msg_connect m = { .host = STR_INIT("other.test"), .port = 443 };
+
+	rig_free(&rig);
+	rig_start(&rig, "version: 1\nnetwork:\n  - {hosts: [other.test], ports: [443], tcp: true}\n", 0);
+	rig_hello(&rig);
+	world.connections = 0;
+	uint32_t s = ask_open(&rig, LINK_KIND_TUNNEL, &m);
+
+	for (int i = 0; i < 100 && !world.connections; i++)
+		rig_turn(&rig, 20);
+	for (int i = 0; i < 5; i++)
+		rig_turn(&rig, 20);
+	assert_int_equal(trail(&rig, "\"kind\":\"intent\"", "tcp://other.test:443", NULL), 1);
+	reload("version: 1\\nnetwork:\\n  - {hosts: [other.test, api.test], ports: [443], tcp: true}\\n");
+	assert_false(rig_reply(&rig, s)->reset);
+	reload("version: 1\\nnetwork:\\n  - {hosts: [api.test], ports: [443], tcp: true}\\n");
+	assert_true(rig_wait(&rig, s)->reset);
+	rig_stop(&rig);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -205,6 +241,7 @@ int main(void)
 		T(an_encrypted_client_hello_is_refused),
 		T(another_name_or_none_is_refused),
 		T(a_tunnel_ends_at_the_sandboxs_bytes),
+		T(a_reload_leaves_what_it_would_open),
 	};
 
 	world_start();
