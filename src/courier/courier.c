@@ -208,11 +208,17 @@ static void closed(void *user, enum err why)
 
 /* ---- time ---- */
 
+static void stop_finish(struct courier *c);
+
 static void ticked(uv_timer_t *timer)
 {
 	struct courier *c = timer->data;
 	uint64_t now = clock_ms();
 
+	if (c->stopping && (now >= c->stop_by_ms || !tokens_spent(c->tokens))) {
+		stop_finish(c);
+		return;
+	}
 	for (struct exchange *x = c->exchanges, *next; x; x = next) {
 		next = x->next;
 		exchange_tick(x, now);
@@ -427,12 +433,8 @@ enum err courier_start(struct courier *c)
 	return control_start(c);
 }
 
-void courier_stop(struct courier *c, struct str result, int exit_code)
+static void stop_finish(struct courier *c)
 {
-	if (c->stopping)
-		return;
-	c->stopping = true;
-	end_exchanges(c, ERR_CANCELLED);
 	registry_tables_free(c);
 	tokens_stop(c->tokens);
 	fetch_end_all(c);
@@ -441,7 +443,7 @@ void courier_stop(struct courier *c, struct str result, int exit_code)
 		if (c->links[i].channel)
 			link_over(&c->links[i]);
 	}
-	auto_record r = journal_stop(c, result, exit_code);
+	auto_record r = journal_stop(c, str_of(c->result), c->exit_code);
 
 	if (spool_close(c->spool, r) != ERR_OK)
 		log_error("the trail's end could not be written");
@@ -452,6 +454,23 @@ void courier_stop(struct courier *c, struct str result, int exit_code)
 		uv_poll_stop(&c->control);
 	if (c->options.stopped)
 		c->options.stopped(c->options.user);
+}
+
+void courier_stop(struct courier *c, struct str result, int exit_code)
+{
+	bool again = c->stopping;
+
+	if (!c->spool)
+		return;
+	if (!again) {
+		c->stopping = true;
+		c->stop_by_ms = clock_ms() + COURIER_STOP_MS;
+		snprintf(c->result, sizeof c->result, "%.*s", STR_FMT(result));
+		c->exit_code = exit_code;
+		end_exchanges(c, ERR_CANCELLED);
+	}
+	if (again || !tokens_spent(c->tokens))
+		stop_finish(c);
 }
 
 static void handle_closed(uv_handle_t *h)
@@ -467,8 +486,8 @@ void courier_free(struct courier *c)
 	if (!c)
 		return;
 	c->options.stopped = NULL;
-	if (c->spool)
-		courier_stop(c, STR("ended"), -1);
+	courier_stop(c, STR("ended"), -1);
+	courier_stop(c, STR(""), -1);
 	for (int i = 0; i < COURIER_PEERS; i++)
 		if (c->links[i].channel)
 			link_over(&c->links[i]);

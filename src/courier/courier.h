@@ -26,6 +26,8 @@
 #define COURIER_CLIENT_STREAMS_MAX 128		/* exchanges and tunnels at once of one client of an explicit proxy */
 #define COURIER_BODIES_MAX (256ull << 20)	/* bytes of bodies and messages that wait here, of all exchanges */
 #define COURIER_CHECKPOINT_MS 60000
+#define COURIER_STOP_MS 5000			/* the end waits so long for refresh tokens that are spent: token.h */
+#define COURIER_RESULT_MAX 256			/* of a stop record */
 
 enum courier_peer { COURIER_INSPECTOR, COURIER_SUPERVISOR, COURIER_TERMINAL, COURIER_FILES, COURIER_PEERS };
 
@@ -102,6 +104,9 @@ struct courier {
 	uint64_t allowed, denied, limited;	/* for the stop record */
 	bool limit_recorded, client_limit_recorded;
 	bool stopping;
+	char result[COURIER_RESULT_MAX + 1];	/* what courier_stop() said, while that waits */
+	int exit_code;
+	uint64_t stop_by_ms;
 	bool store_failed;
 	uv_timer_t tick;
 	uv_prepare_t turn;
@@ -119,7 +124,8 @@ must_use enum err courier_prepare(const struct courier_options *o, struct courie
  *  ERR_MEMORY; then courier_free() is the only call left */
 must_use enum err courier_start(struct courier *c);
 /** courier_stop() - ends every exchange, writes the stop record and the last checkpoint; `stopped`
- *  is called. Idempotent. @result, @exit_code (-1: unknown) go into the record. */
+ *  is called. At once, or, while a refresh is under way, when that is over or COURIER_STOP_MS have passed; another call
+ *  waits no longer. @result, @exit_code (-1: unknown) go into the record. */
 void courier_stop(struct courier *c, struct str result, int exit_code);
 /** courier_free() - run the loop once more afterwards, so that its handles close; NULL is fine */
 void courier_free(struct courier *c);

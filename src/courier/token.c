@@ -80,6 +80,14 @@ void tokens_stop(struct tokens *t)
 		}
 }
 
+bool tokens_spent(const struct tokens *t)
+{
+	for (int i = 0; i < POLICY_CREDENTIALS_MAX; i++)
+		if (t->all[i] && t->all[i]->leased && t->all[i]->used.len)
+			return true;
+	return false;
+}
+
 void tokens_free(struct tokens *t)
 {
 	if (!t)

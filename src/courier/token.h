@@ -24,6 +24,8 @@ struct tokens *tokens_new(struct courier *c);
 /** tokens_stop() - nothing is asked for any more: before the vault, the keeper's client and the spool go */
 void tokens_stop(struct tokens *t);
 void tokens_free(struct tokens *t);
+/** tokens_spent() - is a refresh token of a file spent, and its successor not there yet? Who ends now loses the login. */
+bool tokens_spent(const struct tokens *t);
 /** tokens_tick() - at least once a second */
 void tokens_tick(struct tokens *t, uint64_t now_ms);
 

@@ -35,6 +35,7 @@ struct token {
 	struct buf account;			/* secret: fields of the keeper's ACCOUNT, LOGIN or LEASE reply */
 	struct buf assertion;			/* secret */
 	struct buf used;			/* secret: the refresh token that was sent */
+	bool unsearched;			/* what came cannot be searched for: nobody gets it */
 	bool leased;				/* the file's lease is ours */
 	unsigned busy;				/* looks at a lease that somebody else had */
 	uint64_t again_ms;			/* step() is called by the tick; 0: not */

@@ -98,6 +98,10 @@ static void written(void *user, enum err e, struct str reply)
 	else
 		log_error("credential %.*s: its login was refreshed, and its file could not be replaced: it is kept until this "
 			  "sandbox ends; then log in anew", STR_FMT(k->credential->name));
+	if (k->unsearched) {
+		token_bad(k, "its token cannot be searched for in answers");
+		return;
+	}
 	if (e == ERR_OK && str_eq(word, STR("replaced")) && keeper_login_fields(str_from(reply, word.n + 1), &login))
 		life_s = life_of(&login);
 	token_good(k, got[GOT_ACCESS], life_s, TOKEN_LOGIN_EARLY_S, false);
@@ -145,10 +149,9 @@ static void refreshed(void *user, enum err e, const char *reason, const struct h
 		token_bad_answer(k, e, reason, head, body);
 		return;
 	}
-	if (learn(k, a.access) && learn(k, a.refresh) && learn(k, a.id_token))
-		write_it(k, &a);
-	else
-		token_bad(k, "its token cannot be searched for in answers");
+	/* used or not, it is written: the former one is worth nothing any more */
+	k->unsearched = !learn(k, a.access) || !learn(k, a.refresh) || !learn(k, a.id_token);
+	write_it(k, &a);
 	grant_answer_free(&a);
 }
 

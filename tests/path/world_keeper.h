@@ -10,6 +10,7 @@ struct keeper_world {
 	uint8_t public_key[32];
 	unsigned secrets, leaves, signatures, again;	/* again: SIGV4 with KEEPER_AGAIN */
 	bool again_fails;
+	char replaced[1024];		/* REPLACE's text, its NULs as spaces */
 	bool fails;
 	enum { LIE_NONE, LIE_EMPTY, LIE_SHORTER, LIE_FAILED, LIE_RESULT, LIE_CUT, LIE_STALE, LIE_GONE } lie;
 };
@@ -57,6 +58,11 @@ static void *keeper_serve(void *arg)
 			n = KEEPER_STAMP_BYTES + strlen(SECRET);
 			memset(reply.data, 0, KEEPER_STAMP_BYTES);
 			memcpy(reply.data + KEEPER_STAMP_BYTES, SECRET, strlen(SECRET));
+		} else if (q.op == KEEPER_LEASE || q.op == KEEPER_REPLACE) {	/* of one refresh token */
+			n = (size_t)snprintf((char *)reply.data, 600, "%s%c%c" SECRET "%c%c%c%c%c%c",
+					     q.op == KEEPER_REPLACE ? "replaced" : "taken", 0, 0, 0, 0, 0, 0, 0, 0);
+			for (size_t i = 0; q.op == KEEPER_REPLACE && i < text_bytes && i < sizeof keeper.replaced - 1; i++)
+				keeper.replaced[i] = (char)(q.text[i] ? q.text[i] : ' ');
 		} else if (q.op == KEEPER_SIGV4) {	/* key, session token, signature */
 			bool again = q.flags & KEEPER_AGAIN;
 
