@@ -32,6 +32,7 @@ struct registry_table {
 	size_t fed;
 	struct registry_wait *waits;
 
+	bool busy;			/* it is fetched, or read */
 	bool calling;			/* those who waited */
 	bool ready, missing;
 	enum err failed;		/* why there is nothing; ERR_OK */
@@ -112,10 +113,17 @@ static void clear(struct registry_table *t)
 	t->ready = false;
 }
 
+static void rest(struct registry_table *t)
+{
+	t->courier->registry_busy -= t->busy;
+	t->busy = false;
+}
+
 static void discard(struct registry_table *t)
 {
 	while (t->waits)
 		registry_wait_end(t->waits);
+	rest(t);
 	fetch_cancel(t->fetch);
 	decode_free(t->decode);
 	buf_free(&t->body);
@@ -182,6 +190,7 @@ static void over(struct registry_table *t, enum err e, const char *reason)
 	decode_free(t->decode);
 	t->decode = NULL;
 	buf_free(&t->body);
+	rest(t);
 	t->failed = e;
 	t->reason = reason;
 	t->ready = e == ERR_OK;
@@ -341,7 +350,11 @@ static enum err start(struct registry_table *t, const struct policy_rule *rule, 
 		sent[r.field_count++] = fields[i];
 	clear(t);
 	t->failed = ERR_OK;
-	return fetch_start(t->courier, &r, on_fetched, t, &t->fetch);
+	enum err e = fetch_start(t->courier, &r, on_fetched, t, &t->fetch);
+
+	t->busy = e == ERR_OK;
+	t->courier->registry_busy += t->busy;
+	return e;
 }
 
 /* Room for one more: those that nobody waits for go, the one that is over first of all. */
@@ -355,7 +368,7 @@ static void make_room(struct courier *c)
 		for (struct registry_table **at = &c->registry_tables; *at; at = &(*at)->next) {
 			bytes += (*at)->bytes;
 			count++;
-			if (!(*at)->fetch && !(*at)->decode && !(*at)->waits && !(*at)->calling &&
+			if (!(*at)->busy && !(*at)->waits && !(*at)->calling &&
 			    (!oldest || (*at)->until_ms < (*oldest)->until_ms))
 				oldest = at;
 		}
@@ -399,6 +412,11 @@ static struct registry_table *find_or_make(struct courier *c, const struct polic
 	return t;
 }
 
+static bool may_fetch(const struct courier *c)
+{
+	return c->registry_busy < REGISTRY_FETCHES_MAX && c->fetch_count < FETCH_AT_ONCE;
+}
+
 enum err registry_table_ask(struct courier *c, const struct policy_rule *rule, struct str package,
 			    const struct registry_origin *origin, bool known, struct str parent, struct str credential,
 			    const struct head_field *fields, uint32_t field_count, struct registry_wait *wait,
@@ -410,11 +428,11 @@ enum err registry_table_ask(struct courier *c, const struct policy_rule *rule, s
 	*ret_reason = "";
 	if (!t)
 		return ERR_MEMORY;
-	if (!t->fetch && !t->decode && clock_ms() >= t->until_ms && c->fetch_count >= FETCH_AT_ONCE) {
+	if (!t->busy && clock_ms() >= t->until_ms && !may_fetch(c)) {
 		wait_in(&c->registry_waits, wait);
 		return ERR_MORE;
 	}
-	if (!t->fetch && !t->decode && clock_ms() >= t->until_ms) {
+	if (!t->busy && clock_ms() >= t->until_ms) {
 		t->ages = origin->ages;
 		if (known || !t->host)
 			e = set_origin(t, origin);
@@ -423,7 +441,7 @@ enum err registry_table_ask(struct courier *c, const struct policy_rule *rule, s
 		if (e != ERR_OK)
 			return e;
 	}
-	if (t->fetch || t->decode) {
+	if (t->busy) {
 		wait_in(&t->waits, wait);
 		return ERR_MORE;
 	}
@@ -436,7 +454,7 @@ enum err registry_table_ask(struct courier *c, const struct policy_rule *rule, s
 
 void registry_tick(struct courier *c)
 {
-	if (c->registry_waits && c->fetch_count < FETCH_AT_ONCE && c->registry_filters < REGISTRY_FILTERS_MAX)
+	if (c->registry_waits && may_fetch(c) && c->registry_filters < REGISTRY_FILTERS_MAX)
 		wake(c);
 }
 

@@ -51,6 +51,8 @@ must_use enum err registry_table_ask(struct courier *c, const struct policy_rule
 				     const char **ret_reason);
 /** registry_reserve() - a place among the answers that are filtered at once: ERR_OK, or ERR_MORE: @wait is called.
  *  registry_release() gives it back. */
+#define REGISTRY_FETCHES_MAX 12			/* that are fetched or read at once, FETCH_ANSWER_MAX each; fewer than
+						   FETCH_AT_ONCE: a token is always to be had */
 #define REGISTRY_FILTERS_MAX 64			/* of the decoder's DECODER_CHILDREN_MAX */
 must_use enum err registry_reserve(struct courier *c, struct registry_wait *wait);
 void registry_release(struct courier *c);
