@@ -4,8 +4,9 @@
  *
  *   keep  connections= ms= [streams=]  closed loop: each connection (or stream) asks again at its answer
  *   pace  rate= ms=                    open loop: so many requests a second, on any number of connections
- *   open  connections= ms=             a new connection for each request
+ *   open  connections= ms= [requests=] a new connection for each request; until so many are answered
  *   down  bytes=   up bytes=           one stream of so many bytes
+ *   events                             one stream of the sink's events: how old each is when it comes
  *   idle  connections=                 one request each, then {"ready"}; held until its input ends
  *
  *   host= (SNI, Host)  port= (to connect to)  to= (the origin's port)  ca=  [proxy=1]: CONNECT first  [h2=1]
@@ -14,12 +15,14 @@
  * One thread, level-triggered epoll, AES-128-GCM, one certificate check as any client makes it.
  */
 #include "decimal.h"
+#include "event.h"
 #include "load.h"
 
 #include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -161,16 +164,31 @@ static void answered(struct client *c, uint64_t since)
 	if (is("open")) {
 		sample(c->began);
 		client_close(c);
+		if (options.requests && requests >= (uint64_t)options.requests)
+			end_ns = 0;
 		if (now_ns() < end_ns)
 			client_open(c);
 		return;
 	}
-	sample(since);
+	if (!is("events"))
+		sample(since);
 	c->busy = false;
 	if (is("keep") && now_ns() < end_ns)
 		request_h1(c);
-	if (is("up") || is("down"))
+	if (is("up") || is("down") || is("events"))
 		end_ns = 0;
+}
+
+/* Whole events of the body; the rest of one waits in head. */
+static void take_events(struct client *c, const char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		c->head[c->head_bytes++] = p[i];
+		if (c->head_bytes < EVENT_BYTES)
+			continue;
+		sample(decimal(c->head + 6));
+		c->head_bytes = 0;
+	}
 }
 
 /* The answer's head, once whole: its length. */
@@ -193,6 +211,13 @@ static bool take_head(struct client *c)
 
 	bytes_down += extra;
 	c->body_left -= extra;
+	if (is("events")) {
+		char first[sizeof c->head];
+
+		memcpy(first, end + 4, extra);
+		c->head_bytes = 0;
+		take_events(c, first, extra);
+	}
 	return true;
 }
 
@@ -213,6 +238,8 @@ static void read_h1(struct client *c)
 			if (n > 0) {
 				bytes_down += (size_t)n;
 				c->body_left -= (size_t)n;
+				if (is("events"))
+					take_events(c, piece, (size_t)n);
 			}
 		}
 		if (n <= 0) {
@@ -222,8 +249,11 @@ static void read_h1(struct client *c)
 				client_failed(c, "closed");
 			return;
 		}
-		if (c->state == READY && c->in_body && c->body_left == 0)
+		if (c->state == READY && c->in_body && c->body_left == 0) {
 			answered(c, c->since[0]);
+			if (end_ns == 0)
+				return;
+		}
 	}
 }
 
@@ -386,7 +416,7 @@ static void run_loop(void)
 		     requests < (uint64_t)options.connections && now_ns() < until;)
 			turn(100);
 	measure();
-	if (is("up") || is("down"))
+	if (is("up") || is("down") || is("events") || options.requests)
 		end_ns = UINT64_MAX;
 	while (now_ns() < end_ns)
 		turn(100);
@@ -459,6 +489,7 @@ static void set_option(char *word)
 		{ "ms", &options.ms, NULL }, { "rate", &options.rate, NULL },
 		{ "bytes", &options.bytes, NULL }, { "proxy", &options.proxy, NULL },
 		{ "h2", &options.h2, NULL }, { "hosts", &options.hosts, NULL },
+		{ "requests", &options.requests, NULL },
 	};
 	char *value = strchr(word, '=');
 

@@ -11,7 +11,7 @@
 
 struct options {
 	const char *mode, *host, *ca, *path;
-	long port, to, connections, streams, ms, rate, bytes, proxy, h2, hosts;
+	long port, to, connections, streams, ms, rate, bytes, proxy, h2, hosts, requests;
 };
 extern struct options options;
 

@@ -1,20 +1,44 @@
-/* sink.c - the upstream of uploads in bench/gate: a TLS server that reads a whole body before it answers
+/* sink.c - an upstream of bench/gate over TLS: reads a whole body before it answers; for a path that begins with
+ * /events sends so many events, one every two milliseconds, each with the time at which it went
  *
  *   sink PORT CERTIFICATE        a thread a connection; PEM with certificate and key
  */
 #include "decimal.h"
+#include "event.h"
 
 #include <arpa/inet.h>
 #include <err.h>
+#include <inttypes.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PIECE 65536
+
+/* GET /events/N: EVENT_BYTES each, so that the length is known before */
+static void send_events(SSL *s, uint64_t count)
+{
+	char text[256];
+	int n = snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+			 "content-length: %" PRIu64 "\r\nconnection: close\r\n\r\n", count * EVENT_BYTES);
+
+	SSL_write(s, text, n);
+	for (uint64_t i = 0; i < count; i++) {
+		struct timespec t;
+
+		usleep(2000);
+		clock_gettime(CLOCK_MONOTONIC, &t);
+		n = snprintf(text, sizeof text, EVENT_FORMAT, (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec);
+		if (SSL_write(s, text, n) != n)
+			return;
+	}
+}
 
 static void *sink_one(void *arg)
 {
@@ -37,6 +61,10 @@ static void *sink_one(void *arg)
 
 		if (!end)
 			break;
+		if (strncmp(head, "GET /events/", 12) == 0) {
+			send_events(s, decimal(head + 12));
+			break;
+		}
 		left -= n - (size_t)(end + 4 - head);
 		while (left && (got = SSL_read(s, bytes, sizeof bytes)) > 0)
 			left -= (size_t)got;
