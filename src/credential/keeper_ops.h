@@ -9,6 +9,9 @@
 
 #include "credential/keeper_config.h"
 
+#include <sys/types.h>
+#include <time.h>
+
 /** keeper_op_sigv4() - AWS access keys: an INI file's profile, what a credential_process prints, or
  *  "ID:SECRET" or "ID:SECRET:TOKEN". Signs strings of AWS4-HMAC-SHA256 (-PAYLOAD, -TRAILER) for the services and
  *  regions that the credential names. */
@@ -32,10 +35,12 @@ must_use enum err keeper_op_login(const struct keeper_credential *c, struct str 
 must_use enum err keeper_op_replace(const struct keeper_credential *c, struct str asked, struct buf *out,
 				    const char **ret_reason);
 
-/** struct keeper_lease - the right to refresh what is in a file; {-1, -1, NULL}: none */
+/** struct keeper_lease - the right to refresh what is in a file; { .directory = -1, .lock = -1 }: none */
 struct keeper_lease {
 	int directory, lock;
 	const char *made;		/* name of the directory that is the lock; NULL: `lock` is */
+	ino_t inode;			/* that one, and since when: who found it stale has made another */
+	struct timespec since;
 };
 /** keeper_op_lease() - takes it, without waiting, and appends "taken" or "busy" and the fields of REPLACE's reply */
 must_use enum err keeper_op_lease(const struct keeper_credential *c, struct keeper_lease *lease, struct buf *out,

@@ -57,7 +57,10 @@ struct place {
 
 void keeper_lease_leave(struct keeper_lease *l)
 {
-	if (l->made)
+	struct stat st;
+
+	if (l->made && fstatat(l->directory, l->made, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == l->inode &&
+	    st.st_ctim.tv_sec == l->since.tv_sec && st.st_ctim.tv_nsec == l->since.tv_nsec)
 		(void)unlinkat(l->directory, l->made, AT_REMOVEDIR);
 	l->made = NULL;
 	auto_fd_close(&l->lock);
@@ -72,7 +75,11 @@ static enum err make_lock(struct keeper_lease *l, const char *name, int stale_s)
 
 	for (int i = 0; i < 2; i++) {
 		if (mkdirat(l->directory, name, 0700) == 0) {
+			if (fstatat(l->directory, name, &st, AT_SYMLINK_NOFOLLOW))
+				return ERR_LOCAL;
 			l->made = name;
+			l->inode = st.st_ino;
+			l->since = st.st_ctim;
 			return ERR_OK;
 		}
 		if (errno != EEXIST)
@@ -104,7 +111,7 @@ static enum err open_directory(const struct keeper_credential *c, struct place *
 	size_t n = (size_t)(slash - c->source.real);
 	char directory[4096];
 
-	*p = (struct place){ .held = { -1, -1, NULL } };
+	*p = (struct place){ .held = { .directory = -1, .lock = -1 } };
 	if (n >= sizeof directory || strlen(slash + 1) > NAME_MAX_BYTES || !slash[1])
 		return ERR_LOCAL;
 	memcpy(directory, n ? c->source.real : "/", n ? n : 1);

@@ -368,7 +368,7 @@ static enum err lease(struct keeper *k, const struct keeper_request *r, size_t n
 		keeper_put_field(&out, STR("left"));
 	} else {
 		if (!desk->leased)
-			desk->lease = (struct keeper_lease){ -1, -1, NULL };
+			desk->lease = (struct keeper_lease){ .directory = -1, .lock = -1 };
 		e = keeper_op_lease(c, &desk->lease, &out, ret_reason);
 		desk->leased = desk->lease.directory >= 0;
 		if (e)

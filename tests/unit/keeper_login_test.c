@@ -204,7 +204,7 @@ static void a_lease_is_one_askers(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		struct keeper_lease one = { -1, -1, NULL }, two = { -1, -1, NULL };
+		struct keeper_lease one = { .directory = -1, .lock = -1 }, two = one;
 		char lock[128];
 
 		put_file(cases[i].name, cases[i].text, 0600);
@@ -228,6 +228,28 @@ static void a_lease_is_one_askers(void **state)
 		field_is(0, 8, "taken");
 		keeper_lease_leave(&two);
 	}
+}
+
+/* Claude Code found ours stale (this host slept), and has made its own: that is not ours to take away. */
+static void another_ones_lease_stays(void **state)
+{
+	(void)state;
+	struct keeper_lease lease = { .directory = -1, .lock = -1 };
+	const struct timespec moment = { .tv_nsec = 20000000 };
+	char lock[128];
+
+	put_file(".credentials.json", CLAUDE, 0600);
+	snprintf(lock, sizeof lock, "%s/.oauth_refresh.lock", directory);
+	const struct keeper_credential c = login_of(KEEPER_USE_CLAUDE);
+
+	buf_clear(&out);
+	assert_int_equal(keeper_op_lease(&c, &lease, &out, &reason), ERR_OK);
+	assert_int_equal(rmdir(lock), 0);
+	nanosleep(&moment, NULL);
+	assert_int_equal(mkdir(lock, 0700), 0);
+	keeper_lease_leave(&lease);
+	assert_int_equal(access(lock, F_OK), 0);
+	assert_int_equal(rmdir(lock), 0);
 }
 
 static void bad_replacements_are_refused(void **state)
@@ -263,6 +285,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(logins_are_read), D(a_login_is_replaced_if_it_is_the_one_that_was_read),
 		D(a_refresh_token_alone_is_replaced), D(a_locked_file_is_not_touched), D(a_lease_is_one_askers),
+		D(another_ones_lease_stays),
 		D(bad_replacements_are_refused),
 	};
 
