@@ -28,6 +28,27 @@ static char escape_of(char c)
 	}
 }
 
+/* Whether some byte of @x is 0. */
+static bool has_zero(uint64_t x) { return (x - UINT64_C(0x0101010101010101)) & ~x & UINT64_C(0x8080808080808080); }
+
+bool json_is_plain(struct str s)
+{
+	size_t i = 0;
+
+	for (; s.n - i >= 8; i += 8) {
+		uint64_t x;
+
+		memcpy(&x, s.p + i, sizeof x);
+		if ((x & UINT64_C(0x8080808080808080)) || has_zero(x & UINT64_C(0xe0e0e0e0e0e0e0e0)) ||
+		    has_zero(x ^ UINT64_C(0x2222222222222222)) || has_zero(x ^ UINT64_C(0x5c5c5c5c5c5c5c5c)))
+			return false;
+	}
+	for (; i < s.n; i++)
+		if ((unsigned char)s.p[i] >= 0x80 || escape_of(s.p[i]))
+			return false;
+	return true;
+}
+
 void json_put_string(struct buf *b, struct str utf8)
 {
 	size_t plain = 0;

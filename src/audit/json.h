@@ -14,6 +14,8 @@
 
 /** json_put_string() - @utf8 (well-formed) in quotes, escaped as RFC 8785 s3.2.2.2 says */
 void json_put_string(struct buf *b, struct str utf8);
+/** json_is_plain() - @s is ASCII that stands for itself within quotes; most text is */
+bool json_is_plain(struct str s);
 /** json_string_fit() - bytes of the longest prefix of @utf8 that ends between two characters
  *  and whose escaped form, without quotes, has at most @max bytes */
 size_t json_string_fit(struct str utf8, size_t max);

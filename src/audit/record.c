@@ -33,19 +33,35 @@ struct record {
 	enum err err;
 };
 
+static struct record *spare;	/* the last one freed: there is seldom more than one at a time */
+
+static struct record *record_alloc(void)
+{
+	struct record *r = spare;
+
+	if (r) {
+		spare = NULL;
+		buf_clear(&r->text);
+		return r;
+	}
+	r = malloc(sizeof *r);
+	if (!r)
+		return NULL;
+	buf_init(&r->text, AUDIT_RECORD_MAX);
+	if (!buf_reserve(&r->text, 1024))
+		return r;
+	free(r);
+	return NULL;
+}
+
 struct record *record_new(struct str kind, struct str process)
 {
-	struct record *r = malloc(sizeof *r);
+	struct record *r = record_alloc();
 
 	if (!r)
 		return NULL;
 	r->count = 0;
 	r->err = ERR_OK;
-	buf_init(&r->text, AUDIT_RECORD_MAX);
-	if (buf_reserve(&r->text, 1024)) {
-		free(r);
-		return NULL;
-	}
 	record_text(r, "kind", kind, 64);
 	record_text(r, "process", process, 64);
 	return r;
@@ -55,6 +71,10 @@ void record_free(struct record *r)
 {
 	if (!r)
 		return;
+	if (!spare) {
+		spare = r;
+		return;
+	}
 	buf_free(&r->text);
 	free(r);
 }
@@ -110,6 +130,13 @@ static size_t put_text(struct record *r, struct str value, size_t max_bytes, siz
 {
 	struct str head = str_head(value, max_bytes);
 	struct str whole = head;
+
+	if (value.n <= max_bytes && value.n + 2 <= room && json_is_plain(value)) {
+		buf_put_byte(&r->text, '"');
+		buf_put(&r->text, value);
+		buf_put_byte(&r->text, '"');
+		return value.n;
+	}
 
 	/* The bound may have split a character: the part of it goes too. */
 	for (int i = 0; i < 3 && whole.n && whole.n < value.n && is_continuation(value.p[whole.n]); i++)

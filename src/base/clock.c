@@ -1,7 +1,6 @@
 /* clock.c - see clock.h */
 #include "base/clock.h"
 
-#include <stdio.h>
 #include <time.h>
 
 static uint64_t now_ns(clockid_t id)
@@ -16,18 +15,30 @@ uint64_t clock_ms(void) { return now_ns(CLOCK_MONOTONIC) / 1000000u; }
 uint64_t clock_boot_ms(void) { return now_ns(CLOCK_BOOTTIME) / 1000000u; }
 uint64_t clock_unix_ns(void) { return now_ns(CLOCK_REALTIME); }
 
+/* @v in @digits decimal digits and @after; where the next one goes */
+static char *put_number(char *p, unsigned v, int digits, char after)
+{
+	for (int i = digits; i-- > 0; v /= 10)
+		p[i] = (char)('0' + v % 10);
+	p[digits] = after;
+	return p + digits + 1;
+}
+
 void clock_rfc3339(uint64_t unix_ns, char ret[CLOCK_RFC3339_BYTES])
 {
 	time_t s = (time_t)(unix_ns / 1000000000u);
 	struct tm tm = { 0 };
+	char *p = ret;
 
 	gmtime_r(&s, &tm);
-	/* the modulo tells the compiler (and the reader) that each field has its width */
-	snprintf(ret, CLOCK_RFC3339_BYTES, "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ",
-		 (unsigned)(tm.tm_year + 1900) % 10000u, (unsigned)(tm.tm_mon + 1) % 100u,
-		 (unsigned)tm.tm_mday % 100u, (unsigned)tm.tm_hour % 100u,
-		 (unsigned)tm.tm_min % 100u, (unsigned)tm.tm_sec % 100u,
-		 (unsigned)(unix_ns % 1000000000u / 1000u));
+	p = put_number(p, (unsigned)(tm.tm_year + 1900), 4, '-');
+	p = put_number(p, (unsigned)(tm.tm_mon + 1), 2, '-');
+	p = put_number(p, (unsigned)tm.tm_mday, 2, 'T');
+	p = put_number(p, (unsigned)tm.tm_hour, 2, ':');
+	p = put_number(p, (unsigned)tm.tm_min, 2, ':');
+	p = put_number(p, (unsigned)tm.tm_sec, 2, '.');
+	p = put_number(p, (unsigned)(unix_ns % 1000000000u / 1000u), 6, 'Z');
+	*p = '\0';
 }
 
 uint64_t clock_civil_s(uint64_t year, uint64_t month, uint64_t day, uint64_t hour, uint64_t minute, uint64_t second)

@@ -21,6 +21,20 @@ static void strings_are_escaped_as_the_rfc_says(void **state)
 	assert_string_equal(buf_z(&b), "\"\xe2\x82\xac$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\x7f\\b\\t\\f\\r\\u001b\"");
 }
 
+static void plain_text_is_told_byte_by_byte(void **state)
+{
+	(void)state;
+	for (unsigned c = 0; c < 256; c++)
+		for (size_t at = 0; at < 19; at++) {
+			char text[19];
+			bool plain = c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+
+			memset(text, at % 2 ? '\x7f' : ' ', sizeof text);
+			text[at] = (char)c;
+			assert_int_equal(json_is_plain(str_make(text, sizeof text)), plain);
+		}
+}
+
 static void only_canonical_lines_are_read(void **state)
 {
 	(void)state;
@@ -494,7 +508,8 @@ static void a_full_segment_is_left_for_the_next(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(strings_are_escaped_as_the_rfc_says), cmocka_unit_test(only_canonical_lines_are_read),
+		cmocka_unit_test(strings_are_escaped_as_the_rfc_says),
+		cmocka_unit_test(plain_text_is_told_byte_by_byte), cmocka_unit_test(only_canonical_lines_are_read),
 		cmocka_unit_test(values_are_read_back),
 		cmocka_unit_test(members_are_sorted_and_the_record_can_be_tried_again),
 		cmocka_unit_test(what_is_not_utf8_is_base64), cmocka_unit_test(a_record_never_outgrows_its_line),
