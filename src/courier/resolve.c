@@ -31,11 +31,14 @@ struct resolver {
 	ares_channel channel;
 	uv_timer_t *timer;		/* closes on its own, after the resolver */
 	struct watcher *watchers;
+	struct resolve *queries;	/* that are outstanding */
 	uint32_t outstanding;
 };
 
 struct resolve {
 	struct resolver *resolver;
+	struct resolve *next, **at;
+	const void *asker;
 	resolve_done *done;		/* NULL: cancelled */
 	void *user;
 	struct resolve **slot;		/* resolve_start()'s, while it runs */
@@ -188,6 +191,9 @@ static void answered(void *arg, int status, int timeouts, struct ares_addrinfo *
 	uint32_t count = status == ARES_SUCCESS && info ? collect(info, found) : 0;
 
 	(void)timeouts;
+	*q->at = q->next;
+	if (q->next)
+		q->next->at = q->at;
 	q->resolver->outstanding--;
 	if (info)
 		ares_freeaddrinfo(info);
@@ -198,14 +204,24 @@ static void answered(void *arg, int status, int timeouts, struct ares_addrinfo *
 	free(q);
 }
 
-enum err resolve_start(struct resolver *r, struct str host, resolve_done *done, void *user,
+/* Given up or not: whoever gives up many would keep the others from asking. */
+static bool asks_too_much(const struct resolver *r, const void *asker)
+{
+	unsigned count = 0;
+
+	for (const struct resolve *q = r->queries; asker && q; q = q->next)
+		count += q->asker == asker;
+	return count >= RESOLVE_ASKER_MAX;
+}
+
+enum err resolve_start(struct resolver *r, struct str host, const void *asker, resolve_done *done, void *user,
 		       struct resolve **ret_query)
 {
 	struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
 	char name[HEAD_HOST_MAX + 1];
 	struct resolve *q;
 
-	if (host.n > HEAD_HOST_MAX || r->outstanding >= RESOLVE_OUTSTANDING_MAX)
+	if (host.n > HEAD_HOST_MAX || r->outstanding >= RESOLVE_OUTSTANDING_MAX || asks_too_much(r, asker))
 		return ERR_LIMIT;
 	q = calloc(1, sizeof *q);
 	if (!q)
@@ -213,7 +229,11 @@ enum err resolve_start(struct resolver *r, struct str host, resolve_done *done, 
 	memcpy(name, host.p, host.n);
 	name[host.n] = '\0';
 	struct resolve *pending = q;
-	*q = (struct resolve){ .resolver = r, .done = done, .user = user, .slot = &pending };
+	*q = (struct resolve){ .resolver = r, .next = r->queries, .at = &r->queries, .asker = asker, .done = done,
+			       .user = user, .slot = &pending };
+	if (q->next)
+		q->next->at = &q->next;
+	r->queries = q;
 	*ret_query = q;		/* before @done, which may drop it */
 	r->outstanding++;
 	ares_getaddrinfo(r->channel, name, NULL, &hints, answered, q);

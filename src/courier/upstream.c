@@ -212,7 +212,7 @@ static enum err locate(struct upstream_connection *c)
 		c->addresses[c->address_count++] = o->address;
 		connect_any(c);
 	} else if (host_type(host) == HOST_NAME) {
-		return resolve_start(c->upstream->resolver, host, resolved, c, &c->query);
+		return resolve_start(c->upstream->resolver, host, c->client, resolved, c, &c->query);
 	} else if (!address_parse(host, &literal) || address_admit(&literal, c->rule) != ERR_OK) {
 		fail(c, ERR_ADDRESS_REFUSED, "");
 	} else {

@@ -1,4 +1,4 @@
-/* resolve_test.c - a name is looked up as it is (I6): in a network namespace of its own, with a name
+/* resolve_test.c - a name is looked up as it is (I6), and not too many at once for one asker: in a network namespace of its own, with a name
  * server and a resolver configuration of the test's.
  */
 #include "courier/resolve.h"
@@ -60,6 +60,8 @@ static void *serve(void *arg)
 		bool exists = str_ends(str_of(name), STR(".evil.test")) || !strcmp(name, "exact.test");
 		bool ipv4 = p[n - 3] == 1;
 
+		if (str_ends(str_of(name), STR("silent.test")))
+			continue;
 		server.asked_bytes += (size_t)snprintf(server.asked + server.asked_bytes,
 						       sizeof server.asked - server.asked_bytes, " %s", name);
 		p[2] = 0x81;
@@ -125,10 +127,33 @@ static struct outcome look_up(uv_loop_t *loop, struct resolver *r, struct str ho
 	struct outcome o = { ERR_MORE, 0 };
 	struct resolve *query;
 
-	assert_int_equal(resolve_start(r, host, done, &o, &query), ERR_OK);
+	assert_int_equal(resolve_start(r, host, NULL, done, &o, &query), ERR_OK);
 	while (o.result == ERR_MORE)
 		uv_run(loop, UV_RUN_ONCE);
 	return o;
+}
+
+/* One of those who ask does not keep the others from it, nor by giving up. */
+static void ask_much(struct resolver *r)
+{
+	struct resolve *queries[RESOLVE_ASKER_MAX], *query;
+	struct outcome o = { ERR_MORE, 0 };
+	const int one = 1, other = 2;
+	char name[32];
+
+	for (int i = 0; i < RESOLVE_ASKER_MAX; i++) {
+		snprintf(name, sizeof name, "n%d.silent.test", i);
+		assert_int_equal(resolve_start(r, str_of(name), &one, done, &o, &queries[i]), ERR_OK);
+	}
+	assert_int_equal(resolve_start(r, STR("exact.test"), &one, done, &o, &query), ERR_LIMIT);
+	for (int i = 0; i < RESOLVE_ASKER_MAX; i++)
+		resolve_cancel(queries[i]);
+	assert_int_equal(resolve_start(r, STR("exact.test"), &one, done, &o, &query), ERR_LIMIT);
+	assert_int_equal(resolve_start(r, STR("exact.test"), &other, done, &o, &query), ERR_OK);
+	resolve_cancel(query);
+	assert_int_equal(resolve_start(r, STR("exact.test"), NULL, done, &o, &query), ERR_OK);
+	resolve_cancel(query);
+	assert_int_equal(o.result, ERR_MORE);
 }
 
 static void child(void)
@@ -143,6 +168,7 @@ static void child(void)
 	assert_int_equal(look_up(&loop, r, STR("api.test")).result, ERR_RESOLVE);
 	assert_int_equal(look_up(&loop, r, STR("intranet")).result, ERR_RESOLVE);
 	assert_int_equal(look_up(&loop, r, STR("exact.test")).count, 1);
+	ask_much(r);
 	resolver_free(r);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	assert_non_null(strstr(server.asked, " api.test"));
@@ -150,7 +176,7 @@ static void child(void)
 	_exit(0);
 }
 
-static void no_search_domain_is_put_behind_a_name(void **state)
+static void names_are_looked_up_as_they_are_and_not_too_many_for_one(void **state)
 {
 	pid_t pid = fork();
 	int status = 0;
@@ -167,7 +193,7 @@ static void no_search_domain_is_put_behind_a_name(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(no_search_domain_is_put_behind_a_name) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(names_are_looked_up_as_they_are_and_not_too_many_for_one) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
