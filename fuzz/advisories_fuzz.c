@@ -2,10 +2,14 @@
  *
  * What is read is asked for some packages and versions, and so is the filter of metadata that the same records make for
  * paddock-decoder: both name the same versions. (Debian's index is not filtered: there the answer alone is asked for.)
+ * The first input comes by way of a file too, and what is no file does not.
  */
 #include "policy/registry_filter.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -40,6 +44,38 @@ static void ask(const struct registry_advisories *s, const struct registry_ecosy
 	arena_free(a);
 }
 
+static enum err read_path(struct arena *a, const char *path, const struct registry_ecosystem *ecosystem)
+{
+	const struct registry_advisories *s = NULL;
+	const char *reason = NULL;
+	enum err e = registry_advisories_read(a, str_of(path), ecosystem, &s, &reason);
+
+	if (e == ERR_OK ? !s : !reason)
+		abort();
+	return e;
+}
+
+/* Once: what was read of a file is kept. */
+static void read_files(struct str text, const struct registry_ecosystem *ecosystem, enum err expected)
+{
+	static bool done;
+	struct arena *a = done ? NULL : arena_new(65536);
+	char path[64], odd[64];
+	int fd = a ? memfd_create("advisories", MFD_CLOEXEC) : -1;
+
+	if (fd < 0)
+		return;
+	done = true;
+	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	(void)snprintf(odd, sizeof odd, "/proc/self/fd/%d/none", fd);
+	if (write(fd, text.p, text.n) != (ssize_t)text.n || read_path(a, path, ecosystem) != expected ||
+	    read_path(a, path, ecosystem) != expected || read_path(a, "/dev/null", ecosystem) != ERR_INPUT ||
+	    read_path(a, odd, ecosystem) != ERR_INPUT)
+		abort();
+	close(fd);
+	arena_free(a);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct registry_ecosystem *ecosystem;
@@ -53,6 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	e = registry_advisories_parse(str_make(data + 1, size - 1), ecosystem, &s, &reason);
 	if (e == ERR_INPUT && !reason)
 		abort();
+	read_files(str_make(data + 1, size - 1), ecosystem, e);
 	if (e != ERR_OK)
 		return 0;
 	for (size_t i = 0; i < sizeof packages / sizeof *packages; i++)

@@ -7,7 +7,7 @@
  * not recognised (I5).
  */
 #include "policy/protocol_git.h"
-#include "policy/registry.h"
+#include "policy/registry_filter.h"
 
 #include <stdlib.h>
 
@@ -16,16 +16,21 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* of each kind one that allows and one that denies the same */
-#define GIT "git: {repositories: [\"acme/*\"], access: [fetch, push], refs: [\"*\"], lfs: true}"
+/* of each kind one that allows and one that denies the same, or more */
+#define GIT "git: {repositories: [\"acme/*\"], access: [fetch, push], refs: [\"agent/*\"], lfs: true, pack_max: 1MiB}"
 #define REGISTRY(type, names, access) "registry: {type: " type ", packages: [hay, " names "], access: " access "}"
-#define PAIR(part) "  - {hosts: [a.example], " part "}\n  - {hosts: [d.example], verdict: deny, " part "}\n"
+#define NARROW(type, names, more) "registry: {type: " type ", packages: [hay, " names "], access: [install, publish], " more "}"
+#define PAIR(allow, deny) "  - {hosts: [a.example], " allow "}\n  - {hosts: [d.example], verdict: deny, " deny "}\n"
+#define BOTH "[install, publish]"
 
 static const char text[] = "version: 1\nnetwork:\n"
 	"  - {hosts: [a.example], " GIT "}\n"
 	"  - {hosts: [d.example], verdict: deny, git: {repositories: [\"acme/*\"], access: [fetch, push]}}\n"
-	PAIR(REGISTRY("npm", "\"@acme/*\"", "[install, publish]")) PAIR(REGISTRY("pypi", "\"lib*\"", "[install, publish]"))
-	PAIR(REGISTRY("crates", "\"lib*\"", "[install, publish]")) PAIR(REGISTRY("apt", "\"lib*\"", "install"));
+	PAIR(NARROW("npm", "\"@acme/*\"", "min_age: 7d, deny: [\"@acme/evil*\"], versions: {hay: \"^1\"}"),
+	     REGISTRY("npm", "\"@acme/*\"", BOTH))
+	PAIR(NARROW("pypi", "\"lib*\"", "min_age: 1d"), REGISTRY("pypi", "\"lib*\"", BOTH))
+	PAIR(NARROW("crates", "\"lib*\"", "versions: {\"*\": \">=1\"}"), REGISTRY("crates", "\"lib*\"", BOTH))
+	PAIR(REGISTRY("apt", "\"lib*\"", "install"), REGISTRY("apt", "\"lib*\"", "install"));
 
 static const struct policy *policy(void)
 {
@@ -61,6 +66,19 @@ static bool escape(struct str path, size_t at, char out[PATH_BYTES_MAX], struct 
 	return true;
 }
 
+/* The rule's question to paddock-decoder can be read. */
+static void check_filter(const struct registry_rule *r, struct str package)
+{
+	struct arena *a = arena_new(1u << 20);
+	struct registry_filter *f;
+	auto_buf asked = BUF_EMPTY;
+
+	buf_init(&asked, 65536);
+	registry_filter_put(r, package, &asked);
+	check(a && registry_filter_read(a, buf_str(&asked), &f) == ERR_OK && registry_filter_ecosystem(f) == r->ecosystem);
+	arena_free(a);
+}
+
 static void check_registry(const struct registry_rule *r, const struct head *h, size_t at)
 {
 	struct registry_request q, same;
@@ -73,6 +91,7 @@ static void check_registry(const struct registry_rule *r, const struct head *h, 
 	if (q.package_bytes)
 		check(r->ecosystem->normalise(registry_package(&q), false, name, &n) &&
 		      str_eq(str_make(name, n), registry_package(&q)));
+	check_filter(r, registry_package(&q));
 	check(q.action != REGISTRY_FILE || (q.package_bytes && q.version_bytes));
 	head_copy(&escaped, h);
 	if (q.action == REGISTRY_INDEX || !escape(h->path, at, out, &escaped.path) ||
@@ -80,6 +99,37 @@ static void check_registry(const struct registry_rule *r, const struct head *h, 
 		return;
 	check(same.action == q.action && str_eq(registry_package(&same), registry_package(&q)) &&
 	      str_eq(registry_version(&same), registry_version(&q)));
+}
+
+/* What a body or the metadata adds can refuse, with words, and nothing else (I2). */
+static void check_told(const struct protocol *protocol, const void *rule, const struct head *h, struct protocol_facts *facts)
+{
+	static const char *const told[][2] = {
+		{ "git.ref", "refs/heads/agent/x" }, { "git.change", "update" }, { "git.forced", "unknown" },
+		{ "git.pack_bytes", "2000000" },     { "git.operation", "upload" },
+		{ "registry.version", "1.0.0" },     { "registry.age", "86400" }, { "registry.digest", "sha512-x" },
+	};
+	auto_buf words = BUF_EMPTY;
+	struct protocol_facts alone;
+
+	buf_init(&words, 65536);
+	for (size_t from = 0; from < sizeof told / sizeof *told; from += 3) {
+		protocol_facts_init(&alone);
+		for (size_t i = from; i < sizeof told / sizeof *told && i < from + 3; i++) {
+			check(protocol_facts_add(facts, str_of(told[i][0]), str_of(told[i][1])) == ERR_OK);
+			check(protocol_facts_add(&alone, str_of(told[i][0]), str_of(told[i][1])) == ERR_OK);
+		}
+		buf_clear(&words);
+		check(protocol->judge(rule, facts, &words) == ERR_OK || words.len);
+		if (protocol->match(rule, h) == PROTOCOL_YES) {
+			buf_clear(&words);
+			check(protocol->ask(rule, h, &alone, &words) == PROTOCOL_PASSES || words.len);
+		}
+		protocol_facts_free(&alone);
+	}
+	buf_clear(&words);
+	protocol->describe(rule, &words);
+	check(words.len && buf_err(&words) == ERR_OK);
 }
 
 static void check_rules(const struct policy_rule *allows, const struct policy_rule *denies, const struct head *h)
@@ -98,8 +148,8 @@ static void check_rules(const struct policy_rule *allows, const struct policy_ru
 	      (protocol != &protocol_git && str_eq(protocol_fact_find(&facts, STR("registry.action")), STR("index"))));
 	if (protocol->why && protocol->why(allows->data, h, &words))
 		check(words.len && allowed != PROTOCOL_YES);
-	buf_clear(&words);
-	check(protocol->judge(allows->data, &facts, &words) == ERR_OK || words.len);
+	if (known)
+		check_told(protocol, allows->data, h, &facts);
 	protocol_facts_free(&facts);
 }
 

@@ -169,7 +169,7 @@ static enum err read_record(struct registry_advisories *s, struct str text)
 {
 	json_t *root = json_loadb(text.p, text.n, 0, NULL), *affected = json_object_get(root, "affected"), *item;
 	json_t *id = json_object_get(root, "id");
-	struct str name = json_is_string(id) ? copy(s, id) : STR("an advisory");
+	struct str name = json_string_length(id) ? copy(s, id) : STR("an advisory");	/* an empty one would say: none */
 	enum err e = root ? ERR_OK : ERR_INPUT;
 	size_t i;
 
