@@ -47,7 +47,7 @@ static uint16_t status_of(const char *path)
 	const struct msg_connect m = { .host = STR_INIT("api.test"), .port = 443, .scheme = HEAD_HTTPS, .connection = 1 };
 	struct head h = ask_head(&(struct ask){ .path = path });
 	char time[20], authorization[512];
-	time_t now = clock_unix_ns() / 1000000000;
+	time_t now = (time_t)(clock_unix_ns() / 1000000000);
 	auto_buf head = BUF_EMPTY;
 	struct tm tm;
 
