@@ -177,7 +177,8 @@ static size_t signed_names(const struct sigv4 *s, const struct head *h, struct s
 	for (uint32_t i = 0; i < h->field_count; i++)
 		if (is_signed(s, h->fields[i].name))
 			names[count++] = h->fields[i].name;
-	qsort(names, count, sizeof *names, by_bytes);
+	if (count > 1)
+		qsort(names, count, sizeof *names, by_bytes);
 	for (size_t i = 0; i < count; i++)
 		if (kept == 0 || !str_eq(names[kept - 1], names[i]))
 			names[kept++] = names[i];

@@ -305,11 +305,12 @@ static bool npm_range(struct str range, const struct str *text)
 static bool cargo_range(struct str range, const struct str *text)
 {
 	struct semver v;
-	struct walk w = { .v = text ? &v : NULL, .holds = true };
 	struct str part;
 
 	if (text && !parse(*text, &v, NULL))
 		return false;
+	struct walk w = { .v = text ? &v : NULL, .holds = true };
+
 	while (version_token(&range, ',', &part))
 		if (!comparator(&w, part, true))
 			return false;
