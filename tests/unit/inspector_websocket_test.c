@@ -1,4 +1,4 @@
-/* inspector_websocket_test.c - WebSockets of guests' clients, over HTTP/1.1 and HTTP/2: frames to messages and back */
+/* inspector_websocket_test.c - guests' WebSockets over HTTP/1.1 and HTTP/2: frames to messages and back */
 #include "inspector_world.h"
 
 #include "inspector/messages.h"
