@@ -1,4 +1,5 @@
-/* sink.c - an upstream of bench/gate over TLS: reads a whole body before it answers; for a path that begins with
+/* sink.c - an upstream of bench/gate over TLS: reads a
+ * whole body before it answers; for a path that begins with
  * /events sends so many events, one every two milliseconds, each with the time at which it went
  *
  *   sink PORT CERTIFICATE        a thread a connection; PEM with certificate and key
@@ -34,7 +35,8 @@ static void send_events(SSL *s, uint64_t count)
 
 		usleep(2000);
 		clock_gettime(CLOCK_MONOTONIC, &t);
-		n = snprintf(text, sizeof text, EVENT_FORMAT, (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec);
+		n = snprintf(text, sizeof text, EVENT_FORMAT,
+			     (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec);
 		if (SSL_write(s, text, n) != n)
 			return;
 	}

@@ -1,8 +1,8 @@
 /* advisories_fuzz.c - any bytes as a file of OSV records, for an ecosystem ('0'..'3')
  *
- * What is read is asked for some packages and versions, and so is the filter of metadata that the same records make for
- * paddock-decoder: both name the same versions. (Debian's index is not filtered: there the answer alone is asked for.)
- * The first input comes by way of a file too, and what is no file does not.
+ * What is read is asked for some packages and versions, and so is the filter of metadata that the same
+ * records make for paddock-decoder: both name the same versions. (Debian's index is not filtered: there the
+ * answer alone is asked for.) The first input comes by way of a file too, and what is no file does not.
  */
 #include "policy/registry_filter.h"
 
@@ -21,7 +21,8 @@ static const struct str versions[] = {
 	STR_INIT("2.0"),   STR_INIT("1.0-1"), STR_INIT("1.0-1+b2"), STR_INIT("3.0.11-1~deb12u2"),
 };
 
-static void ask(const struct registry_advisories *s, const struct registry_ecosystem *ecosystem, struct str package)
+static void ask(const struct registry_advisories *s, const struct registry_ecosystem *ecosystem,
+		struct str package)
 {
 	struct arena *a = arena_new(1u << 26);
 	struct registry_filter *f;

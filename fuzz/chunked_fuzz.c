@@ -1,9 +1,9 @@
 /* chunked_fuzz.c - chunked bodies against a reader of whole buffers, cut anywhere
  *
- * Input: byte 0 the sizes of the pieces; the rest is what the peer sent. The reader here knows the grammar of RFC 9112
- * s7.1 and the limits of http1_body.h, and nothing else. Both must come to the same: malformed, or not whole, or whole
- * with the same body, the same trailers and the same bytes left behind it. Then the body is written in chunks of our
- * own and must be read as itself.
+ * Input: byte 0 the sizes of the pieces; the rest is what the peer sent. The reader here knows the grammar of
+ * RFC 9112 s7.1 and the limits of http1_body.h, and nothing else. Both must come to the same: malformed, or
+ * not whole, or whole with the same body, the same trailers and the same bytes left behind it. Then the body
+ * is written in chunks of our own and must be read as itself.
  */
 #include "wire/http1_body.h"
 
@@ -78,8 +78,8 @@ static enum verdict read_extension(struct cursor *c, size_t *total)
 	return SHORT;
 }
 
-/* Lines up to an empty one. What they say is http1_body_trailers()' to judge; here only how they end, and that the
- * end comes within the limit. */
+/* Lines up to an empty one. What they say is http1_body_trailers()' to
+ * judge; here only how they end, and that the end comes within the limit. */
 static enum verdict read_trailers(struct cursor *c)
 {
 	size_t start = c->at, line = start, room = HTTP1_TRAILERS_MAX - (sizeof "trailers\r\n" - 1);
@@ -136,7 +136,8 @@ static enum verdict read_whole(struct cursor *c, struct buf *body)
 
 /* -- the reader that is tested ------------------------------------------------------------ */
 
-static enum verdict read_pieces(struct str bytes, unsigned pieces, struct http1_body *b, struct buf *body, size_t *ret_used)
+static enum verdict read_pieces(struct str bytes, unsigned pieces, struct http1_body *b, struct buf *body,
+				size_t *ret_used)
 {
 	size_t used = 0;
 

@@ -1,4 +1,5 @@
-/* client_hello_fuzz.c - a name that is read is canonical, and no prefix of a good hello is anything but short */
+/* client_hello_fuzz.c - a name that is read is canonical,
+ * and no prefix of a good hello is anything but short */
 #include "wire/client_hello.h"
 
 #include <stdlib.h>

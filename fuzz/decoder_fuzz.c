@@ -1,7 +1,7 @@
-/* decoder_fuzz.c - the decoder's jobs over hostile bodies: caps hold, marks go forward and not past the input, a
- * job says one end and nothing after it, and what it says does not depend on how the body was cut.
- * The first byte is the job; bodies of gzip begin with it changed, so that the fuzzer need not find CRCs: with the
- * top bit set the rest is compressed first, and must come out as it was.
+/* decoder_fuzz.c - the decoder's jobs over hostile bodies: caps hold, marks go forward and not past the
+ * input, a job says one end and nothing after it, and what it says does not depend on how the body was cut.
+ * The first byte is the job; bodies of gzip begin with it changed, so that the fuzzer need not find CRCs:
+ * with the top bit set the rest is compressed first, and must come out as it was.
  */
 #include "decoder/job.h"
 
@@ -125,7 +125,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	run(kind, body, step, &cut);
 	check(whole.failed == cut.failed);
 	if (!whole.failed)
-		check(str_eq(buf_str(&whole.output), buf_str(&cut.output)) && str_eq(buf_str(&whole.facts), buf_str(&cut.facts)));
+		check(str_eq(buf_str(&whole.output), buf_str(&cut.output)) &&
+		      str_eq(buf_str(&whole.facts), buf_str(&cut.facts)));
 	heard_free(&whole);
 	heard_free(&cut);
 	return 0;

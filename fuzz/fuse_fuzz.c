@@ -118,7 +118,8 @@ static void learn(uint32_t opcode)
 			nodes[node_count++ % NUMBERS] = entry.nodeid;
 		body = str_from(body, sizeof entry);
 	}
-	if ((opcode == FUSE_CREATE || opcode == FUSE_OPEN || opcode == FUSE_OPENDIR) && body.n == sizeof opened) {
+	if ((opcode == FUSE_CREATE || opcode == FUSE_OPEN || opcode == FUSE_OPENDIR) &&
+	    body.n == sizeof opened) {
 		memcpy(&opened, body.p, sizeof opened);
 		handles[handle_count++ % NUMBERS] = opened.fh;
 	}
@@ -138,7 +139,8 @@ static void mend(char *message, size_t n)
 	if (n >= sizeof h + sizeof first) {
 		memcpy(&first, message + sizeof h, sizeof first);
 		if (first >= UINT64_MAX - NUMBERS) {
-			bool is_node = h.opcode == FUSE_RENAME || h.opcode == FUSE_RENAME2 || h.opcode == FUSE_LINK;
+			bool is_node =
+				h.opcode == FUSE_RENAME || h.opcode == FUSE_RENAME2 || h.opcode == FUSE_LINK;
 			uint64_t k = UINT64_MAX - first < NUMBERS ? UINT64_MAX - first : 0;
 
 			first = is_node ? nodes[k] : handles[k];
@@ -175,12 +177,15 @@ static void converse(struct tree *t, const uint8_t *data, size_t size)
 
 static void start(struct tree *t)
 {
-	struct { struct fuse_in_header h; struct fuse_init_in in; } init = { { .len = sizeof init, .opcode = FUSE_INIT },
+	struct { struct fuse_in_header h; struct fuse_init_in in; } init = { { .len = sizeof init,
+									       .opcode = FUSE_INIT },
 									     { .major = 7, .minor = 38 } };
-	struct { struct fuse_in_header h; char name[2]; } lookup = { { .len = 42, .opcode = FUSE_LOOKUP, .nodeid = 1 },
+	struct { struct fuse_in_header h; char name[2]; } lookup = { { .len = 42, .opcode = FUSE_LOOKUP,
+								       .nodeid = 1 },
 								     "0" };
 
-	if (tree_request(t, str_make(&init, sizeof init), &out) || tree_request(t, str_make(&lookup, 42), &out))
+	if (tree_request(t, str_make(&init, sizeof init), &out) ||
+	    tree_request(t, str_make(&lookup, 42), &out))
 		abort();
 	learn(FUSE_LOOKUP);
 }
@@ -206,7 +211,8 @@ static void check(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct inode_limits limits = { .inodes_max = 64, .handles_max = 16, .directories_max = 4 };
+	static const struct inode_limits limits = { .inodes_max = 64, .handles_max = 16,
+						    .directories_max = 4 };
 	static unsigned runs;
 	struct tree *t;
 	char path[200];

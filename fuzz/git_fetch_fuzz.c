@@ -1,4 +1,5 @@
-/* git_fetch_fuzz.c - a fetch request (first byte '1': compressed) and an LFS batch, in one piece and in pieces */
+/* git_fetch_fuzz.c - a fetch request (first byte '1':
+ * compressed) and an LFS batch, in one piece and in pieces */
 #include "decoder/git.h"
 
 #include <stdlib.h>
@@ -43,7 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	buf_init(&many, 1u << 24);
 	e = parse(body, data[0] == '1', SIZE_MAX, &one);
 	/* what goes wrong at its end may have been told of in part before */
-	if (e != parse(body, data[0] == '1', 1 + size % 97, &many) || (e == ERR_OK && !str_eq(buf_str(&one), buf_str(&many))))
+	if (e != parse(body, data[0] == '1', 1 + size % 97, &many) ||
+	    (e == ERR_OK && !str_eq(buf_str(&one), buf_str(&many))))
 		abort();
 	if (git_lfs_batch(body, &sink) == ERR_OK && one.len == 0)
 		abort();

@@ -1,4 +1,5 @@
-/* git_push_fuzz.c - a push parsed in one piece and in pieces says the same, and never lets its checksum go early */
+/* git_push_fuzz.c - a push parsed in one piece and in pieces
+ * says the same, and never lets its checksum go early */
 #include "decoder/git.h"
 
 #include <stdlib.h>

@@ -1,9 +1,11 @@
-/* grant_fuzz.c - any bytes as a token endpoint's answer: of OAuth, of GitHub, and of a failure; and as what is asked of it
+/* grant_fuzz.c - any bytes as a token endpoint's answer: of
+ * OAuth, of GitHub, and of a failure; and as what is asked of it
  *
- * Whatever stands in a client's id, a scope or a secret, a form has the parameters that are meant, a field its one value,
- * an assertion its two parts: nothing of them begins another.
- * * What is taken of it is what may go into a field of a request: tokens of visible ASCII within their lengths, views that
- * lie in the answer's own storage, a life that is bounded. What is shown of a failure is a word or nothing.
+ * Whatever stands in a client's id, a scope or a secret, a form has the parameters that are
+ * meant, a field its one value, an assertion its two parts: nothing of them begins another.
+ * * What is taken of it is what may go into a field of a request: tokens of visible ASCII within their
+ * lengths, views that lie in the answer's own storage, a life that is bounded. What is shown of a failure is
+ * a word or nothing.
  */
 #include "credential/grant.h"
 
@@ -26,7 +28,8 @@ static void check_token(const struct grant_answer *a, struct str s, bool needed)
 	if (!s.n)
 		return;
 	check(s.n >= GRANT_TOKEN_MIN && s.n <= GRANT_TOKEN_MAX);
-	check(s.p >= a->storage.p && s.n <= a->storage.len && (size_t)(s.p - a->storage.p) <= a->storage.len - s.n);
+	check(s.p >= a->storage.p && s.n <= a->storage.len &&
+	      (size_t)(s.p - a->storage.p) <= a->storage.len - s.n);
 	for (size_t i = 0; i < s.n; i++)
 		check(s.p[i] > ' ' && s.p[i] <= '~');
 }

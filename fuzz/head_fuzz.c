@@ -49,7 +49,8 @@ static void fuzz_host(struct str raw)
 static void fuzz_parts(struct str s)
 {
 	if (path_check(s))
-		check(s.p[0] == '/' && str_find(s, '?') == s.n && str_find(s, '#') == s.n && str_find(s, 0) == s.n);
+		check(s.p[0] == '/' && str_find(s, '?') == s.n && str_find(s, '#') == s.n &&
+		      str_find(s, 0) == s.n);
 	if (query_check(s))
 		check(str_find(s, '#') == s.n && str_find(s, ' ') == s.n);
 	if (method_check(s))

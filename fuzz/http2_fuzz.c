@@ -1,9 +1,9 @@
 /* http2_fuzz.c - HTTP/1.1 and HTTP/2 forms of a request agree
  *
- * First byte even: a canonical head (encoded). Written as HTTP/1.1 and parsed, and written as HTTP/2 fields and
- * read back, it must give the same canonical head. First byte odd: a list of fields (u8 name length, u16 value
- * length, little-endian, bytes) as an HTTP/2 peer may send it. What http2_request() accepts, printed as HTTP/1.1
- * and parsed, must be the same request. The list is read as an answer and as trailers too.
+ * First byte even: a canonical head (encoded). Written as HTTP/1.1 and parsed, and written as HTTP/2 fields
+ * and read back, it must give the same canonical head. First byte odd: a list of fields (u8 name length, u16
+ * value length, little-endian, bytes) as an HTTP/2 peer may send it. What http2_request() accepts, printed as
+ * HTTP/1.1 and parsed, must be the same request. The list is read as an answer and as trailers too.
  */
 #include "base/reader.h"
 #include "wire/http1.h"
@@ -45,7 +45,8 @@ static bool through_http1(const struct head *h, struct buf *storage)
 	buf_init(&text, 2 * HTTP1_STORAGE_MAX);
 	e = h->websocket ? http1_put_handshake(&text, h, key) : http1_put_request(&text, h, false);
 	check(e == ERR_OK);
-	if (text.len >= HTTP1_HEAD_MAX || h->field_count > HEAD_FIELDS_MAX - 6 || h->length > HTTP1_LENGTH_MAX)
+	if (text.len >= HTTP1_HEAD_MAX || h->field_count > HEAD_FIELDS_MAX - 6 ||
+	    h->length > HTTP1_LENGTH_MAX)
 		return false;
 	check(http1_head_end(buf_str(&text), &scanned, &end) == ERR_OK && end == text.len);
 	check(http1_parse_request(buf_str(&text), h->scheme, storage, &parsed) == ERR_OK);
@@ -74,8 +75,8 @@ static void fuzz_head(struct str bytes)
 		http2_fields_add(&fields, nv[i].name, nv[i].value);
 	if (fields.failure == ERR_HEAD_TOO_LARGE)
 		return;
-	check(http2_request(&fields, first.scheme, first.framing == HEAD_BODY_NONE && !first.websocket, &second) ==
-	      ERR_OK);
+	check(http2_request(&fields, first.scheme, first.framing == HEAD_BODY_NONE && !first.websocket,
+			    &second) == ERR_OK);
 	same_head(&parsed.head, &second);
 }
 
@@ -90,8 +91,8 @@ static void fuzz_fields(struct str bytes, bool end_stream)
 
 	buf_init(&storage, HTTP1_STORAGE_MAX);
 	http2_fields_clear(&fields);
-	while (reader_u8(&r, &name_bytes) && reader_u16le(&r, &value_bytes) && reader_take(&r, name_bytes, &name) &&
-	       reader_take(&r, value_bytes, &value))
+	while (reader_u8(&r, &name_bytes) && reader_u16le(&r, &value_bytes) &&
+	       reader_take(&r, name_bytes, &name) && reader_take(&r, value_bytes, &value))
 		http2_fields_add(&fields, name, value);
 	if (http2_trailers(&fields, &first) == ERR_OK)
 		check(http2_put_trailers(&first, nv, &count) == ERR_OK && count == first.field_count);

@@ -1,4 +1,5 @@
-/* keeper_fuzz.c - whatever a captured courier asks, no key that signs comes back; whatever a source holds is read
+/* keeper_fuzz.c - whatever a captured courier asks, no key
+ * that signs comes back; whatever a source holds is read
  *
  * Input: byte 0 below 0x80: a request: op, credential, part, flags (bytes 0 to 3), then its text, to a keeper
  * with one credential of each use. Else: byte 0's low bits are a use, and the rest is a source's text.
@@ -76,9 +77,11 @@ static void begin(void)
 	EVP_PKEY_free(key);
 	memcpy(config.sandbox, "quiet-otter", 11);
 	add(KEEPER_USE_SECRET, STR("a-plain-secret-0123"));
-	add(KEEPER_USE_SIGV4, STR("[default]\naws_access_key_id=AKID\naws_secret_access_key=" AWS_SECRET "\n"));
+	add(KEEPER_USE_SIGV4,
+	    STR("[default]\naws_access_key_id=AKID\naws_secret_access_key=" AWS_SECRET "\n"));
 	add(KEEPER_USE_JWT, str_make(pem, pem_bytes));
-	add(KEEPER_USE_CLAUDE, STR("{\"claudeAiOauth\":{\"accessToken\":\"a\",\"refreshToken\":\"r\",\"expiresAt\":1}}"));
+	add(KEEPER_USE_CLAUDE,
+	    STR("{\"claudeAiOauth\":{\"accessToken\":\"a\",\"refreshToken\":\"r\",\"expiresAt\":1}}"));
 	add(KEEPER_USE_CODEX, STR("{\"tokens\":{\"access_token\":\"a.e30.s\",\"refresh_token\":\"r\"}}"));
 	add(KEEPER_USE_CERTIFICATE, STR("-----BEGIN CERTIFICATE-----\n"));
 	must(mint_new(STR("quiet-otter"), 1700000000, 1, (struct mint **)(uintptr_t)&keeper.mint) == ERR_OK);

@@ -1,8 +1,9 @@
-/* placeholder_fuzz.c - a placeholder is replaced if and only if it stands where it may, and nothing else is changed
+/* placeholder_fuzz.c - a placeholder is replaced if and only
+ * if it stands where it may, and nothing else is changed
  *
- * Input: byte 0 the strategy, byte 1 the parts where it may stand, byte 2 and 3 lengths; then the secret; then four texts
- * with NUL between: a path, a query, a field's value, a body. In them 0xff stands for the placeholder, 0xfe for the
- * placeholder as Basic has it. The finder here looks at one byte after the other.
+ * Input: byte 0 the strategy, byte 1 the parts where it may stand, byte 2 and 3 lengths; then the secret;
+ * then four texts with NUL between: a path, a query, a field's value, a body. In them 0xff stands for the
+ * placeholder, 0xfe for the placeholder as Basic has it. The finder here looks at one byte after the other.
  */
 #include "credential/attach.h"
 
@@ -21,8 +22,8 @@ static void check(bool holds)
 
 static bool is_word(char c) { return ascii_alpha(c) || ascii_digit(c); }
 
-/* How often the placeholder stands in @s with no letter or digit at either side (in a path, letters alone may stand
- * between a slash and it). Those before it are seen from where the last one found ended. */
+/* How often the placeholder stands in @s with no letter or digit at either side (in a path, letters
+ * alone may stand between a slash and it). Those before it are seen from where the last one found ended. */
 static unsigned count_whole(struct str s, bool path)
 {
 	struct str p = STR(PLACEHOLDER);
@@ -94,7 +95,8 @@ static void put_texts(struct input *in, struct str raw)
 	}
 }
 
-/* A secret that nothing else can be taken for: it has a byte that the texts' own bytes never have in a row. */
+/* A secret that nothing else can be taken for: it has a
+ * byte that the texts' own bytes never have in a row. */
 static bool read_input(const uint8_t *data, size_t size, struct input *in)
 {
 	static const enum policy_strategy strategies[] = {
@@ -110,8 +112,8 @@ static bool read_input(const uint8_t *data, size_t size, struct input *in)
 	if (size < 4 + n)
 		return false;
 	in->credential = (struct policy_credential){
-		.name = STR("fuzz"), .strategy = strategies[data[0] % 7u], .parts = data[1] & 63u, .scrub = true,
-		.header_name = STR("x-key"), .header_format = STR("Bearer {secret}"),
+		.name = STR("fuzz"), .strategy = strategies[data[0] % 7u], .parts = data[1] & 63u,
+		.scrub = true, .header_name = STR("x-key"), .header_format = STR("Bearer {secret}"),
 	};
 	for (size_t i = 0; i < n; i++)
 		in->secret[i] = (char)(0x21 + data[4 + i] % 0x5eu);
@@ -127,7 +129,8 @@ static bool read_input(const uint8_t *data, size_t size, struct input *in)
 static struct head head_of(struct input *in, const char *field)
 {
 	static const char *const types[] = {
-		"application/json", "application/x-www-form-urlencoded ; charset=utf-8", "application/x+json", "text/plain",
+		"application/json", "application/x-www-form-urlencoded ; charset=utf-8", "application/x+json",
+		"text/plain",
 	};
 	struct head h = {
 		.kind = HEAD_REQUEST, .scheme = HEAD_HTTPS, .framing = HEAD_BODY_STREAMED, .port = 443,
@@ -178,9 +181,11 @@ static void check_head(const struct input *in, const struct head *h, const struc
 	put_percent(&path, in->secret_text, "-._~:@");
 	check_replaced(h->query, sent->query, buf_str(&query), parts & POLICY_IN_QUERY, false);
 	check_replaced(h->path, sent->path, buf_str(&path), parts & POLICY_IN_PATH, true);
-	check(str_eq(sent->fields[0].value, h->fields[0].value) && str_eq(sent->fields[2].value, h->fields[2].value));
+	check(str_eq(sent->fields[0].value, h->fields[0].value) &&
+	      str_eq(sent->fields[2].value, h->fields[2].value));
 	if (str_eq(h->fields[1].name, STR("x-any")))
-		check_replaced(value, sent->fields[1].value, in->secret_text, parts & POLICY_IN_HEADER, false);
+		check_replaced(value, sent->fields[1].value, in->secret_text, parts & POLICY_IN_HEADER,
+			       false);
 	else if (str_eq(h->fields[1].name, STR("x-amz-meta-any")))
 		check(str_eq(sent->fields[1].value, value));
 	check(attached || (str_eq(sent->path, h->path) && str_eq(sent->query, h->query) &&
@@ -196,7 +201,8 @@ static void check_header(const struct input *in, const struct head *h, const str
 	check(attached == (!login || head_find(h, STR("x-key"))));
 	check(str_eq(sent->path, h->path) && str_eq(sent->query, h->query) && head_check(sent) == ERR_OK);
 	for (uint32_t i = 0; i < h->field_count; i++)
-		before += str_eq(h->fields[i].name, STR("x-key")) ? 0 : count(h->fields[i].value, in->secret_text);
+		before += str_eq(h->fields[i].name, STR("x-key")) ? 0 : count(h->fields[i].value,
+									      in->secret_text);
 	for (uint32_t i = 0; i < sent->field_count; i++) {
 		bool key = str_eq(sent->fields[i].name, STR("x-key"));
 

@@ -77,7 +77,8 @@ static void explain_told(const struct policy *p, const struct head *h, bool allo
 		{ "git.ref", "refs/heads/agent/x" }, { "git.change", "update" }, { "git.forced", "yes" },
 		{ "registry.version", "1.0.0" },     { "registry.age", "86400" },
 	};
-	static const struct { size_t from, to; } asked[] = { { 0, 0 }, { 0, 1 }, { 0, 3 }, { 3, 4 }, { 3, 5 }, { 0, 5 } };
+	static const struct { size_t from, to; } asked[] = { { 0, 0 }, { 0, 1 }, { 0, 3 }, { 3, 4 }, { 3, 5 },
+							     { 0, 5 } };
 	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 65536);
@@ -87,10 +88,13 @@ static void explain_told(const struct policy *p, const struct head *h, bool allo
 
 		protocol_facts_init(&told);
 		for (size_t k = asked[i / 2].from; k < asked[i / 2].to; k++)
-			check(protocol_facts_add(&told, str_of(facts[k][0]), str_of(facts[k][1])) == ERR_OK, "facts");
+			check(protocol_facts_add(&told, str_of(facts[k][0]), str_of(facts[k][1])) == ERR_OK,
+			      "facts");
 		buf_clear(&b);
-		check(policy_explain_told(p, h, &told, i % 2, &b, &answer) == ERR_OK && b.len, "what was told");
-		check(allowed || answer == POLICY_ANSWER_DENIED, "the head is denied, and what is told allows it");
+		check(policy_explain_told(p, h, &told, i % 2, &b, &answer) == ERR_OK && b.len,
+		      "what was told");
+		check(allowed || answer == POLICY_ANSWER_DENIED,
+		      "the head is denied, and what is told allows it");
 		check(answer != POLICY_ANSWER_FOREIGN || told.count, "nothing was told, and it is foreign");
 		protocol_facts_free(&told);
 	}

@@ -1,10 +1,10 @@
-/* protocol_head_fuzz.c - any path and query as a request to a git server ('0') or a registry ('1' npm, '2' PyPI,
- * '3' crates.io, '4' apt); a letter for the method first
+/* protocol_head_fuzz.c - any path and query as a request to a git server ('0') or a
+ * registry ('1' npm, '2' PyPI, '3' crates.io, '4' apt); a letter for the method first
  *
- * Only heads that the wire's check takes come so far. What the protocol does not recognise, no rule of it matches; what
- * an allowing rule takes for a repository or package, a denying rule of the same names takes for it too; names are in the
- * one spelling that rules are compared with; and a file or metadata in an escaped spelling is of the same package, or
- * not recognised (I5).
+ * Only heads that the wire's check takes come so far. What the protocol does not recognise, no rule of it
+ * matches; what an allowing rule takes for a repository or package, a denying rule of the same names takes
+ * for it too; names are in the one spelling that rules are compared with; and a file or metadata in an
+ * escaped spelling is of the same package, or not recognised (I5).
  */
 #include "policy/protocol_git.h"
 #include "policy/registry_filter.h"
@@ -53,7 +53,8 @@ static bool escape(struct str path, size_t at, char out[PATH_BYTES_MAX], struct 
 {
 	static const char digits[] = "0123456789ABCDEF";
 
-	if (at >= path.n || path.n + 2 > PATH_BYTES_MAX || !(ascii_alpha(path.p[at]) || ascii_digit(path.p[at])))
+	if (at >= path.n || path.n + 2 > PATH_BYTES_MAX ||
+	    !(ascii_alpha(path.p[at]) || ascii_digit(path.p[at])))
 		return false;
 	if ((at >= 1 && path.p[at - 1] == '%') || (at >= 2 && path.p[at - 2] == '%'))
 		return false;
@@ -75,7 +76,8 @@ static void check_filter(const struct registry_rule *r, struct str package)
 
 	buf_init(&asked, 65536);
 	registry_filter_put(r, package, &asked);
-	check(a && registry_filter_read(a, buf_str(&asked), &f) == ERR_OK && registry_filter_ecosystem(f) == r->ecosystem);
+	check(a && registry_filter_read(a, buf_str(&asked), &f) == ERR_OK &&
+	      registry_filter_ecosystem(f) == r->ecosystem);
 	arena_free(a);
 }
 
@@ -102,12 +104,14 @@ static void check_registry(const struct registry_rule *r, const struct head *h, 
 }
 
 /* What a body or the metadata adds can refuse, with words, and nothing else (I2). */
-static void check_told(const struct protocol *protocol, const void *rule, const struct head *h, struct protocol_facts *facts)
+static void check_told(const struct protocol *protocol, const void *rule, const struct head *h,
+		       struct protocol_facts *facts)
 {
 	static const char *const told[][2] = {
 		{ "git.ref", "refs/heads/agent/x" }, { "git.change", "update" }, { "git.forced", "unknown" },
 		{ "git.pack_bytes", "2000000" },     { "git.operation", "upload" },
-		{ "registry.version", "1.0.0" },     { "registry.age", "86400" }, { "registry.digest", "sha512-x" },
+		{ "registry.version", "1.0.0" },     { "registry.age", "86400" },
+		{ "registry.digest", "sha512-x" },
 	};
 	auto_buf words = BUF_EMPTY;
 	struct protocol_facts alone;
@@ -132,7 +136,8 @@ static void check_told(const struct protocol *protocol, const void *rule, const 
 	check(words.len && buf_err(&words) == ERR_OK);
 }
 
-static void check_rules(const struct policy_rule *allows, const struct policy_rule *denies, const struct head *h)
+static void check_rules(const struct policy_rule *allows, const struct policy_rule *denies,
+			const struct head *h)
 {
 	const struct protocol *protocol = protocol_of(allows);
 	struct protocol_facts facts;
@@ -141,11 +146,13 @@ static void check_rules(const struct policy_rule *allows, const struct policy_ru
 	protocol_facts_init(&facts);
 	buf_init(&words, 65536);
 	bool known = protocol->facts(allows->data, h, &facts) == PROTOCOL_YES;
-	enum protocol_match allowed = protocol->match(allows->data, h), denied = protocol->match(denies->data, h);
+	enum protocol_match allowed = protocol->match(allows->data, h),
+			    denied = protocol->match(denies->data, h);
 
 	check(known == (allowed != PROTOCOL_UNRECOGNISED) && known == (denied != PROTOCOL_UNRECOGNISED));
 	check(allowed != PROTOCOL_YES || denied == PROTOCOL_YES ||
-	      (protocol != &protocol_git && str_eq(protocol_fact_find(&facts, STR("registry.action")), STR("index"))));
+	      (protocol != &protocol_git &&
+	       str_eq(protocol_fact_find(&facts, STR("registry.action")), STR("index"))));
 	if (protocol->why && protocol->why(allows->data, h, &words))
 		check(words.len && allowed != PROTOCOL_YES);
 	if (known)
@@ -156,7 +163,8 @@ static void check_rules(const struct policy_rule *allows, const struct policy_ru
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct str methods[] = {
-		STR_INIT("GET"), STR_INIT("HEAD"), STR_INIT("POST"), STR_INIT("PUT"), STR_INIT("DELETE"), STR_INIT("PATCH"),
+		STR_INIT("GET"), STR_INIT("HEAD"), STR_INIT("POST"), STR_INIT("PUT"), STR_INIT("DELETE"),
+		STR_INIT("PATCH"),
 	};
 	struct head h = { .kind = HEAD_REQUEST, .scheme = HEAD_HTTPS, .port = 443, .host = STR("a.example") };
 	struct str rest;
@@ -171,7 +179,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (head_add(&h, STR("host"), h.host) != ERR_OK || head_check(&h) != ERR_OK)
 		return 0;
 	const uint32_t kind = data[0] - '0';
-	const struct policy_rule *allows = policy_rule(policy(), 2 * kind), *denies = policy_rule(policy(), 2 * kind + 1);
+	const struct policy_rule *allows = policy_rule(policy(), 2 * kind),
+				 *denies = policy_rule(policy(), 2 * kind + 1);
 
 	check_rules(allows, denies, &h);
 	if (kind)

@@ -1,5 +1,5 @@
-/* registry_metadata_fuzz.c - metadata of each format ('0'..'3'), with a filter up to the first NUL: in one piece and in
- * pieces the same comes out, and what a filter left passes it again unchanged */
+/* registry_metadata_fuzz.c - metadata of each format ('0'..'3'), with a filter up to the first NUL:
+ * in one piece and in pieces the same comes out, and what a filter left passes it again unchanged */
 #include "decoder/registry.h"
 
 #include <stdlib.h>
@@ -20,10 +20,11 @@ static enum err release(void *user, const struct registry_release *r)
 	return buf_err(user);
 }
 
-static enum err run(enum registry_format format, const struct registry_filter *f, struct str text, size_t piece,
-		    struct buf *out)
+static enum err run(enum registry_format format, const struct registry_filter *f, struct str text,
+		    size_t piece, struct buf *out)
 {
-	static const struct registry_reader_ops reads = { .release = release }, filters = { .output = output };
+	static const struct registry_reader_ops reads = { .release = release },
+						filters = { .output = output };
 	struct registry_reader *r = registry_reader_new(format, f, f ? &filters : &reads, out);
 	enum err e = ERR_OK;
 
@@ -50,7 +51,8 @@ static void both(enum registry_format format, const struct registry_filter *f, s
 	buf_init(&many, 1u << 24);
 	buf_init(&twice, 1u << 24);
 	e = run(format, f, text, SIZE_MAX, &one);
-	if (e != run(format, f, text, 1 + text.n % 31, &many) || (e == ERR_OK && !str_eq(buf_str(&one), buf_str(&many))))
+	if (e != run(format, f, text, 1 + text.n % 31, &many) ||
+	    (e == ERR_OK && !str_eq(buf_str(&one), buf_str(&many))))
 		abort();
 	if (e == ERR_OK && again &&
 	    (run(format, f, buf_str(&one), 4096, &twice) != ERR_OK || twice.len > one.len))
@@ -59,7 +61,8 @@ static void both(enum registry_format format, const struct registry_filter *f, s
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct str text = str_make(data + 1, size ? size - 1 : 0), filter = str_head(text, str_find(text, '\0'));
+	struct str text = str_make(data + 1, size ? size - 1 : 0),
+		   filter = str_head(text, str_find(text, '\0'));
 	struct registry_filter *f;
 	struct arena *a;
 

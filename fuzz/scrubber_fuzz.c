@@ -1,12 +1,12 @@
-/* scrubber_fuzz.c - a stream as the courier passes it on: what comes out never contains a secret, and is what went in
- * where there never was one
+/* scrubber_fuzz.c - a stream as the courier passes it on: what comes out
+ * never contains a secret, and is what went in where there never was one
  *
- * Several needles at once, some of them the beginning or the end of another, searched for in one stream that is cut
- * anywhere; what could still become a needle is held back, and nothing passes once one was found.
+ * Several needles at once, some of them the beginning or the end of another, searched for in one stream that
+ * is cut anywhere; what could still become a needle is held back, and nothing passes once one was found.
  *
- * Input: byte 0 the sizes of the pieces, byte 1 how many needles (1..4) and of which length the first is; then the
- * needles; then the text, in which 0xe0..0xff stand for a needle in a form, each byte of it as a coin decides plain,
- * as %XX or as \u00XX.
+ * Input: byte 0 the sizes of the pieces, byte 1 how many needles (1..4) and of which length the first is;
+ * then the needles; then the text, in which 0xe0..0xff stand for a needle in a form, each byte of it as a
+ * coin decides plain, as %XX or as \u00XX.
  */
 #include "scrub_reference.h"
 
@@ -97,7 +97,8 @@ static bool contains_any(const struct input *in, struct str text)
 }
 
 /* As relay_down.c does it. Return: was a needle found? */
-static bool pass(const struct scrub_set *set, struct str text, unsigned pieces, struct buf *out, uint32_t *ret_id)
+static bool pass(const struct scrub_set *set, struct str text, unsigned pieces, struct buf *out,
+		 uint32_t *ret_id)
 {
 	struct scrub *s = scrub_new(set);
 	auto_buf held = BUF_EMPTY;

@@ -1,10 +1,11 @@
 /* sse_fuzz.c - server-sent events as they pass: unchunked, searched for a secret, chunked again
  *
- * Whatever the chunks and reads were, the client gets the same bytes, in order; an event that has ended is with the
- * client at once, nothing of it held back for more to come; and no event with the secret ever arrives whole.
+ * Whatever the chunks and reads were, the client gets the same bytes, in order; an event that has ended is
+ * with the client at once, nothing of it held back for more to come; and no event with the secret ever
+ * arrives whole.
  *
- * Input: byte 0 the sizes of the pieces; then the needle, SCRUB_NEEDLE_MIN + 8 bytes (line ends in it become '-');
- * then the stream, in which byte 0xff stands for the needle.
+ * Input: byte 0 the sizes of the pieces; then the needle, SCRUB_NEEDLE_MIN + 8 bytes (line
+ * ends in it become '-'); then the stream, in which byte 0xff stands for the needle.
  */
 #include "credential/scrub.h"
 #include "wire/http1_body.h"

@@ -1,8 +1,8 @@
 /* guest_test.c - one conformance suite for a guest, whatever the machine
  *
- * Usage: guest_test namespace|qemu [IMAGE] (else $PADDOCK_TEST_IMAGE). The test is the host: it answers DNS, takes the
- * agent's connections and commands programs inside. What the agent must not be able to do is
- * tried from inside, as its root.
+ * Usage: guest_test namespace|qemu [IMAGE] (else $PADDOCK_TEST_IMAGE). The test is the host: it answers DNS,
+ * takes the agent's connections and commands programs inside. What the agent must not be able to do is tried
+ * from inside, as its root.
  */
 #include "harness/namespace.h"
 #include "harness/peer.h"
@@ -228,7 +228,8 @@ static void trust_and_names(void **state)
 static void credential_files_are_the_agents(void **state)
 {
 	(void)state;
-	shell("cat /root/.deep/er/netrc; stat -c '%a %u' /root/.deep/er/netrc /root/.other; echo more >> /root/.other; "
+	shell("cat /root/.deep/er/netrc; stat -c '%a %u' /root/.deep/er/netrc /root/.other; echo more >> "
+	      "/root/.other; "
 	      "cat /root/.other");
 	expect(0, "machine x\n600 0\n600 0\nmore\n");
 }
@@ -308,7 +309,8 @@ static void many_connections_are_bounded(void **state)
 	(void)state;
 	seen.silent = true;
 	memset(&seen.tcp_opens, 0, sizeof seen.tcp_opens);
-	shell("python3 -c '\nimport socket,resource,select,time\nresource.setrlimit(resource.RLIMIT_NOFILE,(4096,4096))\n"
+	shell("python3 -c '\nimport "
+	      "socket,resource,select,time\nresource.setrlimit(resource.RLIMIT_NOFILE,(4096,4096))\n"
 	      "p=select.poll(); k=[]\nfor i in range(1100):\n s=socket.socket(); s.settimeout(20)\n"
 	      " s.connect((\"198.18.0.9\",9)); k.append(s); p.register(s,select.POLLIN)\n"
 	      "for i in range(300):\n n=len(p.poll(100))\n if n==76: break\n time.sleep(.1)\nprint(n)'");
@@ -330,8 +332,10 @@ static void nothing_of_the_guest_is_the_agents(void **state)
 {
 	(void)state;
 	forbidden("python3 -c 'import socket;socket.socket(socket.AF_INET,socket.SOCK_RAW,1)' && echo WORKED");
-	forbidden("python3 -c 'import socket;socket.socket(socket.AF_PACKET,socket.SOCK_RAW,3)' && echo WORKED");
-	forbidden("python3 -c 'import socket;socket.socket(socket.AF_INET,socket.SOCK_DGRAM,1)' && echo WORKED");
+	forbidden("python3 -c 'import socket;socket.socket(socket.AF_PACKET,socket.SOCK_RAW,3)' && echo "
+		  "WORKED");
+	forbidden("python3 -c 'import socket;socket.socket(socket.AF_INET,socket.SOCK_DGRAM,1)' && echo "
+		  "WORKED");
 	forbidden("/usr/sbin/nft flush ruleset && echo WORKED");
 	forbidden("ip link set lo down && echo WORKED");
 	forbidden("ip route flush table local && echo WORKED");
@@ -389,8 +393,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test(an_own_network_namespace_is_a_dead_end),
 	};
 	struct msg_config config = { .hostname = STR("guest"), .ca_pem = STR("THE CA\n"),
-				     .seed = STR("0123456789abcdef0123456789abcdef"), .time_ns = clock_unix_ns(),
-				     .file_count = 2, .files = { { STR("/root/.deep/er/netrc"), STR("machine x\n") },
+				     .seed = STR("0123456789abcdef0123456789abcdef"),
+				     .time_ns = clock_unix_ns(),
+				     .file_count = 2, .files = { { STR("/root/.deep/er/netrc"),
+								   STR("machine x\n") },
 								 { STR("/root/.other"), STR("") } } };
 	const char *image = argc > 2 ? argv[2] : getenv("PADDOCK_TEST_IMAGE");
 	const struct machine_ops *ops;
@@ -406,7 +412,8 @@ int main(int argc, char **argv)
 	if (ops == &machine_namespace) {
 		image = "host";
 	} else if (!image) {
-		printf("skipped: no image (PADDOCK_TEST_IMAGE: an erofs file with bash, python3 and coreutils)\n");
+		printf("skipped: no image (PADDOCK_TEST_IMAGE: an erofs file with bash, python3 and "
+		       "coreutils)\n");
 		return 77;
 	}
 	if (!peer_start(&peer, ops, image, STDERR_FILENO) ||

@@ -134,7 +134,8 @@ static bool extra_directories(const char *image)
 
 static bool own_directories(bool range)
 {
-	static const char *const made[] = { "", "/etc", "/etc/ssl", "/etc/ssl/certs", "/tmp", "/root", "/home", "/var",
+	static const char *const made[] = { "", "/etc", "/etc/ssl", "/etc/ssl/certs", "/tmp", "/root",
+					    "/home", "/var",
 					    "/var/tmp", "/run", "/dev", "/proc", "/work" };
 	const unsigned id = range ? AGENT_BASE : 0;
 
@@ -150,23 +151,29 @@ static bool own_directories(bool range)
 
 static bool build_world(const struct plan *p)
 {
-	static const char *const system[] = { "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt",
+	static const char *const system[] = { "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
+					      "/opt",
 					      NULL };
 	static const char *const etc[] = {
 		"/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/ld.so.cache", "/etc/ld.so.conf",
-		"/etc/ld.so.conf.d", "/etc/alternatives", "/etc/protocols", "/etc/services", "/etc/mime.types",
-		"/etc/host.conf", "/etc/gai.conf", "/etc/python3", "/etc/python3.11", "/etc/localtime", "/etc/timezone",
-		"/etc/ssl/openssl.cnf", "/etc/profile", "/etc/bash.bashrc", "/etc/terminfo", "/etc/npmrc", NULL };
+		"/etc/ld.so.conf.d", "/etc/alternatives", "/etc/protocols", "/etc/services",
+		"/etc/mime.types",
+		"/etc/host.conf", "/etc/gai.conf", "/etc/python3", "/etc/python3.11", "/etc/localtime",
+		"/etc/timezone",
+		"/etc/ssl/openssl.cnf", "/etc/profile", "/etc/bash.bashrc", "/etc/terminfo", "/etc/npmrc",
+		NULL };
 
 	return own_directories(p->range) && bring_all(ROOT "/world", system, true) &&
 	       bring_all(ROOT "/world", etc, true) &&
-	       copy_file("/etc/ssl/certs/ca-certificates.crt", ROOT "/world/etc/ssl/certs/ca-certificates.crt") &&
+	       copy_file("/etc/ssl/certs/ca-certificates.crt",
+			 ROOT "/world/etc/ssl/certs/ca-certificates.crt") &&
 	       extra_directories(p->spec->image);
 }
 
 static bool build_root(const struct plan *p)
 {
-	static const char *const devices[] = { "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom",
+	static const char *const devices[] = { "/dev/null", "/dev/zero", "/dev/full", "/dev/random",
+					       "/dev/urandom",
 					       "/dev/tty", "/dev/fuse", NULL };
 
 	umask(022);
@@ -191,8 +198,8 @@ static bool place_ports(const struct plan *p, int *init_fd)
 	for (int i = 0; i < MACHINE_PORTS; i++)
 		if (high[i] < 0 || dup2(high[i], 3 + i) < 0)
 			return false;
-	return *init_fd >= 0 && dup2(high[MACHINE_PORTS + 1], 0) == 0 && dup2(high[MACHINE_PORTS + 1], 1) == 1 &&
-	       dup2(high[MACHINE_PORTS], 2) == 2;
+	return *init_fd >= 0 && dup2(high[MACHINE_PORTS + 1], 0) == 0 &&
+	       dup2(high[MACHINE_PORTS + 1], 1) == 1 && dup2(high[MACHINE_PORTS], 2) == 2;
 }
 
 static _Noreturn void child(const struct plan *p)
@@ -239,8 +246,9 @@ static bool map_ids(pid_t pid, bool *ret_range)
 
 static enum err namespace_start(const struct machine_spec *spec, struct machine **ret, struct buf *ret_text)
 {
-	struct clone_args args = { .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
-					    CLONE_NEWUTS | CLONE_PIDFD, .exit_signal = SIGCHLD };
+	struct clone_args args = { .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET |
+					    CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD,
+				   .exit_signal = SIGCHLD };
 	struct plan p = { .spec = spec, .range = geteuid() == 0 };
 	auto_fd init_fd = -1;
 	int go[2], pidfd = -1;

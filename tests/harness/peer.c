@@ -118,7 +118,8 @@ static void config_frame(struct peer *p, enum machine_port port, const struct li
 	struct msg_status m;
 
 	(void)p;
-	if (port != MACHINE_CONTROL || f->type != LINK_HEAD || (f->stream & 1) || msg_get_status(f->payload, &m))
+	if (port != MACHINE_CONTROL || f->type != LINK_HEAD || (f->stream & 1) ||
+	    msg_get_status(f->payload, &m))
 		return;
 	config_done = true;
 	config_ok = m.has_result && m.result == ERR_OK;
@@ -148,8 +149,8 @@ bool peer_configure(struct peer *p, const struct msg_config *m, int ms)
 	return config_ok;
 }
 
-bool peer_exec(struct peer *p, struct peer_run *r, const char *const *argv, const char *const *env, bool terminal,
-	       const char *input)
+bool peer_exec(struct peer *p, struct peer_run *r, const char *const *argv, const char *const *env,
+	       bool terminal, const char *input)
 {
 	static struct msg_exec m;
 	struct link *l = p->link[MACHINE_CONTROL];

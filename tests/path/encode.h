@@ -82,7 +82,8 @@ static void encode_zstd(struct buf *out, int level, const struct str *parts, siz
 	ZSTD_freeCCtx(c);
 }
 
-/* The codings by name, as in Content-Encoding; "raw-deflate" and the "stored" ones are variants of their own. */
+/* The codings by name, as in Content-Encoding; "raw-deflate"
+ * and the "stored" ones are variants of their own. */
 static const struct encoding {
 	const char *name, *coding;
 	enum decoder_job job;

@@ -1,6 +1,8 @@
-/* world_http2.h - the upstream of courier_world.h, over HTTP/2: nghttp2's server side, one thread a connection
+/* world_http2.h - the upstream of courier_world.h, over
+ * HTTP/2: nghttp2's server side, one thread a connection
  *
- * What a path does is in http2_begin() and http2_finish(). Set world.http2 = world_http2 before requests come.
+ * What a path does is in http2_begin() and http2_finish().
+ * Set world.http2 = world_http2 before requests come.
  */
 #pragma once
 
@@ -43,7 +45,8 @@ struct http2_exchange {			/* one stream */
 
 static nghttp2_nv http2_nv(const char *name, const char *value)
 {
-	return (nghttp2_nv){ (uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, strlen(name), strlen(value), 0 };
+	return (nghttp2_nv){ (uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, strlen(name),
+			     strlen(value), 0 };
 }
 
 static ssize_t http2_body(nghttp2_session *session, int32_t id, uint8_t *p, size_t n, uint32_t *flags,
@@ -92,7 +95,8 @@ static void http2_put(nghttp2_session *session, int32_t id, struct http2_exchang
 static void http2_answer(nghttp2_session *session, int32_t id, struct http2_exchange *x, const char *status,
 			 const char *name, const char *value)
 {
-	nghttp2_nv fields[2] = { http2_nv(":status", status), http2_nv(name ? name : "server", name ? value : "world") };
+	nghttp2_nv fields[2] = { http2_nv(":status", status),
+				 http2_nv(name ? name : "server", name ? value : "world") };
 	nghttp2_data_provider body = { .source.ptr = x, .read_callback = http2_body };
 
 	nghttp2_submit_response(session, id, fields, 2, &body);
@@ -176,8 +180,8 @@ static void http2_finish(struct http2_peer *peer, int32_t id, struct http2_excha
 		nghttp2_submit_altsvc(s, NGHTTP2_FLAG_NONE, id, NULL, 0, (const uint8_t *)"h3=\":443\"", 9);
 		http2_answer(s, id, x, "200", "alt-svc", "h3=\":443\"");
 	} else {
-		int n = snprintf(text, sizeof text, "hello %llu %s%s", (unsigned long long)x->body, x->trailer,
-				 strstr(x->head, "te: trailers") ? " te" : "");
+		int n = snprintf(text, sizeof text, "hello %llu %s%s", (unsigned long long)x->body,
+				 x->trailer, strstr(x->head, "te: trailers") ? " te" : "");
 
 		http2_put(s, id, x, text, (size_t)n);
 		http2_answer(s, id, x, "200", NULL, NULL);
@@ -205,8 +209,8 @@ static int http2_on_begin(nghttp2_session *session, const nghttp2_frame *frame, 
 	return 0;
 }
 
-static int http2_on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_n,
-			   const uint8_t *value, size_t value_n, uint8_t flags, void *user)
+static int http2_on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+			   size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags, void *user)
 {
 	struct http2_exchange *x = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
 
@@ -226,8 +230,9 @@ static int http2_on_header(nghttp2_session *session, const nghttp2_frame *frame,
 
 static int http2_on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
-	struct http2_exchange *x = frame->hd.stream_id
-					   ? nghttp2_session_get_stream_user_data(session, frame->hd.stream_id) : NULL;
+	struct http2_exchange *x =
+		frame->hd.stream_id ? nghttp2_session_get_stream_user_data(session, frame->hd.stream_id)
+				    : NULL;
 
 	if (frame->hd.type == NGHTTP2_RST_STREAM) {
 		__atomic_fetch_add(&http2.resets, 1, __ATOMIC_SEQ_CST);
@@ -246,7 +251,8 @@ static int http2_on_frame(nghttp2_session *session, const nghttp2_frame *frame, 
 	return 0;
 }
 
-static int http2_on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *p, size_t n, void *user)
+static int http2_on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *p, size_t n,
+			 void *user)
 {
 	struct http2_exchange *x = nghttp2_session_get_stream_user_data(session, id);
 
@@ -313,11 +319,13 @@ static void world_http2(SSL *tls)
 	assert_int_equal(nghttp2_session_server_new(&peer.session, c, &peer), 0);
 	nghttp2_session_callbacks_del(c);
 	if (http2.concurrent)
-		settings[count++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, http2.concurrent };
+		settings[count++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
+							      http2.concurrent };
 	if (http2.connect)
 		settings[count++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1 };
 	if (http2.window)
-		settings[count++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, http2.window };
+		settings[count++] =
+			(nghttp2_settings_entry){ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, http2.window };
 	nghttp2_submit_settings(peer.session, NGHTTP2_FLAG_NONE, settings, count);
 	http2_flush(&peer);
 	while ((n = SSL_read(tls, in, sizeof in)) > 0 &&

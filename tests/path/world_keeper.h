@@ -60,8 +60,10 @@ static void *keeper_serve(void *arg)
 			memcpy(reply.data + KEEPER_STAMP_BYTES, SECRET, strlen(SECRET));
 		} else if (q.op == KEEPER_LEASE || q.op == KEEPER_REPLACE) {	/* of one refresh token */
 			n = (size_t)snprintf((char *)reply.data, 600, "%s%c%c" SECRET "%c%c%c%c%c%c",
-					     q.op == KEEPER_REPLACE ? "replaced" : "taken", 0, 0, 0, 0, 0, 0, 0, 0);
-			for (size_t i = 0; q.op == KEEPER_REPLACE && i < text_bytes && i < sizeof keeper.replaced - 1; i++)
+					     q.op == KEEPER_REPLACE ? "replaced" : "taken", 0, 0, 0, 0, 0, 0,
+					     0, 0);
+			for (size_t i = 0;
+			     q.op == KEEPER_REPLACE && i < text_bytes && i < sizeof keeper.replaced - 1; i++)
 				keeper.replaced[i] = (char)(q.text[i] ? q.text[i] : ' ');
 		} else if (q.op == KEEPER_SIGV4) {	/* key, session token, signature */
 			bool again = q.flags & KEEPER_AGAIN;
@@ -75,7 +77,8 @@ static void *keeper_serve(void *arg)
 		} else {
 			keeper.leaves++;
 			n = (size_t)snprintf((char *)reply.data, 600, "leaf of %.*s",
-					     (int)(text_bytes - KEEPER_POINT_BYTES), q.text + KEEPER_POINT_BYTES);
+					     (int)(text_bytes - KEEPER_POINT_BYTES),
+					     q.text + KEEPER_POINT_BYTES);
 		}
 		if (keeper.fails)
 			reply.result = ERR_CREDENTIAL, n = 0;

@@ -32,7 +32,8 @@ static EVP_PKEY *world_key(void)
 	return key;
 }
 
-static X509 *world_certificate(EVP_PKEY *key, const char *name, EVP_PKEY *signer, X509 *issuer, const char *alt)
+static X509 *world_certificate(EVP_PKEY *key, const char *name, EVP_PKEY *signer, X509 *issuer,
+			       const char *alt)
 {
 	X509 *x = X509_new();
 	X509_EXTENSION *e;
@@ -122,7 +123,8 @@ static const struct {
 	{ "/echo/trailer", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"
 			   "x-echo: " SECRET "\r\n\r\n", NULL },
 	{ "/echo/trailer-name", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n"
-				"736b2d746573742d303132333435363738396162636465665345435245540a: x\r\n\r\n", NULL },
+				"736b2d746573742d303132333435363738396162636465665345435245540a: x\r\n\r\n",
+				NULL },
 	{ "/echo/redirect", "HTTP/1.1 302 Found\r\nlocation: https://evil.test/?k=" SECRET
 			    "\r\ncontent-length: 0\r\n\r\n", NULL },
 	{ "/echo/cookie", "HTTP/1.1 204 No Content\r\nset-cookie: k=sk%2Dtest%2d0123456789abcdefSECRET\r\n\r\n",
@@ -174,7 +176,8 @@ static bool world_answer(SSL *s, const char *path, const char *head, uint64_t bo
 		snprintf(text, sizeof text, "%-60s", "before " SECRET " after");
 		world_say(s, text);
 	} else if (!strcmp(path, "/reflect-split")) {
-		world_say(s, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n11\r\nsafe sk-test-0123\r\n");
+		world_say(s,
+			  "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n11\r\nsafe sk-test-0123\r\n");
 		usleep(50000);
 		world_say(s, "15\r\n456789abcdefSECRET...\r\n0\r\n\r\n");
 	} else if (!strcmp(path, "/reflect-base64")) {
@@ -202,7 +205,8 @@ static bool world_answer(SSL *s, const char *path, const char *head, uint64_t bo
 		world_say(s, "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this");
 		return false;
 	} else if (!strcmp(path, "/bad")) {
-		world_say(s, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\nhello");
+		world_say(s,
+			  "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\nhello");
 		return false;
 	} else if (!strcmp(path, "/hang")) {
 		sleep(5);

@@ -46,7 +46,8 @@ static void socket_message(struct socket_peer *p, const struct websocket_message
 		socket_put(p, WEBSOCKET_PING, STR("between"));
 		buf_put(&p->out, STR("\x80\x06 again"));
 	} else if (str_eq(m->payload, STR("be masked"))) {
-		assert_int_equal(websocket_put_frame(&p->out, WEBSOCKET_TEXT, (const uint8_t *)"1234", STR("no")), ERR_OK);
+		assert_int_equal(websocket_put_frame(&p->out, WEBSOCKET_TEXT, (const uint8_t *)"1234",
+						     STR("no")), ERR_OK);
 	} else if (str_eq(m->payload, STR("go away"))) {
 		websocket_put_close(&close, 1001, STR("bye"));
 		socket_put(p, WEBSOCKET_CLOSE, buf_str(&close));

@@ -4,7 +4,8 @@
  *
  * Starts PROGRAM (paddock-files) for DIRECTORY, mounts it on MOUNTPOINT, runs COMMAND there, unmounts,
  * and ends with COMMAND's status. Claims are printed to standard error. -r serves read-only,
- * -u as user and group 65534. Needs the right to mount. The FUSE root holds one directory, "0", which is bound over MOUNTPOINT.
+ * -u as user and group 65534. Needs the right to mount. The FUSE
+ * root holds one directory, "0", which is bound over MOUNTPOINT.
  */
 #include "base/buf.h"
 #include "wire/link.h"
@@ -193,7 +194,8 @@ static pid_t start_files(const char *program, bool as_nobody, int guest, int cla
 		for (int i = 0; i < 4; i++)
 			dup2(from[i], 3 + i);
 		closefrom(7);
-		if (as_nobody && (setgroups(0, NULL) || setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534)))
+		if (as_nobody &&
+		    (setgroups(0, NULL) || setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534)))
 			_exit(126);
 		execl(program, program, (char *)NULL);
 		_exit(127);
@@ -215,8 +217,8 @@ static int mount_fuse(const char *mountpoint)
 
 	if (fd < 0)
 		die("/dev/fuse");
-	snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions",
-		 fd);
+	snprintf(options, sizeof options,
+		 "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions", fd);
 	if (mount("paddock", mountpoint, "fuse.paddock", MS_NOSUID | MS_NODEV, options))
 		die("mount");
 	return fd;
@@ -263,7 +265,8 @@ int main(int argc, char **argv)
 		return 125;
 	argv += optind;
 	root = open(argv[1], O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (root < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, guest) || socketpair(AF_UNIX, SOCK_STREAM, 0, claims))
+	if (root < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, guest) ||
+	    socketpair(AF_UNIX, SOCK_STREAM, 0, claims))
 		die(argv[1]);
 	files = start_files(argv[0], as_nobody, guest[1], claims[1],
 			    config_fd(argv[1], read_only, hidden, hidden_count, fixed, fixed_count), root);

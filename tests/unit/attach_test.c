@@ -1,4 +1,5 @@
-/* attach_test.c - placeholders in query, path, bodies and messages; credentials that the agent brings itself */
+/* attach_test.c - placeholders in query, path, bodies
+ * and messages; credentials that the agent brings itself */
 #include "credential/attach.h"
 
 #include "base/secret.h"
@@ -23,7 +24,8 @@ static struct policy_credential credential(unsigned parts)
 
 static struct policy_credential header(const char *name, const char *format)
 {
-	return (struct policy_credential){ .name = STR("c"), .strategy = POLICY_STRATEGY_HEADER, .scrub = true,
+	return (struct policy_credential){ .name = STR("c"), .strategy = POLICY_STRATEGY_HEADER,
+					   .scrub = true,
 					   .header_name = str_of(name), .header_format = str_of(format) };
 }
 
@@ -38,8 +40,8 @@ static struct head request(const char *path, const char *query)
 	return h;
 }
 
-static enum err apply(const struct policy_credential *c, struct str secret, const struct head *in, struct buf *b,
-		      struct head *out, bool *attached)
+static enum err apply(const struct policy_credential *c, struct str secret, const struct head *in,
+		      struct buf *b, struct head *out, bool *attached)
 {
 	buf_init_secret(b, ATTACH_BYTES_MAX);
 	enum err e = attach_apply(c, secret, PLACEHOLDER, in, b, out, attached);
@@ -143,8 +145,10 @@ static void a_secret_cannot_walk_the_path(void **state)
 static void no_secret_ends_a_field_a_line_or_a_head(void **state)
 {
 	(void)state;
-	static const char *const secrets[] = { "a\r\nx: y", "a\nb", "a\rb", " a", "a ", "a\tb\n", "", "\x7f" };
-	static const unsigned parts[] = { POLICY_IN_HEADER, POLICY_IN_BASIC, POLICY_IN_QUERY, POLICY_IN_PATH };
+	static const char *const secrets[] = { "a\r\nx: y", "a\nb", "a\rb", " a", "a ", "a\tb\n", "",
+					       "\x7f" };
+	static const unsigned parts[] = { POLICY_IN_HEADER, POLICY_IN_BASIC, POLICY_IN_QUERY,
+					  POLICY_IN_PATH };
 
 	for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
 		for (size_t k = 0; k < sizeof parts / sizeof *parts; k++) {
@@ -154,14 +158,16 @@ static void no_secret_ends_a_field_a_line_or_a_head(void **state)
 			bool attached;
 
 			assert_int_equal(head_add(&in, STR("x-key"), PLACEHOLDER), ERR_OK);
-			assert_int_equal(apply(&c, str_of(secrets[i]), &in, &b, &out, &attached), ERR_CREDENTIAL);
+			assert_int_equal(apply(&c, str_of(secrets[i]), &in, &b, &out, &attached),
+					 ERR_CREDENTIAL);
 		}
 }
 
 static void only_the_named_fields_carry_it(void **state)
 {
 	(void)state;
-	static const struct str fields[] = { STR_INIT("private-token"), STR_INIT("referer"), STR_INIT("host") };
+	static const struct str fields[] = { STR_INIT("private-token"), STR_INIT("referer"),
+					     STR_INIT("host") };
 	struct policy_credential c = credential(POLICY_IN_HEADER);
 	struct head in = request("/", NULL), out;
 	auto_buf b = BUF_EMPTY;
@@ -232,7 +238,8 @@ static void text_is_escaped_as_its_kind_has_it(void **state)
 		bool changed = false;
 
 		buf_init_secret(&b, 4096);
-		assert_int_equal(attach_text(cases[i].kind, SECRET, PLACEHOLDER, str_of(cases[i].text), &b, &changed),
+		assert_int_equal(attach_text(cases[i].kind, SECRET, PLACEHOLDER, str_of(cases[i].text), &b,
+					     &changed),
 				 ERR_OK);
 		assert_int_equal(changed, cases[i].wanted != NULL);
 		assert_true(str_eq(buf_str(&b), str_of(cases[i].wanted ? cases[i].wanted : cases[i].text)));
@@ -241,12 +248,14 @@ static void text_is_escaped_as_its_kind_has_it(void **state)
 	bool changed = false;
 
 	buf_init_secret(&b, 4096);
-	assert_int_equal(attach_text(ATTACH_BODY_JSON, STR("a\tb\x01"), PLACEHOLDER, PLACEHOLDER, &b, &changed), ERR_OK);
+	assert_int_equal(attach_text(ATTACH_BODY_JSON, STR("a\tb\x01"), PLACEHOLDER, PLACEHOLDER, &b,
+				     &changed), ERR_OK);
 	assert_true(str_eq(buf_str(&b), STR("a\\u0009b\\u0001")));
 	auto_buf small = BUF_EMPTY;
 
 	buf_init_secret(&small, 8);
-	assert_int_equal(attach_text(ATTACH_BODY_JSON, SECRET, PLACEHOLDER, PLACEHOLDER, &small, &changed), ERR_LIMIT);
+	assert_int_equal(attach_text(ATTACH_BODY_JSON, SECRET, PLACEHOLDER, PLACEHOLDER, &small, &changed),
+			 ERR_LIMIT);
 }
 
 /* ---- the agent's own ---- */
@@ -293,29 +302,35 @@ static void where_our_header_would_stand(void **state)
 static void beside_where_our_header_would_stand(void **state)
 {
 	(void)state;
-	static const char *const fields[] = { "authorization", "api-key", "apikey", "x-goog-api-key", "private-token",
+	static const char *const fields[] = { "authorization", "api-key", "apikey", "x-goog-api-key",
+					      "private-token",
 					      "x-auth-token", "x-access-token" };
-	static const char *const queries[] = { "key=ghp_realtokenrealtoken1234", "a=b&api_key=ghp_realtokenrealtoken1234",
+	static const char *const queries[] = { "key=ghp_realtokenrealtoken1234",
+					       "a=b&api_key=ghp_realtokenrealtoken1234",
 					       "%61ccess%5Ftoken=ghp_realtokenrealtoken1234",
 					       "API_KEY=ghp_realtokenrealtoken1234&z" };
 	struct policy_credential c = header("x-api-key", "{secret}");
 
 	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-		assert_int_equal(own_of(&c, fields[i], "Bearer ghp_realtokenrealtoken1234", NULL, ""), ATTACH_OWN_BESIDE);
-		assert_int_equal(own_of(&c, fields[i], "Basic dXNlcjpwYXNzd29yZDEyMw==", NULL, ""), ATTACH_OWN_BESIDE);
+		assert_int_equal(own_of(&c, fields[i], "Bearer ghp_realtokenrealtoken1234", NULL, ""),
+				 ATTACH_OWN_BESIDE);
+		assert_int_equal(own_of(&c, fields[i], "Basic dXNlcjpwYXNzd29yZDEyMw==", NULL, ""),
+				 ATTACH_OWN_BESIDE);
 		assert_int_equal(own_of(&c, fields[i], "Bearer " PH, NULL, ""), ATTACH_OWN_NONE);
 		assert_int_equal(own_of(&c, fields[i], "Bearer dummy", NULL, ""), ATTACH_OWN_NONE);
 	}
-	assert_int_equal(own_of(&c, "x-request-id", "0123456789abcdef0123456789abcdef", NULL, ""), ATTACH_OWN_NONE);
+	assert_int_equal(own_of(&c, "x-request-id", "0123456789abcdef0123456789abcdef", NULL, ""),
+			 ATTACH_OWN_NONE);
 	for (size_t i = 0; i < sizeof queries / sizeof *queries; i++)
 		assert_int_equal(own_of(&c, NULL, NULL, queries[i], ""), ATTACH_OWN_BESIDE);
 	assert_int_equal(own_of(&c, NULL, NULL, "page=ghp_realtokenrealtoken1234", ""), ATTACH_OWN_NONE);
 	assert_int_equal(own_of(&c, NULL, NULL, "keys=ghp_realtokenrealtoken1234", ""), ATTACH_OWN_NONE);
 	assert_int_equal(own_of(&c, NULL, NULL, "key=1234567&token", ""), ATTACH_OWN_NONE);
-	assert_int_equal(own_of(&c, NULL, NULL, "key=" PH, ""), ATTACH_OWN_NONE);	/* is blocked as one */
+	assert_int_equal(own_of(&c, NULL, NULL, "key=" PH, ""), ATTACH_OWN_NONE); /* is blocked as one */
 	/* where ours is to be set whatever there is, the others go; what is in a query cannot */
 	c.own = POLICY_OWN_REPLACE;
-	assert_int_equal(own_of(&c, "authorization", "Bearer ghp_realtokenrealtoken1234", NULL, ""), ATTACH_OWN_NONE);
+	assert_int_equal(own_of(&c, "authorization", "Bearer ghp_realtokenrealtoken1234", NULL, ""),
+			 ATTACH_OWN_NONE);
 	assert_int_equal(own_of(&c, NULL, NULL, queries[0], ""), ATTACH_OWN_BESIDE);
 	c.strategy = POLICY_STRATEGY_LOGIN;	/* sets nothing where the agent sent nothing */
 	assert_int_equal(own_of(&c, "authorization", "Bearer ghp_realtokenrealtoken1234", NULL, ""),
@@ -335,12 +350,14 @@ static void a_placeholder_does_not_cover_another_key(void **state)
 	c.placeholder_fields = fields;
 	assert_int_equal(own_of(&c, "authorization", "Bearer sk-ant-api03-somebodys0123", NULL,
 				"sk-ant-api03-somebodys0123"), ATTACH_OWN_REAL);
-	assert_int_equal(own_of(&c, "x-goog-api-key", "sk-ant-api03-somebodys0123", NULL, ""), ATTACH_OWN_BESIDE);
+	assert_int_equal(own_of(&c, "x-goog-api-key", "sk-ant-api03-somebodys0123", NULL, ""),
+			 ATTACH_OWN_BESIDE);
 	assert_int_equal(own_of(&c, NULL, NULL, "api_key=sk-ant-api03-somebodys0123", ""), ATTACH_OWN_BESIDE);
 	buf_init_secret(&own, ATTACH_OWN_MAX);
 	assert_int_equal(head_add(&h, STR("x-api-key"), PLACEHOLDER), ERR_OK);
 	assert_int_equal(attach_own(&c, PLACEHOLDER, &h, &own), ATTACH_OWN_NONE);
-	assert_int_equal(head_add(&h, STR("authorization"), STR("Bearer sk-ant-api03-somebodys0123")), ERR_OK);
+	assert_int_equal(head_add(&h, STR("authorization"), STR("Bearer sk-ant-api03-somebodys0123")),
+			 ERR_OK);
 	assert_int_equal(attach_own(&c, PLACEHOLDER, &h, &own), ATTACH_OWN_BESIDE);
 	assert_int_equal(own.len, 0);
 	c.own = POLICY_OWN_REPLACE;		/* one of the two could be */
@@ -358,7 +375,8 @@ static void where_a_placeholder_would_stand(void **state)
 				"ghp_realtokenrealtoken1234"), ATTACH_OWN_REAL);
 	assert_int_equal(own_of(&c, "authorization", "Basic dXNlcjpwYXNzd29yZDEyMw==", NULL, "password123"),
 			 ATTACH_OWN_REAL);
-	assert_int_equal(own_of(&c, "x-request-id", "0123456789abcdef0123456789abcdef", NULL, ""), ATTACH_OWN_NONE);
+	assert_int_equal(own_of(&c, "x-request-id", "0123456789abcdef0123456789abcdef", NULL, ""),
+			 ATTACH_OWN_NONE);
 	assert_int_equal(own_of(&c, NULL, NULL, "a=b&API_KEY=AIzaSyB-0123456789abc", "AIzaSyB-0123456789abc"),
 			 ATTACH_OWN_REAL);
 	assert_int_equal(own_of(&c, NULL, NULL, "page=AIzaSyB-0123456789abc", ""), ATTACH_OWN_NONE);
@@ -367,9 +385,11 @@ static void where_a_placeholder_would_stand(void **state)
 			 ATTACH_OWN_BESIDE);
 	assert_int_equal(own_of(&c, "authorization", "token dummy", "key=" PH, NULL), ATTACH_OWN_NONE);
 	c.parts = POLICY_IN_BASIC;
-	assert_int_equal(own_of(&c, "authorization", "token ghp_realtokenrealtoken1234", NULL, ""), ATTACH_OWN_BESIDE);
+	assert_int_equal(own_of(&c, "authorization", "token ghp_realtokenrealtoken1234", NULL, ""),
+			 ATTACH_OWN_BESIDE);
 	c.parts = POLICY_IN_BODY;
-	assert_int_equal(own_of(&c, "authorization", "Basic dXNlcjpwYXNzd29yZDEyMw==", NULL, ""), ATTACH_OWN_BESIDE);
+	assert_int_equal(own_of(&c, "authorization", "Basic dXNlcjpwYXNzd29yZDEyMw==", NULL, ""),
+			 ATTACH_OWN_BESIDE);
 	assert_int_equal(own_of(&c, NULL, NULL, "key=abcdefghijkl1234", ""), ATTACH_OWN_BESIDE);
 }
 
@@ -439,7 +459,8 @@ static void a_secret_of_another_kind_may_have_lines(void **state)
 	struct policy_credential c = header("authorization", "Bearer {secret}");
 	const char *reason = "";
 
-	assert_int_equal(credential_check_secret(&c, STR("-----BEGIN\nPRIVATE KEY"), &reason), ERR_CREDENTIAL);
+	assert_int_equal(credential_check_secret(&c, STR("-----BEGIN\nPRIVATE KEY"), &reason),
+			 ERR_CREDENTIAL);
 	c.strategy = POLICY_STRATEGY_CERTIFICATE;
 	assert_int_equal(credential_check_secret(&c, STR("-----BEGIN\nPRIVATE KEY"), &reason), ERR_OK);
 	assert_int_equal(credential_check_secret(&c, STR(""), &reason), ERR_CREDENTIAL);

@@ -491,7 +491,7 @@ static void how_long_an_append_takes(void **state)
 	}
 	each = (clock_unix_ns() - begin) / (2 * REQUESTS);
 	print_message("%llu ns for each record\n", (unsigned long long)each);
-	assert_true(each < 1000000);	/* far above what is expected: only says that something is very wrong */
+	assert_true(each < 1000000); /* far above what is expected: only says that something is very wrong */
 	assert_int_equal(world_stop(s), ERR_OK);
 	assert_string_equal(verified().text, "");
 }
@@ -502,11 +502,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		FAULT_TEST(a_full_disk_refuses_intents_and_keeps_outcomes),
 		FAULT_TEST(the_largest_outcomes_fit_their_room), FAULT_TEST(a_line_written_in_parts_is_whole),
-		FAULT_TEST(a_line_cut_short_is_taken_back), FAULT_TEST(when_cutting_back_fails_the_spool_has_failed),
+		FAULT_TEST(a_line_cut_short_is_taken_back),
+		FAULT_TEST(when_cutting_back_fails_the_spool_has_failed),
 		FAULT_TEST(room_lost_by_cutting_back_is_bought_again_before_intents),
-		FAULT_TEST(durable_means_synced), FAULT_TEST(durable_from_now_on), FAULT_TEST(without_room_or_place_nothing_opens),
+		FAULT_TEST(durable_means_synced), FAULT_TEST(durable_from_now_on),
+		FAULT_TEST(without_room_or_place_nothing_opens),
 		FAULT_TEST(without_signatures_nothing_leaves_for_long), FAULT_TEST(outcomes_need_an_intent),
-		FAULT_TEST(outcomes_that_wait_cost_one_write), FAULT_TEST(outcomes_that_cannot_be_written_stop_intents),
+		FAULT_TEST(outcomes_that_wait_cost_one_write),
+		FAULT_TEST(outcomes_that_cannot_be_written_stop_intents),
 		FAULT_TEST(waiting_outcomes_are_bounded),
 		FAULT_TEST(a_directory_that_is_not_ours_to_write_is_refused), FAULT_TEST(a_really_full_disk),
 		FAULT_TEST(how_long_an_append_takes),

@@ -18,7 +18,8 @@ static void strings_are_escaped_as_the_rfc_says(void **state)
 	buf_init(&b, 200);
 	json_put_string(&b, STR("\xe2\x82\xac$\x0f\nA'B\"\\\\\"/\x7f\x08\x09\x0c\x0d\x1b"));
 	assert_int_equal(buf_err(&b), ERR_OK);
-	assert_string_equal(buf_z(&b), "\"\xe2\x82\xac$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\x7f\\b\\t\\f\\r\\u001b\"");
+	assert_string_equal(buf_z(&b),
+			    "\"\xe2\x82\xac$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\x7f\\b\\t\\f\\r\\u001b\"");
 }
 
 static void plain_text_is_told_byte_by_byte(void **state)
@@ -38,13 +39,17 @@ static void plain_text_is_told_byte_by_byte(void **state)
 static void only_canonical_lines_are_read(void **state)
 {
 	(void)state;
-	static const char *const good[] = { "{}", "{\"a\":1,\"ab\":\"x\",\"b\":[true,false,\"\\u0001\"],\"c\":{\"d\":0}}",
-		"{\"a\":9007199254740992}", "{\"a\":[]}", "{\"a\":\"\xf0\x9f\x90\x8e\x7f\"}" };
+	static const char *const good[] = {
+		"{}", "{\"a\":1,\"ab\":\"x\",\"b\":[true,false,\"\\u0001\"],\"c\":{\"d\":0}}",
+		"{\"a\":9007199254740992}", "{\"a\":[]}", "{\"a\":\"\xf0\x9f\x90\x8e\x7f\"}"
+	};
 	static const char *const bad[] = { "", "{", "{} ", " {}", "[]", "{\"a\": 1}", "{\"b\":1,\"a\":1}",
 		"{\"a\":1,\"a\":1}", "{\"a\":01}", "{\"a\":-1}", "{\"a\":1.0}", "{\"a\":1e3}", "{\"a\":null}",
 		"{\"a\":9007199254740993}", "{\"a\":\"\\u000a\"}", "{\"a\":\"\\u001B\"}", "{\"a\":\"\\/\"}",
-		"{\"a\":\"\\u0041\"}", "{\"a\":\"\n\"}", "{\"a\":\"\xff\"}", "{\"a\":\"\\ud83d\\udc0e\"}", "{\"a\":\"",
-		"{\"a\":\"\\", "{\"a\":\"\\u00", "{\"A\":1}", "{\"\":1}", "{\"a\":1,}", "{\"a\":[1,]}", "{\"a\":[,]}",
+		"{\"a\":\"\\u0041\"}", "{\"a\":\"\n\"}", "{\"a\":\"\xff\"}", "{\"a\":\"\\ud83d\\udc0e\"}",
+		"{\"a\":\"",
+		"{\"a\":\"\\", "{\"a\":\"\\u00", "{\"A\":1}", "{\"\":1}", "{\"a\":1,}", "{\"a\":[1,]}",
+		"{\"a\":[,]}",
 		"{\"a\":1}{}", "{a:1}", "{\"a\":tru}", "{\"a\":[[[[[[[[[1]]]]]]]]]}" };
 	struct json_object o;
 
@@ -65,7 +70,8 @@ static void values_are_read_back(void **state)
 	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, 100);
-	assert_int_equal(json_object_read(STR("{\"list\":[1,\"two\"],\"n\":77,\"s\":\"a\\n\\u0001\"}"), &o), ERR_OK);
+	assert_int_equal(json_object_read(STR("{\"list\":[1,\"two\"],\"n\":77,\"s\":\"a\\n\\u0001\"}"), &o),
+			 ERR_OK);
 	assert_int_equal(json_text(json_member(&o, "s", JSON_STRING)->text, &b), ERR_OK);
 	assert_true(str_eq(buf_str(&b), STR("a\n\x01")));
 	assert_true(json_integer_of(json_member(&o, "n", JSON_INTEGER)->text, &n));
@@ -103,8 +109,9 @@ static void members_are_sorted_and_the_record_can_be_tried_again(void **state)
 	record_bool(r, "yes", true);
 	record_list(r, "argv", list, 2);
 	line_of(r, &b);
-	assert_string_equal(b.p, "{\"argv\":[\"b\",\"a\\n\"],\"big\":\"18446744073709551615\",\"kind\":\"intent\","
-		CHAIN_MEMBERS "\"seq\":1,\"status\":9007199254740992," TIME_MEMBER ",\"yes\":true}");
+	assert_string_equal(b.p, "{\"argv\":[\"b\",\"a\\n\"],\"big\":\"18446744073709551615\",\"kind\":"
+				 "\"intent\"," CHAIN_MEMBERS
+				 "\"seq\":1,\"status\":9007199254740992," TIME_MEMBER ",\"yes\":true}");
 	line_of(r, &again);
 	assert_string_equal(b.p, again.p);
 }
@@ -118,8 +125,8 @@ static void what_is_not_utf8_is_base64(void **state)
 	record_text(r, "path", STR("/tmp/\xff"), 100);
 	record_text(r, "cut", STR("ab\xe2\x82\xac"), 4);	/* the bound splits a character */
 	line_of(r, &b);
-	assert_string_equal(b.p, "{\"cut\":\"ab\",\"cut_cut\":5,\"kind\":\"x\",\"path\":{\"base64\":\"L3RtcC//\"},"
-		CHAIN_MEMBERS "\"seq\":1," TIME_MEMBER "}");
+	assert_string_equal(b.p, "{\"cut\":\"ab\",\"cut_cut\":5,\"kind\":\"x\",\"path\":{\"base64\":\"L3RtcC/"
+				 "/\"}," CHAIN_MEMBERS "\"seq\":1," TIME_MEMBER "}");
 }
 
 static void a_record_never_outgrows_its_line(void **state)
@@ -173,8 +180,10 @@ static void mistakes_in_a_record_are_reported(void **state)
 static void claims_carry_what_is_set(void **state)
 {
 	(void)state;
-	struct msg_claim c = { .kind = CLAIM_DNS, .host = STR_INIT("a.example"), .query_type = 28, .has_verdict = true,
-		.address = STR_INIT("\x7f\x00\x00\x01"), .process = { .pid = 12, .uid = 1000, .exe = STR_INIT("/usr/bin/curl"),
+	struct msg_claim c = { .kind = CLAIM_DNS, .host = STR_INIT("a.example"), .query_type = 28,
+			       .has_verdict = true,
+		.address = STR_INIT("\x7f\x00\x00\x01"),
+		.process = { .pid = 12, .uid = 1000, .exe = STR_INIT("/usr/bin/curl"),
 		.ancestor_count = 1, .ancestors = { STR_INIT("/bin/sh") } } };
 	auto_record r = record_new(record_claim_kind(c.kind), STR("inspector"));
 	auto_buf b = BUF_EMPTY;
@@ -218,8 +227,10 @@ static void a_note_of_another_implementation_verifies(void **state)
 static void malformed_notes_and_keys_are_refused(void **state)
 {
 	(void)state;
-	static const char *const keys[] = { "", "name", "a+b", "PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
-		"Peter Neumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", "a+00000000+ARpc2Q==" };
+	static const char *const keys[] = { "", "name", "a+b",
+					    "PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+		"Peter Neumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+		"a+00000000+ARpc2Q==" };
 	static const char *const notes[] = { "", "\n", "\n\n", "body\n", "body\n\n" };
 	static const char *const signatures[] = { "x\n", "\xe2\x80\x94 name\n", "\xe2\x80\x94 name !!!\n",
 		"\xe2\x80\x94 name AAAAAAA=" };
@@ -370,7 +381,8 @@ static void reordered_and_repeated_lines_are_found(void **state)
 
 static void an_inserted_line_is_found(void **state)
 {
-	(void)snprintf(changed.text[4], AUDIT_RECORD_MAX, "{\"kind\":\"note\",\"prev\":\"%064d\",\"seq\":5}", 0);
+	(void)snprintf(changed.text[4], AUDIT_RECORD_MAX, "{\"kind\":\"note\",\"prev\":\"%064d\",\"seq\":5}",
+		       0);
 	expect_broken(*state, 5, "does not follow record 4 (prev)");
 	changed = original;
 	(void)snprintf(changed.text[4], AUDIT_RECORD_MAX, "{\"kind\": \"note\"}");
@@ -394,7 +406,8 @@ static void what_is_missing_is_named(void **state)
 	assert_true(report.torn_tail);
 	assert_false(report.stopped);
 	assert_int_equal(report.open_intents, 1);
-	assert_string_equal(report.text, "no stop record: the courier was killed; the last line is cut off: writing was "
+	assert_string_equal(report.text,
+			    "no stop record: the courier was killed; the last line is cut off: writing was "
 		"interrupted after record 8; no checkpoint after record 7: the last 1 is not signed; "
 		"1 request has no outcome: r3 (record 8)");
 
@@ -509,20 +522,25 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(strings_are_escaped_as_the_rfc_says),
-		cmocka_unit_test(plain_text_is_told_byte_by_byte), cmocka_unit_test(only_canonical_lines_are_read),
+		cmocka_unit_test(plain_text_is_told_byte_by_byte),
+		cmocka_unit_test(only_canonical_lines_are_read),
 		cmocka_unit_test(values_are_read_back),
 		cmocka_unit_test(members_are_sorted_and_the_record_can_be_tried_again),
-		cmocka_unit_test(what_is_not_utf8_is_base64), cmocka_unit_test(a_record_never_outgrows_its_line),
-		cmocka_unit_test(mistakes_in_a_record_are_reported), cmocka_unit_test(claims_carry_what_is_set),
+		cmocka_unit_test(what_is_not_utf8_is_base64),
+		cmocka_unit_test(a_record_never_outgrows_its_line),
+		cmocka_unit_test(mistakes_in_a_record_are_reported),
+		cmocka_unit_test(claims_carry_what_is_set),
 		cmocka_unit_test(a_note_of_another_implementation_verifies),
 		cmocka_unit_test(malformed_notes_and_keys_are_refused),
 #define TRAIL_TEST(f) cmocka_unit_test_setup_teardown(f, setup_trail, teardown_trail)
 		TRAIL_TEST(a_whole_trail_verifies), TRAIL_TEST(a_flipped_byte_is_found),
 		TRAIL_TEST(a_dropped_line_is_found), TRAIL_TEST(reordered_and_repeated_lines_are_found),
 		TRAIL_TEST(an_inserted_line_is_found), TRAIL_TEST(what_is_missing_is_named),
-		TRAIL_TEST(a_trail_signed_by_another_key_is_found), TRAIL_TEST(a_checkpoint_for_another_chain_is_found),
+		TRAIL_TEST(a_trail_signed_by_another_key_is_found),
+		TRAIL_TEST(a_checkpoint_for_another_chain_is_found),
 		TRAIL_TEST(a_missing_segment_is_found),
-		cmocka_unit_test(a_reader_follows_the_writer), cmocka_unit_test(a_full_segment_is_left_for_the_next),
+		cmocka_unit_test(a_reader_follows_the_writer),
+		cmocka_unit_test(a_full_segment_is_left_for_the_next),
 	};
 
 	return cmocka_run_group_tests_name("audit", tests, NULL, NULL);

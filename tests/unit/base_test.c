@@ -64,7 +64,8 @@ static void base64_is_strict(void **state)
 static void base64url_is_strict(void **state)
 {
 	(void)state;
-	static const char *const bad[] = { "Z", "Zh", "Zm9", "Zg==", "Zm9vZ", "Zm 9", "-+", "/w", "_x", "Zm9v\n" };
+	static const char *const bad[] = { "Z", "Zh", "Zm9", "Zg==", "Zm9vZ", "Zm 9", "-+", "/w", "_x",
+					   "Zm9v\n" };
 	auto_buf b = BUF_EMPTY, again = BUF_EMPTY;
 
 	buf_init(&b, 100);
@@ -94,7 +95,8 @@ static void blanks_at_the_ends_are_trimmed(void **state)
 static void decimal_takes_digits_only(void **state)
 {
 	(void)state;
-	static const char *const bad[] = { "", "+1", "-1", " 1", "1 ", "1x", "0x1", "18446744073709551616", "101" };
+	static const char *const bad[] = { "", "+1", "-1", " 1", "1 ", "1x", "0x1", "18446744073709551616",
+					   "101" };
 	uint64_t v = 7;
 
 	assert_true(str_decimal(STR("100"), 100, &v));
@@ -108,7 +110,8 @@ static void decimal_takes_digits_only(void **state)
 static void utf8_is_strict(void **state)
 {
 	(void)state;
-	static const char *const bad[] = { "\x80", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+	static const char *const bad[] = { "\x80", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80",
+					   "\xf4\x90\x80\x80",
 		"\xf5\x80\x80\x80", "\xc3", "\xe2\x82", "\xff" };
 
 	assert_true(str_is_utf8(STR("plain \xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\x8e")));

@@ -61,7 +61,8 @@ static void on_frame(void *user, const struct link_frame *f)
 	struct end *e = user;
 
 	if (f->type == LINK_HELLO && e->send)
-		assert_int_equal(link_open(channel_link(e->channel), LINK_KIND_TCP, STR(""), &e->stream), ERR_OK);
+		assert_int_equal(link_open(channel_link(e->channel), LINK_KIND_TCP, STR(""), &e->stream),
+				 ERR_OK);
 	if (f->type == LINK_DATA)
 		on_data(e, f);
 	if (f->type == LINK_END)

@@ -270,7 +270,8 @@ static void explain_answers_by_its_exit_status(void **state)
 	}
 }
 
-/* What a body or a registry's metadata would tell: the request as far as it is known is allowed, denied, or neither. */
+/* What a body or a registry's metadata would tell: the request
+ * as far as it is known is allowed, denied, or neither. */
 static void explain_is_told_what_the_request_does_not_say(void **state)
 {
 	(void)state;
@@ -282,8 +283,10 @@ static void explain_is_told_what_the_request_does_not_say(void **state)
 		{ "POST https://g.h/a/b.git/git-receive-pack", 3, "undecided  POST" },
 		{ "POST https://g.h/a/b.git/git-receive-pack --json", 3, "{\"verdict\":\"undecided\"" },
 		{ "POST https://g.h/a/b.git/git-receive-pack --ref main", 1, "refs/heads/main is not among" },
-		{ "POST https://g.h/a/b.git/git-receive-pack --ref refs/tags/v1:create", 1, "refs/tags/v1 is not among" },
-		{ "--ref agent/x POST https://g.h/a/b.git/git-receive-pack", 3, "'delete', 'force': what the push does" },
+		{ "POST https://g.h/a/b.git/git-receive-pack --ref refs/tags/v1:create", 1,
+		  "refs/tags/v1 is not among" },
+		{ "--ref agent/x POST https://g.h/a/b.git/git-receive-pack", 3,
+		  "'delete', 'force': what the push does" },
 		{ "--ref agent/x:create POST https://g.h/a/b.git/git-receive-pack", 0, "allow  POST" },
 		{ "--ref agent/x:update POST https://g.h/a/b.git/git-receive-pack", 0, "allow  POST" },
 		{ "--ref agent/x:force POST https://g.h/a/b.git/git-receive-pack", 1, "would lose commits" },
@@ -291,15 +294,17 @@ static void explain_is_told_what_the_request_does_not_say(void **state)
 		{ "GET https://r.h/hay", 3, "may still be refused by: 'min_age'" },
 		{ "GET https://r.h/hay --header accept:x --package-version 1.0.0 --age 8", 0, "allow  GET" },
 		{ "GET https://r.h/hay --age 6", 1, "hay was published 6 days ago" },
-		{ "GET https://r.h/hay/-/hay-1.0.0.tgz --json --age 6", 1, "\"refusal\":\"hay 1.0.0 was published 6 days ago" },
+		{ "GET https://r.h/hay/-/hay-1.0.0.tgz --json --age 6", 1,
+		  "\"refusal\":\"hay 1.0.0 was published 6 days ago" },
 		{ "GET https://r.h/-/ping --age 6", 2, "nothing else" },
 	};
 	auto_buf out = BUF_EMPTY;
 
 	buf_init(&out, 65536);
-	write_file("p.yaml", "version: 1\nnetwork:\n"
-			     "  - {hosts: [g.h], git: {repositories: [a/b], access: push, refs: [\"agent/*\"]}}\n"
-			     "  - {hosts: [r.h], registry: {type: npm, min_age: 7d}}\n");
+	write_file("p.yaml",
+		   "version: 1\nnetwork:\n"
+		   "  - {hosts: [g.h], git: {repositories: [a/b], access: push, refs: [\"agent/*\"]}}\n"
+		   "  - {hosts: [r.h], registry: {type: npm, min_age: 7d}}\n");
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		char words[256];
 

@@ -172,7 +172,8 @@ int main(void)
 		cmocka_unit_test(any_split_waits_for_more),
 		cmocka_unit_test(no_name_and_a_hidden_name_are_told),
 		cmocka_unit_test(doubtful_extensions_are_refused),
-		cmocka_unit_test(what_is_no_client_hello_is_refused), cmocka_unit_test(small_records_count_whole),
+		cmocka_unit_test(what_is_no_client_hello_is_refused),
+		cmocka_unit_test(small_records_count_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -144,7 +144,8 @@ static void child_can_still_work(void **state) { (void)state; assert_int_equal(i
 static void other_calls_kill(void **state)
 {
 	(void)state;
-	static int (*const bodies[])(void) = { calls_socket, calls_open, calls_fork, calls_exec, calls_unshare,
+	static int (*const bodies[])(void) = { calls_socket, calls_open, calls_fork, calls_exec,
+					       calls_unshare,
 		calls_ptrace, calls_kill, calls_prctl, calls_tiocsti, maps_code };
 
 	for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)

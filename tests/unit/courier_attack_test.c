@@ -95,8 +95,8 @@ static void nothing_leads_out_of_an_allowed_path(void **state)
 	(void)state;
 	static const char *const paths[] = {
 		"/public/..%2Fprivate", "/public/%2E%2E%2Fprivate", "/public/a%2F..%2F..%2Fprivate",
-		"/public/..%5Cprivate", "/public%2F..%2Fprivate", "/public/..%3B/private", "/Public/a", "/public",
-		"/x/public/a", "//public/a", "/%70ublic/a",
+		"/public/..%5Cprivate", "/public%2F..%2Fprivate", "/public/..%3B/private", "/Public/a",
+		"/public", "/x/public/a", "//public/a", "/%70ublic/a",
 	};
 
 	rig_free(&rig);
@@ -146,13 +146,15 @@ static struct reply *ask_trailers(bool announced, const char *name, const char *
 	return rig_wait(&rig, s);
 }
 
-/* Fields behind the body: none that a rule looks for in heads, none that was not announced, no placeholder. */
+/* Fields behind the body: none that a rule looks for in
+ * heads, none that was not announced, no placeholder. */
 static void trailers_of_a_request_decide_nothing(void **state)
 {
 	(void)state;
 	rig_free(&rig);
 	start("version: 1\nnetwork:\n"
-	      "  - {hosts: [api.test], methods: [POST], headers: {x-http-method-override: DELETE}, verdict: deny}\n"
+	      "  - {hosts: [api.test], methods: [POST], headers: {x-http-method-override: DELETE}, verdict: "
+	      "deny}\n"
 	      "  - {hosts: [api.test], methods: [POST]}\n");
 	assert_true(refused(ask_trailers(true, "x-http-method-override", "DELETE")));
 	assert_true(refused(ask_trailers(false, "x-checksum", "1")));
@@ -167,8 +169,9 @@ static void no_spelling_of_a_query_passes(void **state)
 	(void)state;
 	static const char *const allowed[] = { "do=read", "do=read&x=1;y=2", "x;y&do=read" };
 	static const char *const denied[] = {
-		"do=delete", "do=read&do=delete", "do=read;do=delete", "x=1;do=delete&do=read", "do=delete;&do=read",
-		"%64o=delete&do=read", "d%6F=delete&do=read", "do", "do;do=read", "x=1", "DO=read",
+		"do=delete", "do=read&do=delete", "do=read;do=delete", "x=1;do=delete&do=read",
+		"do=delete;&do=read", "%64o=delete&do=read", "d%6F=delete&do=read", "do", "do;do=read", "x=1",
+		"DO=read",
 	};
 
 	rig_free(&rig);
@@ -207,15 +210,17 @@ static void an_address_that_is_not_public_is_not_dialled(void **state)
 	auto_buf policy = BUF_EMPTY;
 
 	buf_init(&policy, 8192);
-	buf_put_z(&policy, "version: 1\nnetwork:\n  - {methods: [GET], schemes: [http, https], hosts: [x.test");
+	buf_put_z(&policy,
+		  "version: 1\nnetwork:\n  - {methods: [GET], schemes: [http, https], hosts: [x.test");
 	for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++)
-		if (host_type(str_of(hosts[i])) != HOST_INVALID)	/* the policy takes canonical ones alone */
+		if (host_type(str_of(hosts[i])) != HOST_INVALID) /* the policy takes canonical ones alone */
 			buf_printf(&policy, ", \"%s\"", hosts[i]);
 	buf_put_z(&policy, "]}\n");
 	rig_free(&rig);
 	start(buf_z(&policy));
 	for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
-		struct head h = { .kind = HEAD_REQUEST, .scheme = HEAD_HTTPS, .port = 443, .method = STR_INIT("GET"),
+		struct head h = { .kind = HEAD_REQUEST, .scheme = HEAD_HTTPS, .port = 443,
+				  .method = STR_INIT("GET"),
 				  .path = STR_INIT("/") };
 		bool bracket = strchr(hosts[i], ':') != NULL;
 		char authority[64];
@@ -266,7 +271,8 @@ static void no_answer_brings_the_secret_back(void **state)
 	assert_int_equal(trail(&rig, SECRET, NULL, NULL), 0);
 }
 
-/* The host's own placeholder where it is not to be replaced: in a head it goes to nobody, in a body it stays. */
+/* The host's own placeholder where it is not to be replaced:
+ * in a head it goes to nobody, in a body it stays. */
 static void a_placeholder_stands_where_it_is_replaced_or_nowhere(void **state)
 {
 	(void)state;
@@ -275,7 +281,8 @@ static void a_placeholder_stands_where_it_is_replaced_or_nowhere(void **state)
 		{ .path = "/p", .name = "x-part", .value = "a" PLACEHOLDER "b" },
 		{ .path = "/p", .name = "x-amz-meta-note", .value = PLACEHOLDER },
 		{ .path = "/p", .name = "referer", .value = "http://evil.test/" PLACEHOLDER },
-		{ .path = "/p", .name = "x-hex", .value = "706b2d706c616365686f6c6465722d41414141414141414141414141414141" },
+		{ .path = "/p", .name = "x-hex",
+		  .value = "706b2d706c616365686f6c6465722d41414141414141414141414141414141" },
 	};
 
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
@@ -354,7 +361,8 @@ static void a_reload_does_not_mix_the_connections_of_credentials(void **state)
 	rig_free(&rig);
 	start("version: 1\ncredentials:\n" CREDENTIAL("a") CREDENTIAL("b") "network:\n" RULE("a") RULE("b"));
 	assert_int_equal(ask_wait(&rig, &(struct ask){ .path = "/a" })->head.status, 200);
-	assert_int_equal(send(rig.control, reload, sizeof reload - 1, MSG_NOSIGNAL), (ssize_t)sizeof reload - 1);
+	assert_int_equal(send(rig.control, reload, sizeof reload - 1, MSG_NOSIGNAL),
+			 (ssize_t)sizeof reload - 1);
 	assert_true(recv(rig.control, answer, sizeof answer - 1, 0) > 0);
 	assert_non_null(strstr(answer, "\"reloaded\""));
 	assert_int_equal(ask_wait(&rig, &(struct ask){ .path = "/b" })->head.status, 200);
@@ -432,8 +440,8 @@ static void a_claim_cannot_be_made_to_look_like_anothers(void **state)
 {
 	(void)state;
 	static const char *const texts[] = {
-		"\"}\n{\"kind\":\"stop\",\"process\":\"courier\"}", ("\xe2\x80\xae" "courier"), "\x1b]0;courier\a",
-		"\n",
+		"\"}\n{\"kind\":\"stop\",\"process\":\"courier\"}", ("\xe2\x80\xae" "courier"),
+		"\x1b]0;courier\a", "\n",
 	};
 	uint32_t s;
 
@@ -454,8 +462,8 @@ static void a_claim_cannot_be_made_to_look_like_anothers(void **state)
 	rig_until(&rig, "\"kind\":\"outcome\"", NULL, NULL);
 	rig_stop(&rig);
 	assert_int_equal(trail(&rig, "\"claim\":", "\"process\":\"courier\"}", NULL), 0);
-	assert_int_equal(trail(&rig, "\"claim\":", "\"process\":\"inspector\"", NULL), sizeof texts / sizeof *texts *
-			 (CLAIM_LIMIT - CLAIM_DNS + 1));
+	assert_int_equal(trail(&rig, "\"claim\":", "\"process\":\"inspector\"", NULL),
+			 sizeof texts / sizeof *texts * (CLAIM_LIMIT - CLAIM_DNS + 1));
 	assert_int_equal(trail(&rig, "\"kind\":\"start\"", NULL, NULL), 1);
 	assert_int_equal(trail(&rig, "\"kind\":\"stop\"", NULL, NULL), 1);
 	assert_int_equal(trail(&rig, "\x1b", NULL, NULL), 0);
@@ -467,7 +475,8 @@ static void leaves_are_for_listed_names_alone(void **state)
 {
 	(void)state;
 	static const char *const never[] = {
-		"evil.test", "api.test.evil.test", "xapi.test", "wild.test", "test", "1.2.3.4", "::1", "paddock.test",
+		"evil.test", "api.test.evil.test", "xapi.test", "wild.test", "test", "1.2.3.4", "::1",
+		"paddock.test",
 	};
 	static const char point[65] = { 4 };
 	struct msg_connect m = { .public_key = { point, sizeof point } };

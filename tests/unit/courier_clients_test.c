@@ -1,5 +1,5 @@
-/* courier_clients_test.c - clients of an explicit proxy, through the real courier: what one of them may take from the
- * others, and what they share */
+/* courier_clients_test.c - clients of an explicit proxy, through the real
+ * courier: what one of them may take from the others, and what they share */
 #include "../path/courier_world.h"
 
 #include <openssl/sha.h>
@@ -61,19 +61,23 @@ static int teardown(void **state)
 /* A request whose body is waited for, and does not come. */
 static uint32_t held(const char *token)
 {
-	return ask(&rig, &(struct ask){ .method = "POST", .path = "/held", .framing = HEAD_BODY_STREAMED, .unfinished = true,
-					.name = "content-type", .value = "application/json", .body = "{", .token = token });
+	return ask(&rig, &(struct ask){ .method = "POST", .path = "/held", .framing = HEAD_BODY_STREAMED,
+					.unfinished = true,
+					.name = "content-type", .value = "application/json", .body = "{",
+					.token = token });
 }
 
 static uint32_t tunnel(const char *token)
 {
-	return ask_open(&rig, LINK_KIND_TUNNEL, &(struct msg_connect){ .host = STR_INIT("a.wild.test"), .port = 443,
-								       .token = str_of(token) });
+	return ask_open(&rig, LINK_KIND_TUNNEL,
+			&(struct msg_connect){
+			       .host = STR_INIT("a.wild.test"), .port = 443, .token = str_of(token) });
 }
 
 static uint16_t status(const char *token)
 {
-	return ask_wait(&rig, &(struct ask){ .host = "other.test", .path = "/", .token = token })->head.status;
+	return ask_wait(&rig, &(struct ask){ .host = "other.test", .path = "/", .token = token })
+	       ->head.status;
 }
 
 static void one_client_leaves_room_for_others(void **state)
@@ -83,7 +87,8 @@ static void one_client_leaves_room_for_others(void **state)
 
 	for (size_t i = 0; i < AT_ONCE - 1; i++)
 		s[i] = held("token-of-ann");
-	struct reply *p = ask_wait(&rig, &(struct ask){ .host = "other.test", .path = "/", .token = "token-of-ann" });
+	struct reply *p =
+		ask_wait(&rig, &(struct ask){ .host = "other.test", .path = "/", .token = "token-of-ann" });
 
 	assert_int_equal(p->head.status, 429);
 	assert_non_null(memmem(p->body.p, p->body.len, "this client's requests at once", 30));

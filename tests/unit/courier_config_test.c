@@ -22,7 +22,8 @@ static void a_whole_configuration_is_read(void **state)
 	assert_int_equal(config_parse(STR("{" NEEDED ",\"person\":\"ann\",\"command\":[\"a\",\"b\"],"
 					  "\"placeholders\":{\"api\":\"pk-1\"},"
 					  "\"resolve\":[{\"host\":\"API.test\",\"port\":443,"
-					  "\"address\":\"127.0.0.1\",\"to_port\":8443}]}"), &c, &problem), ERR_OK);
+					  "\"address\":\"127.0.0.1\",\"to_port\":8443}]}"), &c, &problem),
+					  ERR_OK);
 	assert_true(str_eq(c->sandbox, STR("s-1")) && str_eq(c->person, STR("ann")));
 	assert_int_equal(c->command_count, 2);
 	assert_int_equal(c->public_key[31], 0xff);
@@ -37,10 +38,12 @@ static void what_is_wrong_is_refused(void **state)
 {
 	(void)state;
 	static const char *const wrong[] = {
-		"", "[]", "{}", "{" NEEDED ",}", "{" NEEDED ",\"sandbox\":\"twice\"}", "{" NEEDED ",\"unknown\":1}",
-		"{" NEEDED ",\"person\":1}", "{" NEEDED ",\"durable\":true}", "{" NEEDED ",\"command\":\"a\"}",
-		"{" NEEDED ",\"placeholders\":[]}", "{" NEEDED ",\"placeholders\":{\"a\":1}}",
-		"{" NEEDED ",\"checkpoint_every\":-1}", "{" NEEDED ",\"resolve\":[{}]}",
+		"", "[]", "{}", "{" NEEDED ",}", "{" NEEDED ",\"sandbox\":\"twice\"}",
+		"{" NEEDED ",\"unknown\":1}",
+		"{" NEEDED ",\"person\":1}", "{" NEEDED ",\"durable\":true}",
+		"{" NEEDED ",\"command\":\"a\"}", "{" NEEDED ",\"placeholders\":[]}",
+		"{" NEEDED ",\"placeholders\":{\"a\":1}}", "{" NEEDED ",\"checkpoint_every\":-1}",
+		"{" NEEDED ",\"resolve\":[{}]}",
 		"{" NEEDED ",\"resolve\":[{\"host\":\"a\",\"port\":0,\"address\":\"1.1.1.1\",\"to_port\":1}]}",
 		"{" NEEDED ",\"resolve\":[{\"host\":\"a\",\"port\":1,\"address\":\"localhost\",\"to_port\":1}]}",
 		"{" NEEDED ",\"resolve\":[{\"host\":\"a/b\",\"port\":1,\"address\":\"1.1.1.1\",\"to_port\":1}]}",
@@ -105,7 +108,8 @@ static void a_queue_keeps_order_and_bound(void **state)
 		}
 	}
 	assert_int_equal(queue_put(&q, str_make("01234567890123456789012345678901234567890123456789"
-						"01234567890123456789012345678901234567890123456789_", 101)), ERR_LIMIT);
+						"01234567890123456789012345678901234567890123456789_", 101)),
+						ERR_LIMIT);
 	queue_free(&q);
 }
 

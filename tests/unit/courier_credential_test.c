@@ -1,5 +1,5 @@
-/* courier_credential_test.c - what a credential takes from a request, who may see its placeholder, and how it is taken
- * away from what uses it; with the real courier and a TLS upstream */
+/* courier_credential_test.c - what a credential takes from a request, who may see its placeholder,
+ * and how it is taken away from what uses it; with the real courier and a TLS upstream */
 #include "../path/courier_world.h"
 
 #define FIXED "    placeholder: {environment: API_KEY, value: " PLACEHOLDER "}\n"
@@ -12,7 +12,8 @@ static const char substituting[] = START "    hosts: [api.test]\n    strategy: p
 static struct rig rig;
 static volatile bool stream_stopped;
 
-/* /stream: an event now and then, for as long as somebody reads; /slow: after a while, so that connections are many */
+/* /stream: an event now and then, for as long as somebody
+ * reads; /slow: after a while, so that connections are many */
 static bool answer(SSL *s, const char *path)
 {
 	if (!strcmp(path, "/slow")) {
@@ -22,7 +23,8 @@ static bool answer(SSL *s, const char *path)
 	}
 	if (strcmp(path, "/stream"))
 		return false;
-	world_say(s, "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n");
+	world_say(s,
+		  "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n");
 	for (int i = 0; i < 400 && !stream_stopped; i++) {
 		if (SSL_write(s, "10\r\ndata: event ..\n\n\r\n", 22) <= 0)
 			break;
@@ -93,13 +95,17 @@ static void no_parts_are_asked_for_with_a_secret(void **state)
 		if (i)
 			rig_free(&rig);
 		start(policies[i]);
-		assert_int_equal(status_of(&(struct ask){ .path = "/a", .name = "range", .value = "bytes=0-9" }), 200);
-		assert_int_equal(status_of(&(struct ask){ .path = "/b", .name = "if-range", .value = "\"tag\"" }), 200);
+		assert_int_equal(status_of(&(struct ask){ .path = "/a", .name = "range",
+							  .value = "bytes=0-9" }), 200);
+		assert_int_equal(status_of(&(struct ask){ .path = "/b", .name = "if-range",
+							  .value = "\"tag\"" }), 200);
 		assert_non_null(strstr(world.log, "GET /b "));
 		assert_null(strstr(world.log, "range: "));
-		assert_int_equal(status_of(&(struct ask){ .host = "other.test", .name = "range", .value = "bytes=0-9" }), 200);
+		assert_int_equal(status_of(&(struct ask){ .host = "other.test", .name = "range",
+							  .value = "bytes=0-9" }), 200);
 		assert_non_null(strstr(world.log, "\r\nrange: bytes=0-9\r\n"));
-		assert_int_equal(status_of(&(struct ask){ .host = "other.test", .name = "if-range", .value = "\"t\"" }), 200);
+		assert_int_equal(status_of(&(struct ask){ .host = "other.test", .name = "if-range",
+							  .value = "\"t\"" }), 200);
 		assert_non_null(strstr(world.log, "\r\nif-range: \"t\"\r\n"));
 		rig_stop(&rig);
 	}
@@ -109,10 +115,13 @@ static void no_parts_are_asked_for_with_a_secret(void **state)
 static void parts_are_asked_for_where_no_secret_is_sent(void **state)
 {
 	(void)state;
-	start(START "    hosts: [api.test]\n    strategy: sigv4\n    sigv4: {services: [s3], regions: [eu-west-1]}\n"
-	      "    placeholder: {environment: API_KEY}\n" RULE);
-	assert_int_equal(status_of(&(struct ask){ .path = "/a", .name = "range", .value = "bytes=0-9" }), 200);
-	assert_int_equal(status_of(&(struct ask){ .path = "/b", .name = "if-range", .value = "\"tag\"" }), 200);
+	start(START "    hosts: [api.test]\n    strategy: sigv4\n    sigv4: {services: [s3], regions: "
+		    "[eu-west-1]}\n"
+		    "    placeholder: {environment: API_KEY}\n" RULE);
+	assert_int_equal(status_of(&(struct ask){ .path = "/a", .name = "range", .value = "bytes=0-9" }),
+			200);
+	assert_int_equal(status_of(&(struct ask){ .path = "/b", .name = "if-range", .value = "\"tag\"" }),
+			200);
 	assert_non_null(strstr(world.log, "\r\nrange: bytes=0-9\r\n"));
 	assert_non_null(strstr(world.log, "\r\nif-range: \"tag\"\r\n"));
 	assert_non_null(strstr(world.log, "\r\naccept-encoding: identity\r\n"));
@@ -125,7 +134,8 @@ static void parts_are_asked_for_where_no_secret_is_sent(void **state)
 static void the_third_list_is_of_who_sees_the_placeholder(void **state)
 {
 	(void)state;
-	static const struct ask to_other = { .host = "other.test", .path = "/seen", .name = "x-note", .value = PLACEHOLDER },
+	static const struct ask to_other = { .host = "other.test", .path = "/seen", .name = "x-note",
+					     .value = PLACEHOLDER },
 		in_body = { .method = "POST", .path = "/body", .framing = HEAD_BODY_LENGTH,
 			    .length = sizeof PLACEHOLDER - 1, .body = PLACEHOLDER };
 	struct ask body_to_other = in_body;
@@ -146,7 +156,8 @@ static void the_third_list_is_of_who_sees_the_placeholder(void **state)
 	assert_int_equal(status_of(&body_to_other), 200);
 	assert_int_equal(status_of(&in_body), 403);
 	assert_null(strstr(world.log, SECRET));
-	assert_int_equal(status_of(&(struct ask){ .path = "/mine", .name = "x-note", .value = PLACEHOLDER }), 200);
+	assert_int_equal(status_of(&(struct ask){ .path = "/mine", .name = "x-note", .value = PLACEHOLDER }),
+			200);
 	assert_non_null(strstr(world.log, "x-note: " SECRET));
 	rig_stop(&rig);
 }
@@ -159,7 +170,8 @@ static void what_is_marked_is_not_searched_for(void **state)
 	struct reply *p;
 
 	start(START "    hosts: [api.test]\n    strategy: placeholder\n    scrub: false\n" FIXED RULE);
-	p = ask_wait(&rig, &(struct ask){ .path = "/reflect-body", .name = "x-api-key", .value = PLACEHOLDER });
+	p = ask_wait(&rig,
+		     &(struct ask){ .path = "/reflect-body", .name = "x-api-key", .value = PLACEHOLDER });
 	assert_true(p->ended && p->head.status == 200);
 	buf_put_byte(&p->body, 0);
 	assert_non_null(strstr(p->body.p, SECRET));
@@ -178,7 +190,8 @@ static void a_detached_credential_leaves_no_connection(void **state)
 
 	start(substituting);
 	for (int i = 0; i < 5; i++)
-		streams[i] = ask(&rig, &(struct ask){ .path = "/slow", .host = i ? "api.test" : "other.test" });
+		streams[i] =
+			ask(&rig, &(struct ask){ .path = "/slow", .host = i ? "api.test" : "other.test" });
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(rig_wait(&rig, streams[i])->head.status, 200);
 	assert_int_equal(world.connections, 5);
@@ -206,7 +219,8 @@ static bool comes(const struct reply *p)
 	return p->body_bytes > before;
 }
 
-/* What a reload takes away or changes ends with it: streams, and connections that nobody uses; nothing else does. */
+/* What a reload takes away or changes ends with it: streams,
+ * and connections that nobody uses; nothing else does. */
 static void a_reload_takes_a_credential_away(void **state)
 {
 	(void)state;
@@ -229,7 +243,8 @@ static void a_reload_takes_a_credential_away(void **state)
 		start(substituting);
 		uint32_t idle = ask(&rig, &(struct ask){ .path = "/slow" });
 		struct reply *with = rig_reply(&rig, ask(&rig, &(struct ask){ .path = "/stream" }));
-		struct reply *without = rig_reply(&rig, ask(&rig, &(struct ask){ .path = "/stream", .host = "other.test" }));
+		struct reply *without =
+			rig_reply(&rig, ask(&rig, &(struct ask){ .path = "/stream", .host = "other.test" }));
 
 		assert_int_equal(rig_wait(&rig, idle)->head.status, 200);
 		assert_true(comes(with) && comes(without));
@@ -244,7 +259,8 @@ static void a_reload_takes_a_credential_away(void **state)
 			rig_turn(&rig, 20);
 		assert_true(with->reset && with->reason == ERR_CREDENTIAL);
 		assert_true(comes(without));
-		/* by another rule the next request has no credential: it does not get a connection that had one */
+		/* by another rule the next request has no credential:
+		 * it does not get a connection that had one */
 		assert_true(living(i == 1 ? 2 : 1));
 		assert_int_equal(status_of(&(struct ask){ .path = "/slow" }), 200);
 		assert_int_equal(world.connections, 4);

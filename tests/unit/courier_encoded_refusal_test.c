@@ -1,5 +1,5 @@
-/* courier_encoded_refusal_test.c - bodies in a content coding that cannot be searched, through the real courier:
- * codings that are not known, data that does not decode, a decoder that lies or is gone */
+/* courier_encoded_refusal_test.c - bodies in a content coding that cannot be searched, through the
+ * real courier: codings that are not known, data that does not decode, a decoder that lies or is gone */
 #include "courier_encoded_world.h"
 
 #include "os/fd.h"
@@ -8,13 +8,16 @@ static void unknown_codings_are_refused(void **state)
 {
 	(void)state;
 	static const struct { const char *coding, *field; bool passes; } codings[] = {
-		{ "compress", NULL, false }, { "gzip, br", NULL, false }, { "dcz", NULL, false }, { "x", NULL, false },
-		{ "gzip", "content-encoding: br", false }, { "identity, compress", NULL, false },
-		{ "gzip;q=1", NULL, false }, { "identity", NULL, true }, { "", NULL, true }, { "Identity, ", NULL, true },
+		{ "compress", NULL, false }, { "gzip, br", NULL, false }, { "dcz", NULL, false },
+		{ "x", NULL, false }, { "gzip", "content-encoding: br", false },
+		{ "identity, compress", NULL, false },
+		{ "gzip;q=1", NULL, false }, { "identity", NULL, true }, { "", NULL, true },
+		{ "Identity, ", NULL, true },
 	};
 
 	for (size_t i = 0; i < sizeof codings / sizeof *codings; i++) {
-		offer = (typeof(offer)){ .body = STR("text"), .coding = codings[i].coding, .field = codings[i].field };
+		offer = (typeof(offer)){ .body = STR("text"), .coding = codings[i].coding,
+					 .field = codings[i].field };
 		struct reply *p = get(i % 2 ? "api.test" : "other.test");
 
 		assert_int_equal(p->head.status, codings[i].passes ? 200 : 502);
@@ -48,7 +51,8 @@ static void what_does_not_decode(void **state)
 			else if (how == 2)
 				body.len = 0, buf_put(&body, STR("this is not that coding, is it?"));
 			for (int length = 0; length < 2; length++) {
-				offer = (typeof(offer)){ .body = buf_str(&body), .coding = encodings[i].coding, .length = length };
+				offer = (typeof(offer)){ .body = buf_str(&body),
+							 .coding = encodings[i].coding, .length = length };
 				struct reply *p = get(how % 2 ? "api.test" : "other.test");
 
 				assert_false(p->ended && p->head.status == 200);
@@ -80,7 +84,8 @@ static struct reply *with_bytes(uint32_t s, size_t bytes)
 static void what_passes_undecoded_is_held_back_all_the_same(void **state)
 {
 	(void)state;
-	static const char body[] = "this is not gzip, is it? and then sk-test-0123456789abcdefSECRET, it said";
+	static const char body[] =
+		"this is not gzip, is it? and then sk-test-0123456789abcdefSECRET, it said";
 	const size_t begin = 34;	/* of the secret */
 
 	offer = (typeof(offer)){ .body = str_of(body), .coding = "gzip", .ends = { 25, 60 }, .end_count = 2 };
@@ -133,7 +138,8 @@ static void *liar(void *arg)
 			continue;
 		}
 		if (!strcmp(mode, "tells")) {
-			static const char words[] = "\6\0\0\0\x37\0\0\0\xff\xff" "what it saw elsewhere: " SECRET;
+			static const char words[] = "\6\0\0\0\x37\0\0\0\xff\xff"
+						    "what it saw elsewhere: " SECRET;
 
 			send(job, words, sizeof words - 1, MSG_NOSIGNAL);
 			close(job);
@@ -243,7 +249,8 @@ static void tell(void)
 	usleep(300000);
 }
 
-/* An exchange that has failed takes nothing from its decoder any more, also while its refusal waits for the link. */
+/* An exchange that has failed takes nothing from its decoder
+ * any more, also while its refusal waits for the link. */
 static void a_refusal_that_waits_stays_what_it_is(void **state)
 {
 	(void)state;
@@ -262,7 +269,7 @@ static void a_refusal_that_waits_stays_what_it_is(void **state)
 	tell();
 	buf_init(&extra, 64);
 	assert_int_equal(head_encode(&trailers, &extra), ERR_OK);
-	assert_int_equal(link_head(rig.link, s, buf_str(&extra)), ERR_OK);	/* which it did not announce */
+	assert_int_equal(link_head(rig.link, s, buf_str(&extra)), ERR_OK); /* which it did not announce */
 	tell();
 	sem_post(&next);
 	usleep(300000);
@@ -301,7 +308,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(unknown_codings_are_refused), T(what_does_not_decode), T(what_passes_undecoded_is_held_back_all_the_same),
+		T(unknown_codings_are_refused), T(what_does_not_decode),
+		T(what_passes_undecoded_is_held_back_all_the_same),
 		T(a_captured_decoder), T(a_captured_decoder_tells_no_secret),
 		T(a_refusal_that_waits_stays_what_it_is), T(without_a_decoder),
 	};

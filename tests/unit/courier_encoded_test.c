@@ -1,5 +1,5 @@
-/* courier_encoded_test.c - bodies in a content coding, both ways, through the real courier and the real decoder:
- * no part of a secret passes, what is clean passes as it came, events pass one by one */
+/* courier_encoded_test.c - bodies in a content coding, both ways, through the real courier and the
+ * real decoder: no part of a secret passes, what is clean passes as it came, events pass one by one */
 #include "courier_encoded_world.h"
 
 /* ---- answers ---- */
@@ -64,14 +64,16 @@ static void what_is_clean_passes_as_it_came(void **state)
 		for (size_t cut = 0; cut <= body.len; cut += AT_ONCE) {
 			struct reply *replies[AT_ONCE];
 
-			offer = (typeof(offer)){ .body = buf_str(&body), .coding = encodings[i].coding, .length = cut == 0 };
+			offer = (typeof(offer)){ .body = buf_str(&body), .coding = encodings[i].coding,
+						 .length = cut == 0 };
 			get_cuts(cut / AT_ONCE % 2 ? "api.test" : "other.test", cut, replies);
 			for (size_t k = 0; k < AT_ONCE; k++) {
 				struct reply *p = replies[k];
 
 				assert_true(p->has_head && p->ended && !p->reset);
 				assert_int_equal(p->head.status, 200);
-				assert_true(str_eq(field(p, "content-encoding"), str_of(encodings[i].coding)));
+				assert_true(str_eq(field(p, "content-encoding"),
+						   str_of(encodings[i].coding)));
 				assert_true(str_eq(buf_str(&p->body), buf_str(&body)));
 			}
 		}
@@ -116,7 +118,8 @@ static void no_part_of_a_secret_passes(void **state)
 			asked += AT_ONCE;
 		}
 		/* one with a length is refused in words */
-		offer = (typeof(offer)){ .body = buf_str(&body), .coding = encodings[i].coding, .length = true };
+		offer = (typeof(offer)){ .body = buf_str(&body), .coding = encodings[i].coding,
+					 .length = true };
 		asked++;
 		assert_int_equal(get("other.test")->head.status, 502);
 	}
@@ -129,7 +132,8 @@ static void no_part_of_a_secret_passes(void **state)
 static void a_secret_across_flushes(void **state)
 {
 	(void)state;
-	const struct str parts[] = { STR("data: an event\n\n"), STR("data: sk-test-01234567"), STR("89abcdefSECRET\n\n") };
+	const struct str parts[] = { STR("data: an event\n\n"), STR("data: sk-test-01234567"),
+				     STR("89abcdefSECRET\n\n") };
 
 	assert_int_equal(ask_wait(&rig, &(struct ask){ .path = "/first" })->head.status, 200);
 	for (size_t i = 0; i < ENCODINGS; i++) {
@@ -137,7 +141,8 @@ static void a_secret_across_flushes(void **state)
 
 		buf_init(&body, 1 << 16);
 		encode(&body, &encodings[i], parts, 3);
-		offer = (typeof(offer)){ .body = buf_str(&body), .coding = encodings[i].coding, .cut = body.len - 30 };
+		offer = (typeof(offer)){ .body = buf_str(&body), .coding = encodings[i].coding,
+					 .cut = body.len - 30 };
 		struct reply *p = get("other.test");
 
 		assert_true(p->reset);
@@ -178,7 +183,8 @@ static void a_secret_beside_the_plain_form(void **state)
 static void events_one_by_one(void **state)
 {
 	(void)state;
-	const struct str events[] = { STR("data: one\n\n"), STR("data: two\n\n"), STR("data: three\n\n"), STR("") };
+	const struct str events[] = { STR("data: one\n\n"), STR("data: two\n\n"), STR("data: three\n\n"),
+				      STR("") };
 
 	for (size_t i = 0; i <= ENCODINGS; i++) {
 		auto_buf body = BUF_EMPTY, seen = BUF_EMPTY;
@@ -192,7 +198,8 @@ static void events_one_by_one(void **state)
 
 			buf_init(&part, 1 << 16);
 			if (i < ENCODINGS) {
-				/* where a flush ends: what k + 2 parts have in common with k + 1, then an empty end */
+				/* where a flush ends: what k + 2 parts have in
+				 * common with k + 1, then an empty end */
 				encode(&part, &encodings[i], events, 4);
 				offer.coding = encodings[i].coding;
 			}
@@ -202,7 +209,8 @@ static void events_one_by_one(void **state)
 		if (i == ENCODINGS)
 			for (size_t k = 0; k < 3; k++)
 				buf_put(&body, events[k]);
-		for (size_t k = 0; k < 3; k++) {	/* the shortest prefix that gives k + 1 events, and its flush */
+		for (size_t k = 0; k < 3;
+		     k++) { /* the shortest prefix that gives k + 1 events, and its flush */
 			expected += events[k].n;
 			size_t n = k ? offer.ends[k - 1] : 0;
 
@@ -221,7 +229,9 @@ static void events_one_by_one(void **state)
 			offer.ends[k] = n;
 		}
 		offer.body = buf_str(&body);
-		uint32_t stream = ask(&rig, &(struct ask){ .host = i % 2 ? "api.test" : "other.test", .path = "/offer" });
+		uint32_t stream = ask(&rig,
+				      &(struct ask){ .host = i % 2 ? "api.test" : "other.test",
+						     .path = "/offer" });
 		struct reply *p = rig_reply(&rig, stream);
 
 		expected = 0;
@@ -241,7 +251,8 @@ static void events_one_by_one(void **state)
 					assert_int_equal(plain_n, expected);
 			}
 			if (clock_ms() >= until)
-				fail_msg("%s: event %zu is held", i < ENCODINGS ? encodings[i].name : "plain", k);
+				fail_msg("%s: event %zu is held", i < ENCODINGS ? encodings[i].name : "plain",
+					 k);
 			sem_post(&next);
 		}
 		rig_wait(&rig, stream);
@@ -308,12 +319,14 @@ static void a_large_one_slowly(void **state)
 
 		buf_init(&body, 8 << 20);
 		encode(&body, &encodings[i], &whole, 1);
-		offer = (typeof(offer)){ .body = buf_str(&body), .coding = encodings[i].coding, .length = i % 2 };
+		offer = (typeof(offer)){ .body = buf_str(&body), .coding = encodings[i].coding,
+					 .length = i % 2 };
 		rig.slow = true;
 		uint32_t stream = ask(&rig, &(struct ask){ .path = "/offer" });
 		struct reply *p = rig_reply(&rig, stream);
 
-		for (uint64_t until = clock_ms() + 8000; p->body_bytes <= LINK_WINDOW_BYTES / 2 && clock_ms() < until;)
+		for (uint64_t until = clock_ms() + 8000;
+		     p->body_bytes <= LINK_WINDOW_BYTES / 2 && clock_ms() < until;)
 			rig_turn(&rig, 10);
 		for (int k = 0; k < 20; k++)
 			rig_turn(&rig, 10);
@@ -388,7 +401,8 @@ static void a_large_encoded_request(void **state)
 		encode(&body, &encodings[i], &whole, 1);
 		uint32_t stream = ask(&rig, &(struct ask){
 			.method = "POST", .host = "other.test", .path = "/up", .framing = HEAD_BODY_LENGTH,
-			.length = body.len, .name = "content-encoding", .value = encodings[i].coding, .unfinished = true });
+			.length = body.len, .name = "content-encoding", .value = encodings[i].coding,
+			.unfinished = true });
 		uint64_t until = clock_ms() + 8000;
 
 		while (sent < body.len && clock_ms() < until) {
@@ -397,7 +411,8 @@ static void a_large_encoded_request(void **state)
 			n = n < 16384 ? n : 16384;
 			n = n < body.len - sent ? n : body.len - sent;
 			if (n)
-				assert_int_equal(link_data(rig.link, stream, 0, str_make(body.p + sent, n)), ERR_OK);
+				assert_int_equal(link_data(rig.link, stream, 0, str_make(body.p + sent, n)),
+						 ERR_OK);
 			sent += n;
 			rig_turn(&rig, n ? 0 : 5);
 		}
@@ -413,7 +428,8 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(what_is_clean_passes_as_it_came), T(no_part_of_a_secret_passes), T(a_secret_across_flushes),
-		T(a_secret_beside_the_plain_form), T(events_one_by_one), T(names_of_codings), T(several_members),
+		T(a_secret_beside_the_plain_form), T(events_one_by_one), T(names_of_codings),
+		T(several_members),
 		T(a_large_one_slowly), T(a_placeholder_in_an_encoded_request), T(a_large_encoded_request),
 	};
 

@@ -14,7 +14,7 @@ static struct {
 	struct str body;
 	const char *coding;		/* NULL: no such field */
 	const char *field;		/* another field line, or NULL */
-	size_t cut;			/* two chunks, and a pause between them; also by the path: /offer/<cut> */
+	size_t cut; /* two chunks, and a pause between them; also by the path: /offer/<cut> */
 	size_t ends[8], end_count;	/* chunks that wait for `next` each */
 	bool length;			/* content-length, not chunks */
 } offer;
@@ -62,9 +62,11 @@ static bool answer(SSL *s, const char *path)
 	for (const char *digit = path + 6; *digit; digit++)
 		if (*digit != '/')
 			cut = cut * 10 + (size_t)(*digit - '0');
-	int n = snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n%s%s%s%s%s",
+	int n = snprintf(head, sizeof head,
+			 "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n%s%s%s%s%s",
 			 offer.coding ? "content-encoding: " : "", offer.coding ? offer.coding : "",
-			 offer.coding ? "\r\n" : "", offer.field ? offer.field : "", offer.field ? "\r\n" : "");
+			 offer.coding ? "\r\n" : "", offer.field ? offer.field : "",
+			 offer.field ? "\r\n" : "");
 
 	if (offer.length)
 		snprintf(head + n, sizeof head - (size_t)n, "content-length: %zu\r\n\r\n", offer.body.n);
@@ -87,7 +89,8 @@ static const char policy[] =
 	"    strategy: placeholder\n"
 	"    placeholder: {environment: API_KEY, value: " PLACEHOLDER "}\n"
 	"network:\n"
-	"  - {name: loose, hosts: [api.test], methods: [POST], paths: [/offer], credential: api, unscrubbed: pass}\n"
+	"  - {name: loose, hosts: [api.test], methods: [POST], paths: [/offer], credential: api, unscrubbed: "
+	"pass}\n"
 	"  - {name: api, hosts: [api.test], methods: [GET, POST], credential: api}\n"
 	"  - {name: other, hosts: [other.test], methods: [GET, POST]}\n"
 	"  - {name: git, hosts: [a.wild.test], git: {repositories: [a/b], access: push, refs: [main]}}\n";
@@ -120,7 +123,8 @@ static struct reply *get(const char *host)
 #define BEFORE "event: message\ndata: {\"text\":\"here it is, "
 #define AFTER " and more\"}\n\n"
 
-static const struct str clean = STR_INIT(BEFORE "nothing at all" AFTER), dirty = STR_INIT(BEFORE SECRET AFTER);
+static const struct str clean = STR_INIT(BEFORE "nothing at all" AFTER),
+			dirty = STR_INIT(BEFORE SECRET AFTER);
 static inline int encoded_world(const struct CMUnitTest *tests, size_t count)
 {
 	sem_init(&next, 0, 0);

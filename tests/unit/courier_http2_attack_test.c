@@ -37,13 +37,15 @@ static int teardown(void **state)
 
 /* ---- the upstream ---- */
 
-enum { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION };
+enum { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE,
+       CONTINUATION };
 enum { END_STREAM = 1, ACK = 1, END_HEADERS = 4 };
 
 static bool frame(SSL *s, unsigned type, unsigned flags, uint32_t stream, const void *p, size_t n)
 {
 	static __thread uint8_t bytes[9 + 70000];
-	const uint8_t header[9] = { (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n, (uint8_t)type, (uint8_t)flags,
+	const uint8_t header[9] = { (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n, (uint8_t)type,
+				    (uint8_t)flags,
 				    (uint8_t)(stream >> 24), (uint8_t)(stream >> 16), (uint8_t)(stream >> 8),
 				    (uint8_t)stream };
 
@@ -315,7 +317,8 @@ static void what_is_no_answer_is_refused(void **state)
 {
 	(void)state;
 	void (*const attacks[])(SSL *s) = {
-		header_bomb, many_fields, large_frame, window_overflow, push, data_first, other_stream, even_stream,
+		header_bomb, many_fields, large_frame, window_overflow, push, data_first, other_stream,
+		even_stream,
 		zero_increment, nothing_but_noise, longer_than_said, shorter_than_said,
 	};
 

@@ -1,4 +1,5 @@
-/* courier_http2_test.c - exchanges over HTTP/2 with an upstream: shared connections, resets, windows, trailers */
+/* courier_http2_test.c - exchanges over HTTP/2 with an
+ * upstream: shared connections, resets, windows, trailers */
 #include "../path/courier_world.h"
 #include "../path/world_http2.h"
 
@@ -98,12 +99,14 @@ static void the_upstreams_bound_on_streams_is_kept(void **state)
 static void a_credential_is_attached_and_never_indexed(void **state)
 {
 	(void)state;
-	struct reply *p = ask_wait(&rig, &(struct ask){ .path = "/first", .name = "x-api-key", .value = PLACEHOLDER });
+	struct reply *p =
+		ask_wait(&rig, &(struct ask){ .path = "/first", .name = "x-api-key", .value = PLACEHOLDER });
 
 	assert_int_equal(p->head.status, 200);
 	assert_non_null(strstr(world.log, "x-api-key: " SECRET " (never indexed)"));
 	assert_null(strstr(world.log, PLACEHOLDER));
-	assert_int_equal(ask_wait(&rig, &(struct ask){ .host = "other.test", .path = "/other" })->head.status, 200);
+	assert_int_equal(ask_wait(&rig, &(struct ask){ .host = "other.test", .path = "/other" })->head.status,
+			 200);
 	assert_int_equal(world.connections, 2);
 	rig_stop(&rig);
 }
@@ -111,7 +114,8 @@ static void a_credential_is_attached_and_never_indexed(void **state)
 static void no_answer_brings_the_secret_back(void **state)
 {
 	(void)state;
-	static const char *const paths[] = { "/head-secret", "/body-secret", "/trailer-secret", "/interim-secret" };
+	static const char *const paths[] = { "/head-secret", "/body-secret", "/trailer-secret",
+					     "/interim-secret" };
 
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
 		struct reply *p = ask_wait(&rig, &(struct ask){ .path = paths[i], .name = "x-api-key",
@@ -139,7 +143,8 @@ static void send_bytes(uint32_t s, const char *text)
 static void both_directions_flow_at_once(void **state)
 {
 	(void)state;
-	uint32_t s = ask(&rig, &(struct ask){ .method = "POST", .path = "/echo", .framing = HEAD_BODY_STREAMED,
+	uint32_t s = ask(&rig, &(struct ask){ .method = "POST", .path = "/echo",
+					      .framing = HEAD_BODY_STREAMED,
 					      .name = "te", .value = "trailers", .unfinished = true });
 	struct reply *p = rig_reply(&rig, s);
 
@@ -166,7 +171,8 @@ static void both_directions_flow_at_once(void **state)
 static void trailers_go_up_behind_the_body(void **state)
 {
 	(void)state;
-	uint32_t s = ask(&rig, &(struct ask){ .method = "POST", .path = "/trailers", .framing = HEAD_BODY_STREAMED,
+	uint32_t s = ask(&rig, &(struct ask){ .method = "POST", .path = "/trailers",
+					      .framing = HEAD_BODY_STREAMED,
 					      .trailers = true, .body = "12345", .unfinished = true });
 	struct head late = { .kind = HEAD_TRAILERS };
 	auto_buf encoded = BUF_EMPTY;
@@ -255,7 +261,8 @@ static void what_was_not_looked_at_is_sent_again(void **state)
 	assert_int_equal(ask_wait(&rig, &(struct ask){ .path = "/gone" })->head.status, 200);
 	assert_int_equal(world.requests, 4);
 	http2.refuse = 1;	/* even what could do harm when done twice */
-	assert_int_equal(ask_wait(&rig, &(struct ask){ .method = "POST", .path = "/post" })->head.status, 200);
+	assert_int_equal(ask_wait(&rig, &(struct ask){ .method = "POST", .path = "/post" })->head.status,
+			200);
 	http2.refuse = 2;	/* once */
 	assert_int_equal(ask_wait(&rig, &(struct ask){ .path = "/refused" })->head.status, 502);
 	rig_stop(&rig);

@@ -80,8 +80,10 @@ static void a_streamed_request_ends_at_its_limit(void **state)
 
 	assert_int_equal(p->head.status, 413);
 	rig_until(&rig, "\"kind\":\"outcome\"", "BODY_TOO_LARGE", NULL);
-	assert_true(__atomic_load_n(&world.body_bytes, __ATOMIC_SEQ_CST) <= 1024 + 32);	/* with its chunks' sizes */
-	s = ask(&rig, &(struct ask){ .method = "POST", .path = "/up", .framing = HEAD_BODY_STREAMED, .unfinished = true });
+	assert_true(__atomic_load_n(&world.body_bytes, __ATOMIC_SEQ_CST) <=
+		    1024 + 32); /* with its chunks' sizes */
+	s = ask(&rig, &(struct ask){ .method = "POST", .path = "/up", .framing = HEAD_BODY_STREAMED,
+				     .unfinished = true });
 	put_bytes(s, 1024);
 	link_end(rig.link, s);
 	assert_int_equal(rig_wait(&rig, s)->head.status, 200);

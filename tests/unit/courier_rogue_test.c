@@ -32,7 +32,8 @@ static void nothing_passed(void)
 	rig_stop(&rig);
 }
 
-static const struct msg_connect usual_open = { .host = STR_INIT("api.test"), .port = 443, .scheme = HEAD_HTTPS };
+static const struct msg_connect usual_open = { .host = STR_INIT("api.test"), .port = 443,
+					       .scheme = HEAD_HTTPS };
 
 static void put_field(struct buf *b, const char *name, const char *value)
 {
@@ -104,7 +105,8 @@ static void heads_that_are_not_canonical_are_refused(void **state)
 		{ .host = "API.test" }, { .host = "api.test." }, { .host = "api.test:443" },
 		{ .host = "api.test/" }, { .host = "user@api.test" }, { .host = "0x7f.1" },
 		{ .host = "127.1" }, { .host = "[::1]" }, { .host = "api..test" }, { .host = "" },
-		{ .field = "transfer-encoding", .value = "chunked" }, { .field = "content-length", .value = "5" },
+		{ .field = "transfer-encoding", .value = "chunked" },
+		{ .field = "content-length", .value = "5" },
 		{ .field = "connection", .value = "close" }, { .field = "upgrade", .value = "websocket" },
 		{ .field = "host", .value = "evil.test" }, { .field = "X-Upper", .value = "a" },
 		{ .field = "x", .value = "a\r\nhost: evil.test" }, { .field = "x", .value = " a" },
@@ -129,7 +131,8 @@ static void heads_that_are_not_canonical_are_refused(void **state)
 static void heads_of_noise_are_refused(void **state)
 {
 	(void)state;
-	const struct msg_connect open = { .host = STR_INIT("unlisted.test"), .port = 443, .scheme = HEAD_HTTPS };
+	const struct msg_connect open = { .host = STR_INIT("unlisted.test"), .port = 443,
+					  .scheme = HEAD_HTTPS };
 	uint32_t seed = 1;
 	auto_buf good = BUF_EMPTY;
 

@@ -44,7 +44,8 @@ static int teardown(void **state)
 /* Signed with the placeholder, as a client in the sandbox does it. */
 static uint16_t status_of(const char *path)
 {
-	const struct msg_connect m = { .host = STR_INIT("api.test"), .port = 443, .scheme = HEAD_HTTPS, .connection = 1 };
+	const struct msg_connect m = { .host = STR_INIT("api.test"), .port = 443, .scheme = HEAD_HTTPS,
+				       .connection = 1 };
 	struct head h = ask_head(&(struct ask){ .path = path });
 	char time[20], authorization[512];
 	time_t now = (time_t)(clock_unix_ns() / 1000000000);
@@ -66,7 +67,8 @@ static uint16_t status_of(const char *path)
 	return rig_wait(&rig, s)->head.status;
 }
 
-/* A refusal may mean that the keys are over, whatever its words are: then others are asked for, but not each time. */
+/* A refusal may mean that the keys are over, whatever its
+ * words are: then others are asked for, but not each time. */
 static void keys_that_may_be_over_are_asked_for_anew(void **state)
 {
 	(void)state;

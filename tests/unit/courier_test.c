@@ -34,7 +34,8 @@ static void an_allowed_request_carries_the_secret_and_leaves_a_record_first(void
 	assert_non_null(strstr(world.log, "x-api-key: " SECRET));
 	assert_null(strstr(world.log, PLACEHOLDER));
 	assert_int_equal(world.unrecorded, 0);
-	assert_int_equal(trail(&rig, "\"kind\":\"intent\"", "https://api.test/first", "\"credential\":\"api\""), 1);
+	assert_int_equal(trail(&rig, "\"kind\":\"intent\"", "https://api.test/first",
+			       "\"credential\":\"api\""), 1);
 	assert_int_equal(trail(&rig, "\"kind\":\"outcome\"", "\"result\":\"OK\"", "\"status\":200"), 1);
 	assert_int_equal(trail(&rig, SECRET, NULL, NULL), 0);
 	rig_stop(&rig);
@@ -131,11 +132,13 @@ static void a_secret_that_comes_back_often_is_detached(void **state)
 	memset(&rig, 0, sizeof rig);
 	rig_start(&rig, policy, 0);
 	rig_hello(&rig);
-	uint32_t running = ask(&rig, &(struct ask){ .path = "/hang", .name = "x-api-key", .value = PLACEHOLDER });
+	uint32_t running =
+		ask(&rig, &(struct ask){ .path = "/hang", .name = "x-api-key", .value = PLACEHOLDER });
 
 	rig_arrived(&rig, 1);
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(ask_wait(&rig, &(struct ask){ .path = "/reflect-header" })->head.status, 502);
+		assert_int_equal(ask_wait(&rig, &(struct ask){ .path = "/reflect-header" })->head.status,
+				502);
 	struct reply *p = ask_wait(&rig, &(struct ask){ .path = "/first" });
 
 	assert_int_equal(p->head.status, 503);
@@ -317,7 +320,8 @@ static void a_reset_has_an_outcome(void **state)
 static void a_body_over_its_limit_is_refused(void **state)
 {
 	(void)state;
-	struct reply *p = ask_wait(&rig, &(struct ask){ .method = "POST", .path = "/small", .unfinished = true,
+	struct reply *p = ask_wait(&rig,
+				   &(struct ask){ .method = "POST", .path = "/small", .unfinished = true,
 							.framing = HEAD_BODY_LENGTH, .length = 2000 });
 
 	assert_int_equal(p->head.status, 413);
@@ -478,7 +482,8 @@ static void observe_attaches_no_credential(void **state)
 	control_tell("{\"op\":\"reload\",\"policy\":\"version: 1\\nnetwork:\\n"
 		     "  - {hosts: [other.test], methods: [GET], verdict: observe}\\n\"}");
 	control_says("\"reloaded\"");
-	assert_int_equal(ask_wait(&rig, &(struct ask){ .host = "other.test", .path = "/seen" })->head.status, 200);
+	assert_int_equal(ask_wait(&rig, &(struct ask){ .host = "other.test", .path = "/seen" })->head.status,
+			200);
 	assert_int_equal(keeper.secrets, 0);
 	assert_int_equal(trail(&rig, "\"kind\":\"intent\"", "\"verdict\":\"observe\"", NULL), 1);
 	rig_stop(&rig);

@@ -1,4 +1,5 @@
-/* courier_token_test.c - tokens that the courier fetches, through the real courier: what a token endpoint may answer */
+/* courier_token_test.c - tokens that the courier fetches,
+ * through the real courier: what a token endpoint may answer */
 #include "../path/courier_world.h"
 
 #include <semaphore.h>
@@ -37,9 +38,11 @@ static bool answer(SSL *s, const char *path)
 	if (strcmp(path, "/token") != 0)
 		return false;
 	__atomic_fetch_add(&asked, 1, __ATOMIC_SEQ_CST);
-	int n = snprintf(body, sizeof body, "{\"access_token\":\"" TOKEN "%u\",\"token_type\":\"Bearer\"%s}", asked, expires);
+	int n = snprintf(body, sizeof body, "{\"access_token\":\"" TOKEN "%u\",\"token_type\":\"Bearer\"%s}",
+			 asked, expires);
 
-	snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s", n,
+	snprintf(text, sizeof text,
+		 "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s", n,
 		 body);
 	usleep(100000);		/* several wait for it */
 	world_say(s, text);
@@ -65,11 +68,13 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* It serves those who waited for it, and a while longer: whoever asks then does not set off another request each. */
+/* It serves those who waited for it, and a while longer:
+ * whoever asks then does not set off another request each. */
 static void a_token_without_a_life_serves_who_waited(void **state)
 {
 	(void)state;
-	static const char *const lives[] = { ",\"expires_in\":0", ",\"expires_in\":\"0\"", ",\"expires_in\":0.5" };
+	static const char *const lives[] = { ",\"expires_in\":0", ",\"expires_in\":\"0\"",
+					     ",\"expires_in\":0.5" };
 
 	for (size_t i = 0; i < sizeof lives / sizeof *lives; i++) {
 		if (i) {
@@ -107,7 +112,8 @@ static void the_end_waits_for_a_refresh(void **state)
 	assert_non_null(strstr(keeper.replaced, NEXT));
 }
 
-/* Whatever registries take for their metadata: a token that is not had fails the request that waits for it. */
+/* Whatever registries take for their metadata: a token
+ * that is not had fails the request that waits for it. */
 static void metadata_leaves_room_for_tokens(void **state)
 {
 	(void)state;

@@ -43,7 +43,8 @@ static int add_ech(SSL *s, unsigned type, unsigned context, const unsigned char 
 		   size_t index, int *alert, void *user)
 {
 	(void)s, (void)type, (void)context, (void)x, (void)index, (void)alert, (void)user;
-	/* outer, HKDF-SHA256 and AES-128-GCM, a config's number, an encapsulated key, a payload: as GREASE is, too */
+	/* outer, HKDF-SHA256 and AES-128-GCM, a config's number,
+	 * an encapsulated key, a payload: as GREASE is, too */
 	static const unsigned char ech[] = "\0\0\1\0\1\x2a\0\x20" "0123456789abcdef0123456789abcdef\0\x10" "0123456789abcdef";
 
 	*ret = ech;
@@ -55,15 +56,17 @@ static uint32_t open_tunnel(const char *host)
 {
 	return ask_open(&rig, LINK_KIND_TUNNEL,
 			&(struct msg_connect){ .host = str_of(host), .port = 443, .connection = 7,
-					       .process = { .pid = 42, .uid = 0, .exe = STR_INIT("/usr/bin/agent") } });
+					       .process = { .pid = 42, .uid = 0,
+							    .exe = STR_INIT("/usr/bin/agent") } });
 }
 
 static void pinned_open(struct pinned *p, const char *host, const char *name, bool ech)
 {
 	*p = (struct pinned){ .context = SSL_CTX_new(TLS_client_method()), .stream = open_tunnel(host) };
 	if (ech)
-		assert_int_equal(SSL_CTX_add_custom_ext(p->context, ECH_TYPE, SSL_EXT_CLIENT_HELLO, add_ech, NULL, NULL,
-							NULL, NULL), 1);
+		assert_int_equal(SSL_CTX_add_custom_ext(p->context, ECH_TYPE, SSL_EXT_CLIENT_HELLO, add_ech,
+							NULL, NULL, NULL, NULL),
+				 1);
 	p->tls = SSL_new(p->context);
 	p->in = BIO_new(BIO_s_mem());
 	p->out = BIO_new(BIO_s_mem());
@@ -86,7 +89,8 @@ static void pinned_turn(struct pinned *p, size_t most)
 	char bytes[16384];
 	int n;
 
-	while (!r->reset && (n = BIO_read(p->out, bytes, most < sizeof bytes ? (int)most : (int)sizeof bytes)) > 0)
+	while (!r->reset &&
+	       (n = BIO_read(p->out, bytes, most < sizeof bytes ? (int)most : (int)sizeof bytes)) > 0)
 		assert_int_equal(link_data(rig.link, p->stream, 0, str_make(bytes, (size_t)n)), ERR_OK);
 	rig_turn(&rig, 20);
 	struct str came = str_from(buf_str(&r->body), p->at);

@@ -46,7 +46,8 @@ static int teardown(void **state)
 static uint32_t open_socket(const char *host, const char *path)
 {
 	return ask(&rig, &(struct ask){ .host = host, .path = path, .websocket = true, .unfinished = true,
-					.name = "x-api-key", .value = !strcmp(host, "api.test") ? PLACEHOLDER : "none" });
+					.name = "x-api-key", .value = !strcmp(host,
+									      "api.test") ? PLACEHOLDER : "none" });
 }
 
 static struct reply *answered(uint32_t s)
@@ -370,7 +371,8 @@ static void a_reload_ends_what_it_would_not_open(void **state)
 {
 	(void)state;
 	static const char reload[] = "{\"op\":\"reload\",\"policy\":\"version: 1\\nnetwork:\\n"
-		"  - {hosts: [other.test], methods: [GET], paths: [/socket], websocket: {binary: true}}\\n\"}";
+				     "  - {hosts: [other.test], methods: [GET], paths: [/socket], websocket: "
+				     "{binary: true}}\\n\"}";
 	uint32_t stays = open_socket("other.test", "/socket"), goes;
 	char answer[256] = "";
 	size_t at = 0;
@@ -378,7 +380,8 @@ static void a_reload_ends_what_it_would_not_open(void **state)
 	assert_int_equal(answered(stays)->head.status, 200);
 	goes = open_socket("other.test", "/other");
 	assert_int_equal(answered(goes)->head.status, 200);
-	assert_int_equal(send(rig.control, reload, sizeof reload - 1, MSG_NOSIGNAL), (ssize_t)sizeof reload - 1);
+	assert_int_equal(send(rig.control, reload, sizeof reload - 1, MSG_NOSIGNAL),
+			 (ssize_t)sizeof reload - 1);
 	assert_true(recv(rig.control, answer, sizeof answer - 1, 0) > 0);
 	assert_non_null(strstr(answer, "\"reloaded\""));
 	assert_true(rig_wait(&rig, goes)->reset);
@@ -405,7 +408,8 @@ static void late_socket(SSL *s, const char *head)
 	world_socket(s, head);
 }
 
-/* Whoever asks for a WebSocket and says everything at once: nothing of it goes before it is one, and is judged. */
+/* Whoever asks for a WebSocket and says everything at once:
+ * nothing of it goes before it is one, and is judged. */
 static void no_message_goes_before_the_handshake(void **state)
 {
 	(void)state;
@@ -440,7 +444,8 @@ static void wordy_socket(SSL *s, const char *head)
 	world_socket(s, head);
 }
 
-/* The client takes its time over what came before: the answer waits for it, and the WebSocket for the answer. */
+/* The client takes its time over what came before: the
+ * answer waits for it, and the WebSocket for the answer. */
 static void a_handshake_waits_for_credit(void **state)
 {
 	(void)state;

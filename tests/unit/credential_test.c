@@ -56,7 +56,8 @@ static void header_replaces_what_the_agent_sent(void **state)
 	assert_int_equal(attach_apply(&c, SECRET, (struct str){ 0 }, &in, &b, &out, &attached), ERR_OK);
 	assert_true(attached);
 	assert_int_equal(out.field_count, 3);
-	assert_true(str_eq(head_find(&out, STR("authorization"))->value, STR("Bearer sk-real-0123456789abcdef")));
+	assert_true(str_eq(head_find(&out, STR("authorization"))->value,
+			   STR("Bearer sk-real-0123456789abcdef")));
 	assert_true(str_eq(head_find(&out, STR("accept"))->value, STR("*/*")));
 	assert_int_equal(head_check(&out), ERR_OK);
 	assert_int_equal(in.field_count, 4);
@@ -154,7 +155,8 @@ static void a_secret_that_is_no_field_value_is_refused(void **state)
 	auto_buf b = BUF_EMPTY;
 
 	buf_init_secret(&b, ATTACH_BYTES_MAX);
-	assert_int_equal(attach_apply(&c, STR("0123456789abcdef\r\nx: y"), PLACEHOLDER, &in, &b, &out, &attached),
+	assert_int_equal(attach_apply(&c, STR("0123456789abcdef\r\nx: y"), PLACEHOLDER, &in, &b, &out,
+				      &attached),
 			 ERR_CREDENTIAL);
 	assert_int_equal(credential_check_secret(&c, STR("0123456789abcdef\n"), &reason), ERR_CREDENTIAL);
 	assert_non_null(strstr(reason, "control"));
@@ -188,7 +190,8 @@ static void substitution_is_bounded(void **state)
 		buf_put_z(&value, ",");
 	}
 	assert_int_equal(head_add(&in, STR("x"), buf_str(&value)), ERR_OK);
-	assert_int_equal(attach_apply(&c, str_make(secret, sizeof secret), PLACEHOLDER, &in, &b, &out, &attached),
+	assert_int_equal(attach_apply(&c, str_make(secret, sizeof secret), PLACEHOLDER, &in, &b, &out,
+				      &attached),
 			 ERR_HEAD_TOO_LARGE);
 }
 

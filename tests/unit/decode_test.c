@@ -1,4 +1,5 @@
-/* decode_test.c - the courier's side of the decoder: with the real program, and with one that is captured (I2, I8) */
+/* decode_test.c - the courier's side of the decoder: with
+ * the real program, and with one that is captured (I2, I8) */
 #include "courier/decode.h"
 
 #include "../path/encode.h"
@@ -293,7 +294,8 @@ static void what_is_too_much(void **state)
 	struct owner o = { .d = NULL };
 	struct decode *d;
 
-	assert_int_equal(decode_start(&courier, DECODER_GZIP, str_make(long_text, sizeof long_text), &ops, &o, &d),
+	assert_int_equal(decode_start(&courier, DECODER_GZIP, str_make(long_text, sizeof long_text), &ops, &o,
+				      &d),
 			 ERR_INPUT);
 	owner_start(&o, DECODER_GZIP, STR(""));
 	assert_int_equal(decode_input(o.d, STR("")), ERR_STATE);
@@ -339,24 +341,35 @@ static void a_decoder_that_lies(void **state)
 {
 	(void)state;
 	static const struct { struct str says; enum err e; const char *reason; } lies[] = {
-		{ STR_INIT("\1\0\0\0\1\0\0\0\1"), ERR_DECODER, "the decoder is out of order" },		/* a JOB */
-		{ STR_INIT("\0\0\0\0\0\0\0\0"), ERR_DECODER, "the decoder is out of order" },		/* no type */
-		{ STR_INIT("\2\0\0\0\1\0\1\0"), ERR_DECODER, "the decoder is out of order" },		/* too long */
-		{ STR_INIT("\2\0\0\0\0\0\0\0"), ERR_DECODER, "the decoder is out of order" },		/* empty */
-		{ STR_INIT("\5\0\0\0\1\0\0\0\1"), ERR_DECODER, "the decoder is out of order" },		/* half a mark */
+		{ STR_INIT("\1\0\0\0\1\0\0\0\1"), ERR_DECODER,
+		  "the decoder is out of order" },		/* a JOB */
+		{ STR_INIT("\0\0\0\0\0\0\0\0"), ERR_DECODER,
+		  "the decoder is out of order" },		/* no type */
+		{ STR_INIT("\2\0\0\0\1\0\1\0"), ERR_DECODER,
+		  "the decoder is out of order" },		/* too long */
+		{ STR_INIT("\2\0\0\0\0\0\0\0"), ERR_DECODER,
+		  "the decoder is out of order" },		/* empty */
+		{ STR_INIT("\5\0\0\0\1\0\0\0\1"), ERR_DECODER,
+		  "the decoder is out of order" },		/* half a mark */
 		{ STR_INIT("\5\0\0\0\x8\0\0\0\0\0\0\0\0\0\0\0"), ERR_DECODER, "the decoder is out of order" },
-		{ STR_INIT("\5\0\0\0\x8\0\0\0\5\0\0\0\0\0\0\0"), ERR_DECODER, "the decoder is out of order" }, /* not yet sent */
+		{ STR_INIT("\5\0\0\0\x8\0\0\0\5\0\0\0\0\0\0\0"), ERR_DECODER, "the decoder is out of order" },
+		/* not yet sent */
 		{ STR_INIT("\5\0\0\0\x8\0\0\0\2\0\0\0\0\0\0\0\5\0\0\0\x8\0\0\0\2\0\0\0\0\0\0\0"), ERR_DECODER,
 		  "the decoder is out of order" },
-		{ STR_INIT("\4\0\0\0\1\0\0\0a"), ERR_DECODER, "the decoder is out of order" },		/* no value */
-		{ STR_INIT("\4\0\0\0\2\0\0\0\0a"), ERR_DECODER, "the decoder is out of order" },	/* no name */
+		{ STR_INIT("\4\0\0\0\1\0\0\0a"), ERR_DECODER,
+		  "the decoder is out of order" },		/* no value */
+		{ STR_INIT("\4\0\0\0\2\0\0\0\0a"), ERR_DECODER,
+		  "the decoder is out of order" },	/* no name */
 		{ STR_INIT("\3\0\0\0\1\0\0\0a"), ERR_DECODER, "the decoder is out of order" },
-		{ STR_INIT("\6\0\0\0\1\0\0\0a"), ERR_DECODER, "the decoder is out of order" },		/* half a reason */
-		{ STR_INIT("\6\0\0\0\6\0\0\0\0\0fine"), ERR_DECODER, "fine" },				/* OK is no failure */
+		{ STR_INIT("\6\0\0\0\1\0\0\0a"), ERR_DECODER,
+		  "the decoder is out of order" },		/* half a reason */
+		{ STR_INIT("\6\0\0\0\6\0\0\0\0\0fine"), ERR_DECODER,
+		  "fine" },				/* OK is no failure */
 		{ STR_INIT("\6\0\0\0\6\0\0\0\xff\xff\x1b[2J"), ERR_DECODER, "?[2J" },
 		{ STR_INIT(""), ERR_DECODER, "the decoder ended before it was done" },
 		{ STR_INIT("\2\0\0"), ERR_DECODER, "the decoder ended before it was done" },
-		{ STR_INIT("\3\0\0\0\0\0\0\0"), ERR_OK, "" },	/* what no check can find: it misjudges its own exchange */
+		{ STR_INIT("\3\0\0\0\0\0\0\0"), ERR_OK,
+		  "" },	/* what no check can find: it misjudges its own exchange */
 	};
 
 	for (size_t i = 0; i < sizeof lies / sizeof *lies; i++)
@@ -434,8 +447,10 @@ static void a_decoder_that_is_killed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_coding), cmocka_unit_test(nothing_piles_up), cmocka_unit_test(failures_in_words),
-		cmocka_unit_test(facts), cmocka_unit_test(freed_at_any_time), cmocka_unit_test(no_more_than_there_may_be),
+		cmocka_unit_test(every_coding), cmocka_unit_test(nothing_piles_up),
+		cmocka_unit_test(failures_in_words),
+		cmocka_unit_test(facts), cmocka_unit_test(freed_at_any_time),
+		cmocka_unit_test(no_more_than_there_may_be),
 		cmocka_unit_test(what_is_too_much), cmocka_unit_test(a_decoder_that_lies),
 		cmocka_unit_test(a_decoder_that_is_done_too_early), cmocka_unit_test(no_decoder),
 		cmocka_unit_test(a_decoder_that_is_killed),

@@ -1,5 +1,5 @@
-/* decoder_git_test.c - what is found in the bodies that git sends: pushes made by git itself (fuzz/corpus/git_push),
- * in one piece and byte by byte, and what no git sends */
+/* decoder_git_test.c - what is found in the bodies that git sends: pushes made by git
+ * itself (fuzz/corpus/git_push), in one piece and byte by byte, and what no git sends */
 #include "decoder/git.h"
 
 #include <setjmp.h>
@@ -108,7 +108,8 @@ static void commits_as_deltas(void **state)
 	check_push("many", "git.history=0 no\n");
 }
 
-/* Every cut, and a flipped byte anywhere in the pack: an error or the same answer, never "no" for a forced push. */
+/* Every cut, and a flipped byte anywhere in the pack: an
+ * error or the same answer, never "no" for a forced push. */
 static void damaged(void **state)
 {
 	static char bytes[65536];
@@ -170,13 +171,15 @@ static void refused_pushes(void **state)
 	}
 }
 
-/* git takes any white space between capabilities: what it would read as another word is refused, or a push could have
- * options that nobody told of. */
+/* git takes any white space between capabilities: what it would read as
+ * another word is refused, or a push could have options that nobody told of. */
 static void capabilities_have_spaces_between(void **state)
 {
 	static const struct { struct str words; enum err expected; } cases[] = {
-		{ STR_INIT("report-status push-options\n"), ERR_OK }, { STR_INIT(" report-status  x"), ERR_OK },
-		{ STR_INIT("report-status\tpush-options"), ERR_DECODER }, { STR_INIT("x\npush-options\n"), ERR_DECODER },
+		{ STR_INIT("report-status push-options\n"), ERR_OK },
+		{ STR_INIT(" report-status  x"), ERR_OK },
+		{ STR_INIT("report-status\tpush-options"), ERR_DECODER },
+		{ STR_INIT("x\npush-options\n"), ERR_DECODER },
 		{ STR_INIT("x\vpush-options"), ERR_DECODER }, { STR_INIT("push-options\0x"), ERR_DECODER },
 	};
 
@@ -187,7 +190,8 @@ static void capabilities_have_spaces_between(void **state)
 
 		buf_init(&body, 4096);
 		buf_printf(&body, "%04zx%s", 4 + 95 + cases[i].words.n,
-			   "1111111111111111111111111111111111111111 2222222222222222222222222222222222222222 refs/heads");
+			   "1111111111111111111111111111111111111111 "
+			   "2222222222222222222222222222222222222222 refs/heads");
 		buf_put(&body, STR("/a\0"));
 		buf_put(&body, cases[i].words);
 		buf_put_z(&body, i == 0 ? "00000008x=y\n0000PACK" : "0000PACK");
@@ -265,9 +269,10 @@ static void batches(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(forced_told_apart), cmocka_unit_test(commits_as_deltas), cmocka_unit_test(damaged),
-		cmocka_unit_test(after_the_pack), cmocka_unit_test(refused_pushes),
-		cmocka_unit_test(capabilities_have_spaces_between), cmocka_unit_test(fetches), cmocka_unit_test(batches),
+		cmocka_unit_test(forced_told_apart), cmocka_unit_test(commits_as_deltas),
+		cmocka_unit_test(damaged), cmocka_unit_test(after_the_pack), cmocka_unit_test(refused_pushes),
+		cmocka_unit_test(capabilities_have_spaces_between), cmocka_unit_test(fetches),
+		cmocka_unit_test(batches),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

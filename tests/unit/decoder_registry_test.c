@@ -29,9 +29,11 @@ static enum err release(void *user, const struct registry_release *r)
 	return buf_err(&s->releases);
 }
 
-static enum err run(enum registry_format format, const char *filter, struct str text, size_t piece, struct seen *s)
+static enum err run(enum registry_format format, const char *filter, struct str text, size_t piece,
+		    struct seen *s)
 {
-	static const struct registry_reader_ops reads = { .release = release }, filters = { .output = output };
+	static const struct registry_reader_ops reads = { .release = release },
+						filters = { .output = output };
 	struct arena *a = arena_new(1 << 20);
 	struct registry_filter *f = NULL;
 	struct registry_reader *r;
@@ -62,7 +64,8 @@ static void check(enum registry_format format, const char *filter, const char *t
 
 		assert_int_equal(run(format, filter, str_of(text), piece, &s), ERR_OK);
 		if (!str_eq(buf_str(filter ? &s.output : &s.releases), str_of(expected)))
-			fail_msg("%.*s\nis not\n%s", STR_FMT(buf_str(filter ? &s.output : &s.releases)), expected);
+			fail_msg("%.*s\nis not\n%s", STR_FMT(buf_str(filter ? &s.output : &s.releases)),
+				 expected);
 		buf_free(&s.output);
 		buf_free(&s.releases);
 	}
@@ -83,7 +86,8 @@ static const char packument[] =
 	"\"versions\" : {\"1.0.0\":{\"a\":[1,{\"b\":\"}\\\"\"}],\"dist\":{\"shasum\":\"aa\"}}, "
 	"\"1.1.0\":{\"dist\":{\"integrity\":\"sha512-QQ== sha1-x\",\"shasum\":\"bb\"}},"
 	"\"3.0.0-a\":{}, \"2.0.0\":{\"dist\":{}}},\"time\":{\"created\":\"2020-01-01T00:00:00.000Z\","
-	"\"1.0.0\":\"2020-01-01T00:00:00.000Z\",\"1.1.0\":\"2021-01-01T00:00:00.000Z\",\"2.0.0\":\"2026-01-01T00:00:00.000Z\"},"
+	"\"1.0.0\":\"2020-01-01T00:00:00.000Z\",\"1.1.0\":\"2021-01-01T00:00:00.000Z\",\"2.0.0\":\"2026-01-"
+	"01T00:00:00.000Z\"},"
 	"\"readme\":\"\\\\\"}";
 
 static void npm(void **state)
@@ -97,12 +101,13 @@ static void npm(void **state)
 	      "\"time\":{\"created\":\"2020-01-01T00:00:00.000Z\",\"1.0.0\":\"2020-01-01T00:00:00.000Z\","
 	      "\"1.1.0\":\"2021-01-01T00:00:00.000Z\"},\"readme\":\"\\\\\",\"dist-tags\":{\"latest\":\"1.1.0\",\"old\":\"1.0.0\"}}");
 	check(REGISTRY_FORMAT_NPM, "type npm\nnot 1.0.0\nnot 1.1.0\nspan 2.0.0 2.0.1 -\n",
-	      "{\"versions\":{\"1.0.0\":{},\"1.1.0\":{},\"2.0.0\":{},\"3.0.0-a\":{}},\"dist-tags\":{\"latest\":\"2.0.0\"}}",
+	      "{\"versions\":{\"1.0.0\":{},\"1.1.0\":{},\"2.0.0\":{},\"3.0.0-a\":{}},\"dist-tags\":{"
+	      "\"latest\":\"2.0.0\"}}",
 	      "{\"versions\":{\"3.0.0-a\":{}},\"dist-tags\":{\"latest\":\"3.0.0-a\"}}");
-	check(REGISTRY_FORMAT_NPM, "type npm\nonly 1.1.0\n", "{\"v\\u0065rsions\":{\"1.0.0\":{},\"1.1.0\":1}}",
-	      "{\"v\\u0065rsions\":{\"1.1.0\":1}}");
-	check(REGISTRY_FORMAT_NPM, "type npm\nnamed 1.0.0\n", "{\"versions\":{\"1.0.0\":{},\"not a version\":{}},\"x\":[]}",
-	      "{\"versions\":{},\"x\":[]}");
+	check(REGISTRY_FORMAT_NPM, "type npm\nonly 1.1.0\n",
+	      "{\"v\\u0065rsions\":{\"1.0.0\":{},\"1.1.0\":1}}", "{\"v\\u0065rsions\":{\"1.1.0\":1}}");
+	check(REGISTRY_FORMAT_NPM, "type npm\nnamed 1.0.0\n",
+	      "{\"versions\":{\"1.0.0\":{},\"not a version\":{}},\"x\":[]}", "{\"versions\":{},\"x\":[]}");
 	check_bad(REGISTRY_FORMAT_NPM, "type npm\n", "{\"versions\":{\"1.0.0\":{}");
 	check_bad(REGISTRY_FORMAT_NPM, "type npm\n", "{\"versions\":{\"1.0.0\" {}}}");
 	check_bad(REGISTRY_FORMAT_NPM, "type npm\n", "{} {}");
@@ -115,7 +120,8 @@ static void pypi_json(void **state)
 {
 	static const char simple[] =
 		"{\"meta\":{\"api-version\":\"1.1\"},\"name\":\"x\",\"files\":["
-		"{\"filename\":\"x-1.0.tar.gz\",\"hashes\":{\"sha256\":\"aa\"},\"upload-time\":\"2020-01-01T00:00:00.5Z\",\"yanked\":\"bad\"},"
+		"{\"filename\":\"x-1.0.tar.gz\",\"hashes\":{\"sha256\":\"aa\"},\"upload-time\":\"2020-01-"
+		"01T00:00:00.5Z\",\"yanked\":\"bad\"},"
 		"{\"filename\":\"x-2.0-py3-none-any.whl\",\"hashes\":{\"sha256\":\"bb\"},\"yanked\":false},"
 		"{\"filename\":\"strange\"},{\"filename\":7}],\"versions\":[\"1.0\",\"2.0\"]}";
 	static const char old[] =
@@ -125,13 +131,17 @@ static void pypi_json(void **state)
 
 	(void)state;
 	check(REGISTRY_FORMAT_PYPI_JSON, NULL, simple,
-	      "x-1.0.tar.gz 1577836800 sha256 aa yanked\nx-2.0-py3-none-any.whl -1 sha256 bb\nstrange -1  \n");
+	      "x-1.0.tar.gz 1577836800 sha256 aa yanked\nx-2.0-py3-none-any.whl -1 sha256 bb\nstrange -1  "
+	      "\n");
 	check(REGISTRY_FORMAT_PYPI_JSON, "type pypi\nrange >=2\n", simple,
 	      "{\"meta\":{\"api-version\":\"1.1\"},\"name\":\"x\",\"files\":["
-	      "{\"filename\":\"x-2.0-py3-none-any.whl\",\"hashes\":{\"sha256\":\"bb\"},\"yanked\":false}],\"versions\":[\"1.0\",\"2.0\"]}");
-	check(REGISTRY_FORMAT_PYPI_JSON, NULL, old, "x-1.0.tar.gz 1577836800 sha256 aa\nx-2.0.zip -1  \nx-2.0.zip -1  \n");
+	      "{\"filename\":\"x-2.0-py3-none-any.whl\",\"hashes\":{\"sha256\":\"bb\"},\"yanked\":false}],"
+	      "\"versions\":[\"1.0\",\"2.0\"]}");
+	check(REGISTRY_FORMAT_PYPI_JSON, NULL, old,
+	      "x-1.0.tar.gz 1577836800 sha256 aa\nx-2.0.zip -1  \nx-2.0.zip -1  \n");
 	check(REGISTRY_FORMAT_PYPI_JSON, "type pypi\nnot x-2.0.zip\n", old,
-	      "{\"info\":{\"version\":\"2.0\"},\"releases\":{\"1.0\":[{\"filename\":\"x-1.0.tar.gz\",\"digests\":{\"sha256\":\"aa\"},"
+	      "{\"info\":{\"version\":\"2.0\"},\"releases\":{\"1.0\":[{\"filename\":\"x-1.0.tar.gz\","
+	      "\"digests\":{\"sha256\":\"aa\"},"
 	      "\"upload_time_iso_8601\":\"2020-01-01T01:00:00+01:00\"}],\"2.0\":[]},\"urls\":[]}");
 }
 
@@ -148,16 +158,17 @@ static void pypi_html(void **state)
 	      "x-1.0.tar.gz -1 sha256 aa\nx-2.0-py3-none-any.whl -1 sha256 bb yanked\nx-3.0.zip -1  \n");
 	check(REGISTRY_FORMAT_PYPI_HTML, "type pypi\nrange >=2\nnot x-3.0.zip\n", page,
 	      "<!DOCTYPE html><html><body>\n<h1>Links</h1>\n<br/>\n"
-	      "<A data-yanked='old > bad' HREF='https://f.example/x-2.0-py3-none-any.whl?a=1&amp;b#sha256=bb'>two</A>\n"
+	      "<A data-yanked='old > bad' "
+	      "HREF='https://f.example/x-2.0-py3-none-any.whl?a=1&amp;b#sha256=bb'>two</A>\n"
 	      "<abbr>a</abbr></body></html>\n");
 	check_bad(REGISTRY_FORMAT_PYPI_HTML, "type pypi\n", "<a href=\"x-1.0.zip\">x");
 }
 
 static void crates(void **state)
 {
-	static const char index[] =
-		"{\"name\":\"x\",\"vers\":\"1.0.0\",\"cksum\":\"aa\",\"yanked\":false,\"pubtime\":\"2020-01-01T00:00:00Z\"}\n"
-		"{\"name\":\"x\",\"vers\":\"1.1.0\",\"cksum\":\"bb\",\"yanked\":true}\n";
+	static const char index[] = "{\"name\":\"x\",\"vers\":\"1.0.0\",\"cksum\":\"aa\",\"yanked\":false,"
+				    "\"pubtime\":\"2020-01-01T00:00:00Z\"}\n"
+				    "{\"name\":\"x\",\"vers\":\"1.1.0\",\"cksum\":\"bb\",\"yanked\":true}\n";
 
 	(void)state;
 	check(REGISTRY_FORMAT_CRATES, NULL, index, "1.0.0 1577836800 sha256 aa\n1.1.0 -1 sha256 bb yanked\n");
@@ -169,7 +180,8 @@ static void crates(void **state)
 
 static void filters(void **state)
 {
-	static const char *const bad[] = { "", "range 1\n", "type cpan\n", "type npm\nother x\n", "type npm\nspan 1\n \n",
+	static const char *const bad[] = { "", "range 1\n", "type cpan\n", "type npm\nother x\n",
+					   "type npm\nspan 1\n \n",
 					   "type npm\nrange \n" };
 	struct arena *a = arena_new(1 << 20);
 	struct registry_filter *f;
@@ -199,8 +211,8 @@ static void times(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(npm), cmocka_unit_test(pypi_json), cmocka_unit_test(pypi_html), cmocka_unit_test(crates),
-		cmocka_unit_test(filters), cmocka_unit_test(times),
+		cmocka_unit_test(npm), cmocka_unit_test(pypi_json), cmocka_unit_test(pypi_html),
+		cmocka_unit_test(crates), cmocka_unit_test(filters), cmocka_unit_test(times),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

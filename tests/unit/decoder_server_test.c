@@ -1,4 +1,5 @@
-/* decoder_server_test.c - the real paddock-decoder: a child for each job, what it has and what kills it (I1, I8) */
+/* decoder_server_test.c - the real paddock-decoder: a child
+ * for each job, what it has and what kills it (I1, I8) */
 #include "../path/encode.h"
 
 #include "../path/decoder_process.h"
@@ -74,7 +75,8 @@ static enum decoder_type decoder_rest(int job, struct buf *output)
 	enum decoder_type type;
 
 	buf_init(&payload, DECODER_PAYLOAD_MAX);
-	while ((type = decoder_hear(job, &payload)) == DECODER_DATA || type == DECODER_MARK || type == DECODER_FACT)
+	while ((type = decoder_hear(job, &payload)) == DECODER_DATA || type == DECODER_MARK ||
+	       type == DECODER_FACT)
 		if (type == DECODER_DATA)
 			buf_put(output, buf_str(&payload));
 	return type;
@@ -196,7 +198,8 @@ static void jobs_in_children(void **state)
 		encode(&body, &encodings[i], &whole, 1);
 		decoder_say_job(job, encodings[i].job);
 		for (size_t at = 0; at < body.len; at += 5000)
-			assert_true(decoder_say(job, DECODER_DATA, str_head(str_from(buf_str(&body), at), 5000)));
+			assert_true(decoder_say(job, DECODER_DATA,
+						str_head(str_from(buf_str(&body), at), 5000)));
 		assert_true(decoder_say(job, DECODER_END, STR("")));
 		assert_int_equal(decoder_rest(job, &output), DECODER_END);
 		assert_true(str_eq(buf_str(&output), whole));
@@ -302,11 +305,16 @@ static void what_kills_a_child(void **state)
 	static const unsigned long long calls[][4] = {
 		{ SYS_open, 0, O_RDONLY, 0 }, { SYS_openat, (unsigned long long)-100, 0, O_RDONLY },
 		{ SYS_socket, AF_INET, SOCK_STREAM, 0 }, { SYS_socketpair, AF_UNIX, SOCK_STREAM, 0 },
-		{ SYS_execve, 0, 0, 0 }, { SYS_execveat, 0, 0, 0 }, { SYS_clone, SIGCHLD, 0, 0 }, { SYS_fork, 0, 0, 0 },
-		{ SYS_clone3, 0, 0, 0 }, { SYS_kill, 1, 9, 0 }, { SYS_ptrace, 0, 0, 0 }, { SYS_prctl, PR_SET_DUMPABLE, 1, 0 },
-		{ SYS_dup, 3, 0, 0 }, { SYS_pipe2, 0, 0, 0 }, { SYS_memfd_create, 0, 0, 0 }, { SYS_sendmsg, 3, 0, 0 },
-		{ SYS_recvmsg, 3, 0, 0 }, { SYS_ioctl, 3, 0, 0 }, { SYS_fcntl, 3, 0, 0 }, { SYS_mprotect, 0, 4096, 5 },
-		{ SYS_mmap, 0, 4096, PROT_READ | PROT_EXEC }, { SYS_seccomp, 1, 0, 0 }, { SYS_prlimit64, 0, 0, 0 },
+		{ SYS_execve, 0, 0, 0 }, { SYS_execveat, 0, 0, 0 }, { SYS_clone, SIGCHLD, 0, 0 },
+		{ SYS_fork, 0, 0, 0 },
+		{ SYS_clone3, 0, 0, 0 }, { SYS_kill, 1, 9, 0 }, { SYS_ptrace, 0, 0, 0 },
+		{ SYS_prctl, PR_SET_DUMPABLE, 1, 0 },
+		{ SYS_dup, 3, 0, 0 }, { SYS_pipe2, 0, 0, 0 }, { SYS_memfd_create, 0, 0, 0 },
+		{ SYS_sendmsg, 3, 0, 0 },
+		{ SYS_recvmsg, 3, 0, 0 }, { SYS_ioctl, 3, 0, 0 }, { SYS_fcntl, 3, 0, 0 },
+		{ SYS_mprotect, 0, 4096, 5 },
+		{ SYS_mmap, 0, 4096, PROT_READ | PROT_EXEC }, { SYS_seccomp, 1, 0, 0 },
+		{ SYS_prlimit64, 0, 0, 0 },
 		{ SYS_clock_gettime, 0, 0, 0 }, { SYS_unshare, 0, 0, 0 }, { SYS_io_uring_setup, 0, 0, 0 },
 	};
 
@@ -378,7 +386,8 @@ static void a_child_that_dies(void **state)
 	assert_int_equal(kill(first, SIGKILL), 0);
 	wait_for_children(1);
 	assert_int_equal(first == child_of_server(0), 0);
-	bool one = recv(a, &(char){ 0 }, 1, MSG_DONTWAIT) == 0, other = recv(b, &(char){ 0 }, 1, MSG_DONTWAIT) == 0;
+	bool one = recv(a, &(char){ 0 }, 1, MSG_DONTWAIT) == 0,
+	    other = recv(b, &(char){ 0 }, 1, MSG_DONTWAIT) == 0;
 	assert_true(one != other);
 	int alive = one ? b : a;
 	assert_true(decoder_say(alive, DECODER_END, STR("")));

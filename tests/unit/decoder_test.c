@@ -1,5 +1,5 @@
-/* decoder_test.c - the jobs of paddock-decoder, run in this process: every coding, every split, marks that are true,
- * and what is malformed, cut off, too large, or a dictionary's */
+/* decoder_test.c - the jobs of paddock-decoder, run in this process: every coding, every
+ * split, marks that are true, and what is malformed, cut off, too large, or a dictionary's */
 #include "../path/encode.h"
 #include "decoder/job.h"
 
@@ -196,7 +196,8 @@ static void an_empty_body_has_no_encoding(void **state)
 static void flushed_parts_come_at_once(void **state)
 {
 	(void)state;
-	static const struct str events[] = { STR_INIT("data: one\n\n"), STR_INIT("data: two, a longer one\n\n"),
+	static const struct str events[] = { STR_INIT("data: one\n\n"),
+					     STR_INIT("data: two, a longer one\n\n"),
 					     STR_INIT("data: three\n\n") };
 
 	for (size_t i = 0; i < ENCODINGS; i++) {
@@ -211,7 +212,8 @@ static void flushed_parts_come_at_once(void **state)
 			auto_buf so_far = BUF_EMPTY;
 			struct str piece;
 
-			/* k + 1 flushed parts and an empty one that ends it: a prefix of the whole but for that */
+			/* k + 1 flushed parts and an empty one that ends it:
+			 * a prefix of the whole but for that */
 			buf_init(&so_far, 1 << 16);
 			encode(&so_far, &encodings[i], events, k + 2);
 			output += events[k].n;
@@ -255,7 +257,8 @@ static void marks_are_true(void **state)
 			struct str known = str_head(buf_str(&body), (size_t)t->marks[k].mark);
 
 			while (known.n) {
-				assert_int_equal(job_message(j, DECODER_DATA, str_head(known, 65536)), ERR_OK);
+				assert_int_equal(job_message(j, DECODER_DATA, str_head(known, 65536)),
+						 ERR_OK);
 				known = str_from(known, 65536);
 			}
 			assert_true(again->output.len <= t->marks[k].output);
@@ -391,10 +394,12 @@ static void dictionaries(void **state)
 	z.next_out = (Bytef *)out;
 	z.avail_out = sizeof out;
 	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
-	refused(DECODER_DEFLATE, str_make(out, sizeof out - z.avail_out), ERR_DECODER, "it needs a dictionary");
+	refused(DECODER_DEFLATE, str_make(out, sizeof out - z.avail_out), ERR_DECODER,
+		"it needs a dictionary");
 	deflateEnd(&z);
 	/* magic, descriptor with one byte of dictionary id, window, id 7 */
-	refused(DECODER_ZSTD, STR("\x28\xb5\x2f\xfd\x01\x58\x07\x01\x00\x00"), ERR_DECODER, "it needs a dictionary");
+	refused(DECODER_ZSTD, STR("\x28\xb5\x2f\xfd\x01\x58\x07\x01\x00\x00"), ERR_DECODER,
+		"it needs a dictionary");
 	/* id 0 is none */
 	decodes_to(DECODER_ZSTD, STR("\x28\xb5\x2f\xfd\x01\x58\x00\x01\x00\x00"), STR(""));
 }
@@ -404,9 +409,11 @@ static void windows(void **state)
 	(void)state;
 	/* windows of 8 MiB and of 16 MiB, each an empty last block */
 	decodes_to(DECODER_ZSTD, STR("\x28\xb5\x2f\xfd\x00\x68\x01\x00\x00"), STR(""));
-	refused(DECODER_ZSTD, STR("\x28\xb5\x2f\xfd\x00\x70\x01\x00\x00"), ERR_DECODER, "its window is over 8 MiB");
+	refused(DECODER_ZSTD, STR("\x28\xb5\x2f\xfd\x00\x70\x01\x00\x00"), ERR_DECODER,
+		"its window is over 8 MiB");
 	/* brotli's "large window": bits 0x11, then 30 */
-	refused(DECODER_BROTLI, STR("\x11\x1e\x00\x00\x00\x00\x00"), ERR_DECODER, "it is not what its encoding says");
+	refused(DECODER_BROTLI, STR("\x11\x1e\x00\x00\x00\x00\x00"), ERR_DECODER,
+		"it is not what its encoding says");
 }
 
 static void bombs(void **state)
@@ -446,11 +453,14 @@ static void bombs(void **state)
 static void aws_chunked(void **state)
 {
 	(void)state;
-	decodes_to(DECODER_AWS_CHUNKED, STR("5;chunk-signature=ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a"
-					    "288648\r\nhello\r\n6;chunk-signature=b6\r\n world\r\n"
-					    "0;chunk-signature=b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d"
-					    "449df9\r\n\r\n"), STR("hello world"));
-	struct told *t = run(DECODER_AWS_CHUNKED, STR("3\r\nabc\r\n0\r\nx-amz-checksum-crc32: AAAA==\r\n\r\n"), 4);
+	decodes_to(DECODER_AWS_CHUNKED,
+		   STR("5;chunk-signature=ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a"
+		       "288648\r\nhello\r\n6;chunk-signature=b6\r\n world\r\n"
+		       "0;chunk-signature=b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d"
+		       "449df9\r\n\r\n"),
+		   STR("hello world"));
+	struct told *t =
+		run(DECODER_AWS_CHUNKED, STR("3\r\nabc\r\n0\r\nx-amz-checksum-crc32: AAAA==\r\n\r\n"), 4);
 
 	assert_true(t->ended && str_eq(buf_str(&t->output), STR("abc")));
 	assert_true(str_eq(buf_str(&t->facts), STR("trailer=x-amz-checksum-crc32: AAAA==\n")));
@@ -459,7 +469,8 @@ static void aws_chunked(void **state)
 	refused(DECODER_AWS_CHUNKED, STR("5\nhello\n0\n\n"), ERR_DECODER, "malformed aws-chunked framing");
 	refused(DECODER_AWS_CHUNKED, STR("0\r\n\r\nx"), ERR_DECODER, "something follows its end");
 	refused(DECODER_AWS_CHUNKED, STR("plain text"), ERR_DECODER, "malformed aws-chunked framing");
-	refused(DECODER_AWS_CHUNKED, STR("0\r\nhost: x\r\n\r\n"), ERR_DECODER, "malformed aws-chunked trailers");
+	refused(DECODER_AWS_CHUNKED, STR("0\r\nhost: x\r\n\r\n"), ERR_DECODER,
+		"malformed aws-chunked trailers");
 }
 
 /* A signature a chunk: many chunks are no flood of extensions. */
@@ -485,8 +496,9 @@ static void messages_in_order(void **state)
 	(void)state;
 	static const struct { enum decoder_type type; struct str payload; } bad[] = {
 		{ DECODER_DATA, STR_INIT("x") }, { DECODER_END, STR_INIT("") }, { DECODER_JOB, STR_INIT("") },
-		{ DECODER_JOB, STR_INIT("\0") }, { DECODER_JOB, STR_INIT("\xff") }, { DECODER_MARK, STR_INIT("12345678") },
-		{ DECODER_FAIL, STR_INIT("\0\0") }, { DECODER_FACT, STR_INIT("a\0b") },
+		{ DECODER_JOB, STR_INIT("\0") }, { DECODER_JOB, STR_INIT("\xff") },
+		{ DECODER_MARK, STR_INIT("12345678") }, { DECODER_FAIL, STR_INIT("\0\0") },
+		{ DECODER_FACT, STR_INIT("a\0b") },
 	};
 
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -558,7 +570,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_coding), cmocka_unit_test(an_empty_body_has_no_encoding),
 		cmocka_unit_test(flushed_parts_come_at_once), cmocka_unit_test(marks_are_true),
-		cmocka_unit_test(zstd_marks_blocks_alone), cmocka_unit_test(members_and_frames), cmocka_unit_test(cut_off),
+		cmocka_unit_test(zstd_marks_blocks_alone), cmocka_unit_test(members_and_frames),
+		cmocka_unit_test(cut_off),
 		cmocka_unit_test(trailing_garbage), cmocka_unit_test(damaged), cmocka_unit_test(dictionaries),
 		cmocka_unit_test(windows), cmocka_unit_test(bombs), cmocka_unit_test(aws_chunked),
 		cmocka_unit_test(aws_chunked_goes_on), cmocka_unit_test(messages_in_order),

@@ -24,8 +24,8 @@ static void queries_are_read(void **state)
 	assert_true(query.recursion_desired);
 	assert_false(query.edns);
 	assert_true(str_eq(query.question, STR(NAME "\x00\x1c\x00\x01")));
-	assert_int_equal(dns_parse_query(STR("\x12\x34\x01\x20\x00\x01\x00\x00\x00\x00\x00\x01" NAME "\x00\x01\x00\x01"
-					     EDNS),
+	assert_int_equal(dns_parse_query(STR("\x12\x34\x01\x20\x00\x01\x00\x00\x00\x00\x00\x01" NAME
+					     "\x00\x01\x00\x01" EDNS),
 					 &query, &rcode),
 			 ERR_OK);
 	assert_true(query.edns);
@@ -57,25 +57,33 @@ static void what_is_no_query_is_refused(void **state)
 	} bad[] = {
 		{ STR_INIT(""), DNS_OK },
 		{ STR_INIT("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00"), DNS_OK },
-		{ STR_INIT("\x12\x34\x81\x80\x00\x01\x00\x00\x00\x00\x00\x00" NAME "\x00\x01\x00\x01"), DNS_OK },
-		{ STR_INIT("\x12\x34\x28\x00\x00\x01\x00\x00\x00\x00\x00\x00" NAME "\x00\x01\x00\x01"), DNS_NOTIMP },
-		{ STR_INIT("\x12\x34\x03\x00\x00\x01\x00\x00\x00\x00\x00\x00" NAME "\x00\x01\x00\x01"), DNS_FORMERR },
+		{ STR_INIT("\x12\x34\x81\x80\x00\x01\x00\x00\x00\x00\x00\x00" NAME "\x00\x01\x00\x01"),
+		  DNS_OK },
+		{ STR_INIT("\x12\x34\x28\x00\x00\x01\x00\x00\x00\x00\x00\x00" NAME "\x00\x01\x00\x01"),
+		  DNS_NOTIMP },
+		{ STR_INIT("\x12\x34\x03\x00\x00\x01\x00\x00\x00\x00\x00\x00" NAME "\x00\x01\x00\x01"),
+		  DNS_FORMERR },
 		{ STR_INIT("\x12\x34\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00"), DNS_FORMERR },
-		{ STR_INIT("\x12\x34\x01\x00\x00\x02\x00\x00\x00\x00\x00\x00" NAME "\x00\x01\x00\x01"), DNS_FORMERR },
-		{ STR_INIT("\x12\x34\x01\x00\x00\x01\x00\x01\x00\x00\x00\x00" NAME "\x00\x01\x00\x01"), DNS_FORMERR },
+		{ STR_INIT("\x12\x34\x01\x00\x00\x02\x00\x00\x00\x00\x00\x00" NAME "\x00\x01\x00\x01"),
+		  DNS_FORMERR },
+		{ STR_INIT("\x12\x34\x01\x00\x00\x01\x00\x01\x00\x00\x00\x00" NAME "\x00\x01\x00\x01"),
+		  DNS_FORMERR },
 		{ STR_INIT(HEADER NAME "\x00\x01\x00\x03"), DNS_FORMERR },		/* class CHAOS */
 		{ STR_INIT(HEADER NAME "\x00\x01\x00\x01x"), DNS_FORMERR },		/* a byte left over */
 		{ STR_INIT(HEADER NAME "\x00\x01\x00"), DNS_FORMERR },
 		{ STR_INIT(HEADER "\xc0\x0c\x00\x01\x00\x01"), DNS_FORMERR },		/* points at itself */
 		{ STR_INIT(HEADER "\x09" "short" "\x00\x00\x01\x00\x01"), DNS_FORMERR },
 		{ STR_INIT(HEADER "\x40"), DNS_FORMERR },
-		{ STR_INIT("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01" NAME "\x00\x01\x00\x01" NAME), DNS_FORMERR },
+		{ STR_INIT("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01" NAME "\x00\x01\x00\x01" NAME),
+		  DNS_FORMERR },
 		{ STR_INIT("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01" NAME "\x00\x01\x00\x01"
-			   "\x00\x00\x29\x10\x00\x00\x01\x00\x00\x00\x00"), DNS_FORMERR },	/* EDNS version 1 */
+			   "\x00\x00\x29\x10\x00\x00\x01\x00\x00\x00\x00"),
+			   DNS_FORMERR },	/* EDNS version 1 */
 	};
 
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-		if (dns_parse_query(bad[i].packet, &query, &rcode) != ERR_DNS_MALFORMED || rcode != bad[i].rcode)
+		if (dns_parse_query(bad[i].packet, &query, &rcode) != ERR_DNS_MALFORMED ||
+		    rcode != bad[i].rcode)
 			fail_msg("packet %zu: rcode %d", i, (int)rcode);
 		assert_int_equal(query.question.n, 0);
 	}
@@ -108,8 +116,9 @@ static void an_address_is_answered(void **state)
 	auto_buf b = BUF_EMPTY;
 
 	answer(&b, DNS_OK, STR("\xc6\x12\x00\x05"));
-	assert_true(str_eq(buf_str(&b), STR("\x12\x34\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00" NAME "\x00\x01\x00\x01"
-					    "\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\xc6\x12\x00\x05")));
+	assert_true(str_eq(buf_str(&b),
+			   STR("\x12\x34\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00" NAME "\x00\x01\x00\x01"
+			       "\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\xc6\x12\x00\x05")));
 }
 
 #define SOA "\x00\x00\x06\x00\x01\x00\x00\x00\x3c\x00\x16\x00\x00\x00\x00\x00\x01" \
@@ -121,9 +130,11 @@ static void a_name_that_is_not_is_answered(void **state)
 	auto_buf b = BUF_EMPTY, c = BUF_EMPTY;
 
 	answer(&b, DNS_NXDOMAIN, STR(""));
-	assert_true(str_eq(buf_str(&b), STR("\x12\x34\x81\x83\x00\x01\x00\x00\x00\x01\x00\x00" NAME "\x00\x01\x00\x01" SOA)));
+	assert_true(str_eq(buf_str(&b), STR("\x12\x34\x81\x83\x00\x01\x00\x00\x00\x01\x00\x00" NAME
+					    "\x00\x01\x00\x01" SOA)));
 	answer(&c, DNS_OK, STR(""));
-	assert_true(str_eq(buf_str(&c), STR("\x12\x34\x81\x80\x00\x01\x00\x00\x00\x01\x00\x00" NAME "\x00\x01\x00\x01" SOA)));
+	assert_true(str_eq(buf_str(&c), STR("\x12\x34\x81\x80\x00\x01\x00\x00\x00\x01\x00\x00" NAME
+					    "\x00\x01\x00\x01" SOA)));
 }
 
 static void an_error_is_answered_without_a_question(void **state)
@@ -132,7 +143,8 @@ static void an_error_is_answered_without_a_question(void **state)
 	auto_buf b = BUF_EMPTY;
 
 	buf_init(&b, DNS_ANSWER_MAX);
-	assert_int_equal(dns_parse_query(STR("\x12\x34\x28\x00\x00\x00\x00\x00\x00\x00\x00\x00"), &query, &rcode),
+	assert_int_equal(dns_parse_query(STR("\x12\x34\x28\x00\x00\x00\x00\x00\x00\x00\x00\x00"), &query,
+					 &rcode),
 			 ERR_DNS_MALFORMED);
 	assert_int_equal(dns_put_answer(&b, &query, rcode, STR("")), ERR_OK);
 	assert_true(str_eq(buf_str(&b), STR("\x12\x34\x80\x84\x00\x00\x00\x00\x00\x00\x00\x00")));

@@ -1,4 +1,5 @@
-/* fail_alloc.h - the program's own malloc() comes before the C library's: one allocation, counted, can be made to fail
+/* fail_alloc.h - the program's own malloc() comes before the
+ * C library's: one allocation, counted, can be made to fail
  *
  * A sanitizer has an allocator of its own: there FAULTS is 0, and none fails.
  */

@@ -1,4 +1,5 @@
-/* fd_test.c - whole reads and writes; a descriptor comes with its message, one at the most, and none is lost or left open */
+/* fd_test.c - whole reads and writes; a descriptor comes with
+ * its message, one at the most, and none is lost or left open */
 #include "os/fd.h"
 
 #include "base/auto.h"
@@ -263,7 +264,7 @@ static void a_peer_that_has_gone_is_told(void **state)
 	assert_int_equal(fd_send(pair[1], STR("x"), file), ERR_OK);
 	auto_fd_close(&pair[1]);
 	assert_int_equal(fd_send(pair[0], STR("x"), file), ERR_CLOSED);
-	assert_int_equal(fd_receive(pair[0], text, sizeof text, &n, &got), ERR_OK);	/* what it said before */
+	assert_int_equal(fd_receive(pair[0], text, sizeof text, &n, &got), ERR_OK); /* what it said before */
 	auto_fd_close(&got);
 	assert_int_equal(fd_receive(pair[0], text, sizeof text, &n, &got), ERR_CLOSED);
 	assert_int_equal(fd_receive(-1, text, sizeof text, &n, &got), ERR_CLOSED);
@@ -274,8 +275,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		T(all_is_written_and_read), T(parts_are_put_together), T(a_descriptor_comes_with_its_message), T(a_stream_gives_one_message_at_a_time),
-		T(surplus_descriptors_are_not_kept), T(one_that_we_have_no_room_for_is_not_kept),
+		T(all_is_written_and_read), T(parts_are_put_together), T(a_descriptor_comes_with_its_message),
+		T(a_stream_gives_one_message_at_a_time), T(surplus_descriptors_are_not_kept),
+		T(one_that_we_have_no_room_for_is_not_kept),
 		T(a_message_that_is_too_long_leaves_nothing), T(neither_side_waits),
 		T(a_peer_that_has_gone_is_told),
 	};

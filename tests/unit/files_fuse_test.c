@@ -12,7 +12,8 @@ static struct fuse_request request;
 /* Parses @opcode with @body. Return: the errno that would answer it. */
 static int parse(uint32_t opcode, struct str body)
 {
-	struct fuse_in_header header = { .len = (uint32_t)(sizeof header + body.n), .opcode = opcode, .nodeid = 1 };
+	struct fuse_in_header header = { .len = (uint32_t)(sizeof header + body.n), .opcode = opcode,
+					 .nodeid = 1 };
 	static struct buf message;
 	int error = -1;
 

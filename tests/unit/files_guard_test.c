@@ -18,7 +18,8 @@ static void assert_unchangeable(struct kit *k, uint64_t parent, const char *name
 	assert_int_equal(kit_create(k, parent, name, O_RDONLY | O_TRUNC, &fh), EACCES);
 	assert_int_equal(kit_create(k, parent, name, O_RDWR | O_EXCL, &fh), EEXIST);
 	assert_int_equal(kit_setattr(k, node, (struct fuse_setattr_in){ .valid = FATTR_SIZE }), EACCES);
-	assert_int_equal(kit_setattr(k, node, (struct fuse_setattr_in){ .valid = FATTR_MODE, .mode = 0777 }), EACCES);
+	assert_int_equal(kit_setattr(k, node, (struct fuse_setattr_in){ .valid = FATTR_MODE, .mode = 0777 }),
+			EACCES);
 	assert_int_equal(kit_setattr(k, node, (struct fuse_setattr_in){ .valid = FATTR_MTIME }), EACCES);
 	assert_int_equal(kit_send(k, FUSE_SETXATTR, node, &xattr, 8, STR("user.x\0a")), EACCES);
 	assert_int_equal(kit_send(k, FUSE_REMOVEXATTR, node, NULL, 0, kit_z("user.x")), EACCES);
@@ -36,7 +37,8 @@ static void assert_unchangeable(struct kit *k, uint64_t parent, const char *name
 	assert_int_equal(kit_open(k, node, O_RDONLY, &fh), 0);
 	assert_int_equal(kit_write(k, node, fh, 0, "x"), EBADF);
 	struct fuse_fallocate_in fallocate_in = { .fh = fh, .length = 10 };
-	assert_int_equal(kit_send(k, FUSE_FALLOCATE, node, &fallocate_in, sizeof fallocate_in, STR("")), EBADF);
+	assert_int_equal(kit_send(k, FUSE_FALLOCATE, node, &fallocate_in, sizeof fallocate_in, STR("")),
+			 EBADF);
 	struct fuse_copy_file_range_in copy = { .fh_in = fh, .fh_out = fh, .nodeid_out = node, .len = 1 };
 	assert_int_equal(kit_send(k, FUSE_COPY_FILE_RANGE, node, &copy, sizeof copy, STR("")), EBADF);
 	assert_int_equal(kit_release(k, node, fh), 0);
@@ -169,7 +171,7 @@ static void read_only(void **state)
 	assert_int_equal(kit_rename(&k, k.top, "vendor", k.top, "v", 0), EACCES);
 	assert_int_equal(kit_mkdir(&k, k.top, "other"), 0);
 	assert_int_equal(kit_create(&k, kit_walk(&k, "other"), "x", O_RDWR, &fh), 0);
-	assert_int_equal(kit_rename(&k, k.top, "other", k.top, "gen", 0), EACCES);	/* it would be gen/x */
+	assert_int_equal(kit_rename(&k, k.top, "other", k.top, "gen", 0), EACCES); /* it would be gen/x */
 	kit_end(&k);
 
 	kit_root(&k);
@@ -184,7 +186,8 @@ static void read_only(void **state)
 	assert_int_equal(kit_rename(&k, k.top, "f", k.top, "g", 0), EROFS);
 	assert_int_equal(kit_link(&k, kit_walk(&k, "f"), k.top, "g"), EROFS);
 	assert_int_equal(kit_symlink(&k, k.top, "s", "f"), EROFS);
-	assert_int_equal(kit_setattr(&k, kit_walk(&k, "f"), (struct fuse_setattr_in){ .valid = FATTR_SIZE }), EROFS);
+	assert_int_equal(kit_setattr(&k, kit_walk(&k, "f"), (struct fuse_setattr_in){ .valid = FATTR_SIZE }),
+			EROFS);
 	kit_end(&k);
 }
 
@@ -359,7 +362,8 @@ static void mounts_within_mounts(void **state)
 	(void)state;
 	static const char json[] =
 		"{\"mounts\":[{\"path\":\"/w\"},{\"path\":\"/w/in\",\"read_only\":true,\"hidden\":[\"top\"]},"
-		"{\"path\":\"/w/f\",\"file\":true}],\"protected_files\":[\"paddock.yaml\",\"/w/conf/policy\",\"/w/f\"]}";
+		"{\"path\":\"/w/f\",\"file\":true}],\"protected_files\":[\"paddock.yaml\",\"/w/conf/"
+		"policy\",\"/w/f\"]}";
 	struct inode_limits limits = INODE_LIMITS_DEFAULT;
 	struct fuse_init_in init = { .major = 7, .minor = 38 };
 	struct kit k;

@@ -51,7 +51,8 @@ static inline bool kit_reported(const struct kit *k, const char *part)
 static inline int kit_send(struct kit *k, uint32_t opcode, uint64_t node, const void *fixed, size_t fixed_n,
 		    struct str tail)
 {
-	struct fuse_in_header header = { .len = (uint32_t)(sizeof header + fixed_n + tail.n), .opcode = opcode,
+	struct fuse_in_header header = { .len = (uint32_t)(sizeof header + fixed_n + tail.n),
+					 .opcode = opcode,
 					 .unique = 77, .nodeid = node };
 	struct fuse_out_header reply;
 	auto_buf message = BUF_EMPTY;
@@ -123,7 +124,8 @@ static inline uint64_t kit_entry_node(const struct kit *k)
 	return entry.nodeid;
 }
 
-static inline int kit_create(struct kit *k, uint64_t parent, const char *name, uint32_t flags, uint64_t *ret_fh)
+static inline int kit_create(struct kit *k, uint64_t parent, const char *name, uint32_t flags,
+			     uint64_t *ret_fh)
 {
 	struct fuse_create_in in = { .flags = flags, .mode = S_IFREG | 0644 };
 	struct fuse_open_out opened;
@@ -187,7 +189,8 @@ static inline struct str kit_two(const char *a, const char *b)
 	return str_make(both, (size_t)n + 1);
 }
 
-static inline int kit_rename(struct kit *k, uint64_t from, const char *a, uint64_t to, const char *b, uint32_t flags)
+static inline int kit_rename(struct kit *k, uint64_t from, const char *a, uint64_t to, const char *b,
+			     uint32_t flags)
 {
 	struct fuse_rename2_in in = { .newdir = to, .flags = flags };
 

@@ -38,7 +38,8 @@ static struct rules *rules_with(const char *hidden, const char *read_only, bool 
 	static const struct str names[] = { STR_INIT("paddock.yaml") };
 	struct str h = str_of(hidden), o = str_of(read_only);
 	struct rules_options options = { .hidden = &h, .hidden_count = hidden ? 1 : 0, .read_only = &o,
-					 .read_only_count = read_only ? 1 : 0, .names = names, .name_count = 1,
+					 .read_only_count = read_only ? 1 : 0, .names = names,
+					 .name_count = 1,
 					 .protect_git = git };
 	struct rules *r = NULL;
 
@@ -121,7 +122,8 @@ static void folding(void **state)
 	char out[RULES_FOLD_BYTES];
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-		assert_true(str_eq(str_make(out, rules_fold(str_of(cases[i].from), out)), str_of(cases[i].to)));
+		assert_true(str_eq(str_make(out, rules_fold(str_of(cases[i].from), out)),
+				   str_of(cases[i].to)));
 }
 
 static void bad_patterns_are_refused(void **state)
@@ -218,10 +220,14 @@ static void configuration(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {
-		"", "[]", "{}", "{\"mounts\":[]}", "{\"mounts\":[{}]}", "{\"mounts\":[{\"path\":\"relative\"}]}",
-		"{\"mounts\":[{\"path\":\"/a\",\"x\":1}]}", "{\"mounts\":[{\"path\":\"/a\",\"hidden\":\"x\"}]}",
-		"{\"mounts\":[{\"path\":\"/a\",\"hidden\":[1]}]}", "{\"mounts\":[{\"path\":\"/a\"}],\"uid\":-1}",
-		"{\"mounts\":[{\"path\":\"/a\",\"read_only\":1}]}", "{\"mounts\":[{\"path\":\"/a\"}],\"more\":1}",
+		"", "[]", "{}", "{\"mounts\":[]}", "{\"mounts\":[{}]}",
+		"{\"mounts\":[{\"path\":\"relative\"}]}",
+		"{\"mounts\":[{\"path\":\"/a\",\"x\":1}]}",
+		"{\"mounts\":[{\"path\":\"/a\",\"hidden\":\"x\"}]}",
+		"{\"mounts\":[{\"path\":\"/a\",\"hidden\":[1]}]}",
+		"{\"mounts\":[{\"path\":\"/a\"}],\"uid\":-1}",
+		"{\"mounts\":[{\"path\":\"/a\",\"read_only\":1}]}",
+		"{\"mounts\":[{\"path\":\"/a\"}],\"more\":1}",
 		"{\"mounts\":[{\"path\":\"/a\"}]} x", "{\"mounts\":[{\"path\":\"/a\",\"hidden\":[\"\"]}]}",
 	};
 	struct config c;

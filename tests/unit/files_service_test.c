@@ -70,7 +70,8 @@ static void begin(struct peers *p)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, guest), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, claims), 0);
 	assert_int_equal(uv_loop_init(&p->loop), 0);
-	assert_int_equal(service_new(&p->loop, guest[0], claims[0], &p->k.config, &root, &limits, &p->service), ERR_OK);
+	assert_int_equal(service_new(&p->loop, guest[0], claims[0], &p->k.config, &root, &limits,
+				     &p->service), ERR_OK);
 	p->guest = guest[1];
 	p->claims = claims[1];
 	p->guest_link = link_new(LINK_LOWER, &LINK_LIMITS_DEFAULT);
@@ -94,7 +95,8 @@ static void end(struct peers *p)
 	nftw(p->k.root, kit_remove, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-static void put_message(struct buf *b, uint32_t opcode, uint64_t node, const void *fixed, size_t n, struct str tail)
+static void put_message(struct buf *b, uint32_t opcode, uint64_t node, const void *fixed, size_t n,
+			struct str tail)
 {
 	struct fuse_in_header header = { .len = (uint32_t)(sizeof header + n + tail.n), .opcode = opcode,
 					 .unique = 5, .nodeid = node };

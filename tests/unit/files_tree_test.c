@@ -25,9 +25,11 @@ static void a_file_from_birth_to_death(void **state)
 	assert_int_equal(kit_send(&k, FUSE_READ, node, &read_in, sizeof read_in, STR("")), 0);
 	assert_true(str_eq(kit_body(&k), STR("hello World")));
 	assert_true(kit_host_is(&k, "a", "hello World"));
-	assert_int_equal(kit_setattr(&k, node, (struct fuse_setattr_in){ .valid = FATTR_SIZE, .size = 5 }), 0);
+	assert_int_equal(kit_setattr(&k, node, (struct fuse_setattr_in){ .valid = FATTR_SIZE, .size = 5 }),
+			0);
 	assert_true(kit_host_is(&k, "a", "hello"));
-	assert_int_equal(kit_setattr(&k, node, (struct fuse_setattr_in){ .valid = FATTR_MODE, .mode = 06755 }), 0);
+	assert_int_equal(kit_setattr(&k, node,
+				     (struct fuse_setattr_in){ .valid = FATTR_MODE, .mode = 06755 }), 0);
 	assert_int_equal(kit_send(&k, FUSE_GETATTR, node, &getattr, sizeof getattr, STR("")), 0);
 	memcpy(&attr, kit_body(&k).p, sizeof attr);
 	assert_int_equal(attr.attr.mode, S_IFREG | 0755);	/* no set-user-ID */
@@ -37,7 +39,8 @@ static void a_file_from_birth_to_death(void **state)
 	assert_int_equal(kit_unlink(&k, k.top, "a"), 0);
 	assert_false(kit_host_has(&k, "a"));
 	assert_int_equal(kit_send(&k, FUSE_GETATTR, node, &getattr, sizeof getattr, STR("")), 0);
-	assert_int_equal(kit_setattr(&k, node, (struct fuse_setattr_in){ .valid = FATTR_SIZE, .size = 1 }), 0);
+	assert_int_equal(kit_setattr(&k, node, (struct fuse_setattr_in){ .valid = FATTR_SIZE, .size = 1 }),
+			0);
 	assert_int_equal(kit_send(&k, FUSE_READ, node, &read_in, sizeof read_in, STR("")), 0);
 	assert_true(str_eq(kit_body(&k), STR("h")));
 	assert_int_equal(kit_release(&k, node, fh), 0);
@@ -52,7 +55,8 @@ static void directories_and_names(void **state)
 	(void)state;
 	struct kit k;
 	uint64_t d, e, fh;
-	struct fuse_mknod_in device = { .mode = S_IFCHR | 0666, .rdev = 0x103 }, fifo = { .mode = S_IFIFO | 0600 };
+	struct fuse_mknod_in device = { .mode = S_IFCHR | 0666, .rdev = 0x103 },
+			     fifo = { .mode = S_IFIFO | 0600 };
 
 	kit_root(&k);
 	kit_start(&k, "");
@@ -165,14 +169,17 @@ static void attributes(void **state)
 	assert_int_equal(kit_setattr(&k, node, owner), 0);
 	owner.uid = 1;
 	assert_int_equal(kit_setattr(&k, node, owner), EPERM);
-	assert_int_equal(kit_setattr(&k, node, (struct fuse_setattr_in){ .valid = FATTR_MTIME, .mtime = 1234 }), 0);
+	assert_int_equal(kit_setattr(&k, node,
+				     (struct fuse_setattr_in){ .valid = FATTR_MTIME, .mtime = 1234 }), 0);
 	assert_int_equal(stat(kit_path(&k, "a"), &st), 0);
 	assert_int_equal(st.st_mtime, 1234);
 	assert_int_equal(kit_setattr(&k, node, (struct fuse_setattr_in){ .valid = FATTR_MTIME,
 									 .mtimensec = UTIME_NOW }), EINVAL);
-	assert_int_equal(kit_setattr(&k, node, (struct fuse_setattr_in){ .valid = FATTR_SIZE, .size = UINT64_MAX }),
+	assert_int_equal(kit_setattr(&k, node,
+				     (struct fuse_setattr_in){ .valid = FATTR_SIZE, .size = UINT64_MAX }),
 			 EFBIG);
-	assert_int_equal(kit_setattr(&k, FUSE_ROOT_ID, (struct fuse_setattr_in){ .valid = FATTR_MODE }), EROFS);
+	assert_int_equal(kit_setattr(&k, FUSE_ROOT_ID, (struct fuse_setattr_in){ .valid = FATTR_MODE }),
+			EROFS);
 	assert_int_equal(kit_send(&k, FUSE_SETXATTR, node, &set, 8, STR("security.x\0abc")), EOPNOTSUPP);
 	assert_int_equal(kit_send(&k, FUSE_SETXATTR, node, &set, 8, STR("user.\0abc")), EOPNOTSUPP);
 	assert_int_equal(kit_send(&k, FUSE_SETXATTR, node, &set, 8, STR("user.x\0abcd")), EINVAL);
@@ -184,7 +191,8 @@ static void attributes(void **state)
 		assert_int_equal(kit_send(&k, FUSE_LISTXATTR, node, &ask, sizeof ask, STR("")), 0);
 		assert_int_equal(kit_body(&k).p[0], 7);
 		get.size = 2;
-		assert_int_equal(kit_send(&k, FUSE_GETXATTR, node, &get, sizeof get, kit_z("user.x")), ERANGE);
+		assert_int_equal(kit_send(&k, FUSE_GETXATTR, node, &get, sizeof get, kit_z("user.x")),
+				 ERANGE);
 		assert_int_equal(kit_send(&k, FUSE_REMOVEXATTR, node, NULL, 0, kit_z("user.x")), 0);
 	}
 	assert_int_equal(kit_send(&k, FUSE_STATFS, node, NULL, 0, STR("")), 0);
@@ -207,7 +215,8 @@ static void made_up_numbers(void **state)
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
 		struct fuse_getattr_in getattr = { 0 };
 
-		assert_int_equal(kit_send(&k, FUSE_GETATTR, numbers[i], &getattr, sizeof getattr, STR("")), ESTALE);
+		assert_int_equal(kit_send(&k, FUSE_GETATTR, numbers[i], &getattr, sizeof getattr, STR("")),
+				 ESTALE);
 		assert_int_equal(kit_open(&k, numbers[i], O_RDONLY, &fh), ESTALE);
 		write_in.fh = read_in.fh = numbers[i];
 		assert_int_equal(kit_send(&k, FUSE_WRITE, k.top, &write_in, sizeof write_in, STR("")), EBADF);
@@ -216,7 +225,8 @@ static void made_up_numbers(void **state)
 	assert_int_equal(kit_create(&k, k.top, "a", O_WRONLY, &fh), 0);
 	node = kit_entry_node(&k);
 	read_in.fh = fh;
-	assert_int_equal(kit_send(&k, FUSE_READ, node, &read_in, sizeof read_in, STR("")), EBADF);	/* write only */
+	assert_int_equal(kit_send(&k, FUSE_READ, node, &read_in, sizeof read_in, STR("")),
+			 EBADF); /* write only */
 	assert_int_equal(kit_send(&k, FUSE_READDIR, node, &read_in, sizeof read_in, STR("")), EBADF);
 	write_in = (struct fuse_write_in){ .fh = fh, .size = 5 };
 	assert_int_equal(kit_send(&k, FUSE_WRITE, node, &write_in, sizeof write_in, STR("four")), EINVAL);
@@ -265,7 +275,8 @@ static void a_forgotten_parent(void **state)
 static void tables_have_an_end(void **state)
 {
 	(void)state;
-	static const struct inode_limits limits = { .inodes_max = 50, .handles_max = 5, .directories_max = 4 };
+	static const struct inode_limits limits = { .inodes_max = 50, .handles_max = 5,
+						    .directories_max = 4 };
 	struct kit k;
 	char name[20];
 	uint64_t fh[6], node;
@@ -311,8 +322,10 @@ static void the_host_swaps(void **state)
 	assert_int_equal(symlink("/etc/passwd", kit_path(&k, "d/f")), 0);
 	assert_int_equal(kit_open(&k, f, O_RDONLY, &fh), ESTALE);
 	assert_int_equal(kit_setattr(&k, f, (struct fuse_setattr_in){ .valid = FATTR_SIZE }), ESTALE);
-	assert_int_equal(kit_setattr(&k, f, (struct fuse_setattr_in){ .valid = FATTR_MODE, .mode = 0777 }), ESTALE);
-	assert_int_equal(kit_create(&k, d, "f", O_RDWR | O_TRUNC, &fh), EEXIST);	/* a link: the guest follows it */
+	assert_int_equal(kit_setattr(&k, f, (struct fuse_setattr_in){ .valid = FATTR_MODE, .mode = 0777 }),
+			ESTALE);
+	assert_int_equal(kit_create(&k, d, "f", O_RDWR | O_TRUNC, &fh),
+			 EEXIST); /* a link: the guest follows it */
 	kit_end(&k);
 
 	/* a directory without a descriptor becomes a link */
@@ -356,7 +369,8 @@ static void *swap(void *arg)
 static void races_stay_inside(void **state)
 {
 	(void)state;
-	static const struct inode_limits none = { .inodes_max = 1000, .handles_max = 50, .directories_max = 0 };
+	static const struct inode_limits none = { .inodes_max = 1000, .handles_max = 50,
+						  .directories_max = 0 };
 	static struct swapper s;
 	struct kit k;
 	pthread_t thread;

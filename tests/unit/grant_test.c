@@ -17,15 +17,18 @@ static void forms_and_client_authentication(void **state)
 		struct grant_material m;
 		const char *body, *authorization;
 	} cases[] = {
-		{ { .grant = POLICY_GRANT_CLIENT_CREDENTIALS, .client_id = STR_INIT("me"), .client_basic = true,
+		{ { .grant = POLICY_GRANT_CLIENT_CREDENTIALS, .client_id = STR_INIT("me"),
+		    .client_basic = true,
 		    .scope = STR_INIT("read write"), .audience = STR_INIT("https://a/b") },
 		  { .source = STR_INIT("s+cr&t=%") },
 		  "grant_type=client_credentials&scope=read%20write&audience=https%3A%2F%2Fa%2Fb",
 		  "Basic bWU6cyUyQmNyJTI2dCUzRCUyNQ==" },
-		{ { .grant = POLICY_GRANT_CLIENT_CREDENTIALS, .client_id = STR_INIT("me") }, { .source = STR_INIT("s&t") },
+		{ { .grant = POLICY_GRANT_CLIENT_CREDENTIALS, .client_id = STR_INIT("me") },
+		  { .source = STR_INIT("s&t") },
 		  "grant_type=client_credentials&client_id=me&client_secret=s%26t", "" },
 		{ { .grant = POLICY_GRANT_REFRESH_TOKEN, .client_id = STR_INIT("me"), .client_basic = true },
-		  { .source = STR_INIT("refresh") }, "grant_type=refresh_token&refresh_token=refresh&client_id=me", "" },
+		  { .source = STR_INIT("refresh") },
+		  "grant_type=refresh_token&refresh_token=refresh&client_id=me", "" },
 		{ { .grant = POLICY_GRANT_REFRESH_TOKEN, .client_id = STR_INIT("me"), .client_basic = true },
 		  { .source = STR_INIT("refresh"), .client_secret = STR_INIT("x") },
 		  "grant_type=refresh_token&refresh_token=refresh", "Basic bWU6eA==" },
@@ -35,9 +38,11 @@ static void forms_and_client_authentication(void **state)
 		  "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&subject_token=subject&"
 		  "subject_token_type=urn%3Ax&actor_token=actor&"
 		  "actor_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token&resource=r", "" },
-		{ { .grant = POLICY_GRANT_JWT_BEARER, .scope = STR_INIT("in the claims") }, { .assertion = STR_INIT("a.b.c") },
+		{ { .grant = POLICY_GRANT_JWT_BEARER, .scope = STR_INIT("in the claims") },
+		  { .assertion = STR_INIT("a.b.c") },
 		  "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=a.b.c", "" },
-		{ { .grant = POLICY_GRANT_GITHUB_APP }, { .assertion = STR_INIT("a.b.c") }, "", "Bearer a.b.c" },
+		{ { .grant = POLICY_GRANT_GITHUB_APP }, { .assertion = STR_INIT("a.b.c") }, "",
+		  "Bearer a.b.c" },
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -49,7 +54,8 @@ static void forms_and_client_authentication(void **state)
 		assert_int_equal(grant_authorization(&cases[i].t, &cases[i].m, &authorization), ERR_OK);
 		if (!str_eq(buf_str(&body), str_of(cases[i].body)) ||
 		    !str_eq(buf_str(&authorization), str_of(cases[i].authorization)))
-			fail_msg("case %zu: %.*s | %.*s", i, STR_FMT(buf_str(&body)), STR_FMT(buf_str(&authorization)));
+			fail_msg("case %zu: %.*s | %.*s", i, STR_FMT(buf_str(&body)),
+				 STR_FMT(buf_str(&authorization)));
 	}
 }
 
@@ -71,23 +77,26 @@ static void assertions(void **state)
 {
 	(void)state;
 	struct policy_token t = { .grant = POLICY_GRANT_JWT_BEARER, .scope = STR("a b") };
-	struct grant_account service = { .algorithm = STR("RS256"), .email = STR("s@p.test"), .key_id = STR("k1") };
+	struct grant_account service = { .algorithm = STR("RS256"), .email = STR("s@p.test"),
+					 .key_id = STR("k1") };
 	struct grant_account plain = { .algorithm = STR("ES256") };
 	auto_buf text = BUF_EMPTY;
 
 	claims_are(&t, &service, "{\"alg\":\"RS256\",\"kid\":\"k1\",\"typ\":\"JWT\"}",
-		   "{\"aud\":\"https://id.test/token\",\"exp\":1003600,\"iat\":1000000,\"iss\":\"s@p.test\",\"scope\":\"a b\"}");
+		   "{\"aud\":\"https://id.test/"
+		   "token\",\"exp\":1003600,\"iat\":1000000,\"iss\":\"s@p.test\",\"scope\":\"a b\"}");
 	t.subject = STR("ann@p.test");
 	claims_are(&t, &service, "{\"alg\":\"RS256\",\"kid\":\"k1\",\"typ\":\"JWT\"}",
-		   "{\"aud\":\"https://id.test/token\",\"exp\":1003600,\"iat\":1000000,\"iss\":\"s@p.test\",\"scope\":\"a b\","
+		   "{\"aud\":\"https://id.test/"
+		   "token\",\"exp\":1003600,\"iat\":1000000,\"iss\":\"s@p.test\",\"scope\":\"a b\","
 		   "\"sub\":\"ann@p.test\"}");
 	t = (struct policy_token){ .grant = POLICY_GRANT_JWT_BEARER, .issuer = STR("me"), .key_id = STR("k2"),
 				   .audience = STR("aud") };
 	claims_are(&t, &plain, "{\"alg\":\"ES256\",\"kid\":\"k2\",\"typ\":\"JWT\"}",
 		   "{\"aud\":\"aud\",\"exp\":1003600,\"iat\":1000000,\"iss\":\"me\",\"sub\":\"me\"}");
 	t = (struct policy_token){ .grant = POLICY_GRANT_GITHUB_APP, .app_id = STR("42") };
-	claims_are(&t, &(struct grant_account){ .algorithm = STR("RS256") }, "{\"alg\":\"RS256\",\"typ\":\"JWT\"}",
-		   "{\"exp\":1000540,\"iat\":999940,\"iss\":\"42\"}");
+	claims_are(&t, &(struct grant_account){ .algorithm = STR("RS256") },
+		  "{\"alg\":\"RS256\",\"typ\":\"JWT\"}", "{\"exp\":1000540,\"iat\":999940,\"iss\":\"42\"}");
 	t = (struct policy_token){ .grant = POLICY_GRANT_JWT_BEARER };
 	buf_init(&text, 4096);
 	assert_int_equal(grant_claims(&t, &plain, STR("x"), 1, &text), ERR_INPUT);
@@ -99,21 +108,28 @@ static void answers(void **state)
 {
 	(void)state;
 	static const struct { const char *body; bool github; enum err e; uint64_t expires_s; const char *refresh; } cases[] = {
-		{ "{\"access_token\":\"" TOKEN "\",\"expires_in\":3600,\"refresh_token\":\"r" TOKEN "\"}", false, ERR_OK, 3600,
+		{ "{\"access_token\":\"" TOKEN "\",\"expires_in\":3600,\"refresh_token\":\"r" TOKEN "\"}",
+		  false, ERR_OK, 3600,
 		  "r" TOKEN },
 		{ "{\"access_token\":\"" TOKEN "\"}", false, ERR_OK, GRANT_EXPIRES_DEFAULT_S, "" },
 		{ "{\"access_token\":\"" TOKEN "\",\"expires_in\":\"120\"}", false, ERR_OK, 120, "" },
 		{ "{\"access_token\":\"" TOKEN "\",\"expires_in\":3599.7}", false, ERR_OK, 3599, "" },
-		{ "{\"access_token\":\"" TOKEN "\",\"expires_in\":-1}", false, ERR_OK, GRANT_EXPIRES_DEFAULT_S, "" },
-		{ "{\"access_token\":\"" TOKEN "\",\"expires_in\":1e300}", false, ERR_OK, 366ull * 86400, "" },
+		{ "{\"access_token\":\"" TOKEN "\",\"expires_in\":-1}", false, ERR_OK,
+		  GRANT_EXPIRES_DEFAULT_S, "" },
+		{ "{\"access_token\":\"" TOKEN "\",\"expires_in\":1e300}", false, ERR_OK, 366ull * 86400,
+		  "" },
 		{ "{\"access_token\":\"" TOKEN "\",\"expires_in\":0}", false, ERR_OK, 0, "" },
-		{ "{\"token\":\"ghs_" TOKEN "\",\"expires_at\":\"1970-01-12T14:46:40Z\"}", true, ERR_OK, 3600, "" },
-		{ "{\"token\":\"ghs_" TOKEN "\",\"expires_at\":\"soon\"}", true, ERR_OK, GRANT_EXPIRES_DEFAULT_S, "" },
-		{ "{\"access_token\":\"" TOKEN "\",\"access_token\":\"" TOKEN "\"}", false, ERR_UPSTREAM_MALFORMED, 0, "" },
+		{ "{\"token\":\"ghs_" TOKEN "\",\"expires_at\":\"1970-01-12T14:46:40Z\"}", true, ERR_OK, 3600,
+		  "" },
+		{ "{\"token\":\"ghs_" TOKEN "\",\"expires_at\":\"soon\"}", true, ERR_OK,
+		  GRANT_EXPIRES_DEFAULT_S, "" },
+		{ "{\"access_token\":\"" TOKEN "\",\"access_token\":\"" TOKEN "\"}", false,
+		  ERR_UPSTREAM_MALFORMED, 0, "" },
 		{ "{\"access_token\":\"short\"}", false, ERR_UPSTREAM_MALFORMED, 0, "" },
 		{ "{\"access_token\":\"" TOKEN "\\r\\nx: y\"}", false, ERR_UPSTREAM_MALFORMED, 0, "" },
 		{ "{\"access_token\":\"" TOKEN " \"}", false, ERR_UPSTREAM_MALFORMED, 0, "" },
-		{ "{\"access_token\":\"" TOKEN "\",\"refresh_token\":\"a b\"}", false, ERR_UPSTREAM_MALFORMED, 0, "" },
+		{ "{\"access_token\":\"" TOKEN "\",\"refresh_token\":\"a b\"}", false, ERR_UPSTREAM_MALFORMED,
+		  0, "" },
 		{ "{\"access_token\":1}", false, ERR_UPSTREAM_MALFORMED, 0, "" },
 		{ "[\"" TOKEN "\"]", false, ERR_UPSTREAM_MALFORMED, 0, "" },
 		{ "<html>" TOKEN "</html>", false, ERR_UPSTREAM_MALFORMED, 0, "" },
@@ -143,8 +159,10 @@ static void nothing_but_a_code_is_taken_of_a_failure(void **state)
 	static const struct { const char *body, *code; } cases[] = {
 		{ "{\"error\":\"invalid_client\",\"error_description\":\"no\"}", "invalid_client" },
 		{ "{\"error\":{\"type\":\"authentication_error\"}}", "authentication_error" },
-		{ "{\"error\":\"Invalid\"}", "" }, { "{\"error\":\"a b\"}", "" }, { "{\"error\":\"x\\ny\"}", "" },
-		{ "{\"error\":\"<b>\"}", "" }, { "{\"error\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}", "" },
+		{ "{\"error\":\"Invalid\"}", "" }, { "{\"error\":\"a b\"}", "" },
+		{ "{\"error\":\"x\\ny\"}", "" },
+		{ "{\"error\":\"<b>\"}", "" },
+		{ "{\"error\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}", "" },
 		{ "{\"error\":1}", "" }, { "not found", "" }, { "", "" }, { "{}", "" },
 	};
 

@@ -1,9 +1,11 @@
-/* http1_body_test.c - bodies of HTTP/1.1: chunks in pieces of every size, what is no chunk, trailers, their limits */
+/* http1_body_test.c - bodies of HTTP/1.1: chunks in pieces
+ * of every size, what is no chunk, trailers, their limits */
 #include "assert_str.h"
 #include "wire/http1_body.h"
 
 /* The body of @text, read in pieces of @step bytes; what is left goes to *rest. */
-static enum err read_body(struct http1_body *b, struct str text, size_t step, struct buf *out, struct str *rest)
+static enum err read_body(struct http1_body *b, struct str text, size_t step, struct buf *out,
+			  struct str *rest)
 {
 	struct str given = str_head(text, step);
 	size_t taken = 0;
@@ -56,8 +58,8 @@ static void bad_chunks_are_refused(void **state)
 	(void)state;
 	static const char *const bad[] = {
 		"\r\n", "x\r\n", "5 \r\nhello\r\n", " 5\r\nhello", "5\nhello", "5\r\nhelloX", "5\r\nhello\n",
-		"0x5\r\nhello", "-1\r\n", "11111111111111111\r\n", "ffffffffffffffff\r\n", "5;\n", "5;a\x01\r\n", "5\rX",
-		"0\r\nA: b\n\n", "0\r\nA: \x01\r\n\r\n",
+		"0x5\r\nhello", "-1\r\n", "11111111111111111\r\n", "ffffffffffffffff\r\n", "5;\n",
+		"5;a\x01\r\n", "5\rX", "0\r\nA: b\n\n", "0\r\nA: \x01\r\n\r\n",
 	};
 
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -77,7 +79,8 @@ static void bad_chunks_are_refused(void **state)
 static void bad_trailers_are_refused(void **state)
 {
 	(void)state;
-	static const char *const bad[] = { "0\r\nHost: b\r\n\r\n", "0\r\nTransfer-Encoding: x\r\n\r\n", "0\r\nx\r\n\r\n",
+	static const char *const bad[] = { "0\r\nHost: b\r\n\r\n", "0\r\nTransfer-Encoding: x\r\n\r\n",
+					   "0\r\nx\r\n\r\n",
 		"0\r\nAuthorization: x\r\n\r\n", "0\r\nA : b\r\n\r\n", "0\r\n folded: x\r\n\r\n" };
 
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -158,7 +161,8 @@ static void chunks_are_written(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(chunked_body_in_pieces_of_every_size), cmocka_unit_test(bad_chunks_are_refused),
+		cmocka_unit_test(chunked_body_in_pieces_of_every_size),
+		cmocka_unit_test(bad_chunks_are_refused),
 		cmocka_unit_test(bad_trailers_are_refused), cmocka_unit_test(chunk_overhead_is_limited),
 		cmocka_unit_test(length_and_close_frame_a_body), cmocka_unit_test(chunks_are_written),
 	};

@@ -55,8 +55,9 @@ static void head_end_refuses_what_no_head_has(void **state)
 {
 	(void)state;
 	static const struct str bad[] = {
-		STR_INIT("GET / HTTP/1.1\nHost: a\n\n"), STR_INIT("GET / HTTP/1.1\rX"), STR_INIT("\r\nGET / "),
-		STR_INIT("GET /\0 "), STR_INIT("GET /\x7f "), STR_INIT("\x16\x03\x01"),
+		STR_INIT("GET / HTTP/1.1\nHost: a\n\n"), STR_INIT("GET / HTTP/1.1\rX"),
+		STR_INIT("\r\nGET / "), STR_INIT("GET /\0 "), STR_INIT("GET /\x7f "),
+		STR_INIT("\x16\x03\x01"),
 	};
 	size_t n;
 
@@ -130,7 +131,8 @@ static void request_framing_and_options(void **state)
 			 ERR_OK);
 	assert_false(request.upgrade);
 	assert_int_equal(request.head.field_count, 1);
-	assert_int_equal(parse(STR("GET / HTTP/1.0\r\nHost: a.example\r\nConnection: keep-alive\r\n\r\n")), ERR_OK);
+	assert_int_equal(parse(STR("GET / HTTP/1.0\r\nHost: a.example\r\nConnection: keep-alive\r\n\r\n")),
+			 ERR_OK);
 	assert_true(request.close && request.version_10);
 }
 
@@ -180,19 +182,23 @@ static void answers_to_handshakes(void **state)
 	(void)state;
 	auto_buf b = BUF_EMPTY;
 
-	assert_int_equal(parse_handshake(STR(SWITCHING "Sec-WebSocket-Accept: abc=\r\nX: y\r\n\r\n")), ERR_OK);
+	assert_int_equal(parse_handshake(STR(SWITCHING "Sec-WebSocket-Accept: abc=\r\nX: y\r\n\r\n")),
+			 ERR_OK);
 	assert_true(response.head.websocket && response.head.final);
 	assert_int_equal(response.head.status, 200);
 	assert_int_equal(response.head.field_count, 1);
 	buf_init(&b, 4096);
 	assert_int_equal(http1_put_switching(&b, &response.head, STR("def=")), ERR_OK);
-	assert_str(buf_str(&b), "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
-				"sec-websocket-accept: def=\r\nx: y\r\n\r\n");
-	assert_int_equal(http1_put_response(&b, &response.head, STR("GET"), false, false), ERR_HEAD_MALFORMED);
+	assert_str(buf_str(&b),
+		   "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+		   "sec-websocket-accept: def=\r\nx: y\r\n\r\n");
+	assert_int_equal(http1_put_response(&b, &response.head, STR("GET"), false, false),
+			 ERR_HEAD_MALFORMED);
 	assert_int_equal(parse_handshake(STR("HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n")), ERR_OK);
 	assert_false(response.head.websocket);
 	assert_int_equal(parse_handshake(STR(SWITCHING "\r\n")), ERR_UPSTREAM_MALFORMED);
-	assert_int_equal(parse_handshake(STR(SWITCHING "Sec-WebSocket-Accept: xyz=\r\n\r\n")), ERR_UPSTREAM_MALFORMED);
+	assert_int_equal(parse_handshake(STR(SWITCHING "Sec-WebSocket-Accept: xyz=\r\n\r\n")),
+			 ERR_UPSTREAM_MALFORMED);
 	assert_int_equal(parse_handshake(STR(SWITCHING "Sec-WebSocket-Accept: abc=\r\n"
 						       "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n")),
 			 ERR_UPSTREAM_MALFORMED);
@@ -214,9 +220,11 @@ static void request_hop_and_cookies(void **state)
 	assert_str(request.head.fields[1].value, "a=1; b=2");
 	buf_init(&b, 4096);
 	assert_int_equal(http1_put_request(&b, &request.head, true), ERR_OK);
-	assert_str(buf_str(&b), "GET / HTTP/1.1\r\nhost: a.example\r\ncookie: a=1; b=2\r\nte: trailers\r\nx: y\r\n"
-				"connection: close, te\r\n\r\n");
-	assert_int_equal(parse(STR("GET / HTTP/1.1\r\nHost: a.example\r\nTE: trailers, gzip\r\n\r\n")), ERR_OK);
+	assert_str(buf_str(&b),
+		   "GET / HTTP/1.1\r\nhost: a.example\r\ncookie: a=1; b=2\r\nte: trailers\r\nx: y\r\n"
+		   "connection: close, te\r\n\r\n");
+	assert_int_equal(parse(STR("GET / HTTP/1.1\r\nHost: a.example\r\nTE: trailers, gzip\r\n\r\n")),
+			 ERR_OK);
 	assert_int_equal(request.head.field_count, 1);
 }
 
@@ -235,9 +243,12 @@ static void request_targets(void **state)
 	assert_int_equal(request.head.query.n, 0);
 	assert_str(request.head.host, "::1");
 	assert_str(request.head.fields[0].value, "[::1]:9");
-	assert_int_equal(parse(STR("GET https://b.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n")), ERR_NAME_MISMATCH);
-	assert_int_equal(parse(STR("GET https://a.example:1/ HTTP/1.1\r\nHost: a.example\r\n\r\n")), ERR_NAME_MISMATCH);
-	assert_int_equal(parse(STR("GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n")), ERR_HEAD_MALFORMED);
+	assert_int_equal(parse(STR("GET https://b.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n")),
+			 ERR_NAME_MISMATCH);
+	assert_int_equal(parse(STR("GET https://a.example:1/ HTTP/1.1\r\nHost: a.example\r\n\r\n")),
+			 ERR_NAME_MISMATCH);
+	assert_int_equal(parse(STR("GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n")),
+			 ERR_HEAD_MALFORMED);
 }
 
 #define HOST "Host: a.example\r\n"
@@ -282,14 +293,18 @@ static void doubtful_requests_are_refused(void **state)
 		{ "GET / HTTP/1.1\r\n" HOST " folded\r\n\r\n", ERR_HEAD_MALFORMED },
 		{ "GET / HTTP/1.1\r\n" HOST "X\r\n\r\n", ERR_HEAD_MALFORMED },
 		{ "GET / HTTP/1.1\r\n" HOST ": x\r\n\r\n", ERR_HEAD_MALFORMED },
-		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", ERR_BODY_FRAMING },
-		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nContent-Length: 1\r\n\r\n", ERR_BODY_FRAMING },
+		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+		  ERR_BODY_FRAMING },
+		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nContent-Length: 1\r\n\r\n",
+		  ERR_BODY_FRAMING },
 		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 1, 1\r\n\r\n", ERR_BODY_FRAMING },
 		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: +1\r\n\r\n", ERR_BODY_FRAMING },
 		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 0x1\r\n\r\n", ERR_BODY_FRAMING },
 		{ "POST / HTTP/1.1\r\n" HOST "Content-Length:\r\n\r\n", ERR_BODY_FRAMING },
-		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 18446744073709551616\r\n\r\n", ERR_BODY_FRAMING },
-		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 18446744073709551615\r\n\r\n", ERR_BODY_TOO_LARGE },
+		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 18446744073709551616\r\n\r\n",
+		  ERR_BODY_FRAMING },
+		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 18446744073709551615\r\n\r\n",
+		  ERR_BODY_TOO_LARGE },
 		{ "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip, chunked\r\n\r\n", ERR_BODY_FRAMING },
 		{ "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: identity\r\n\r\n", ERR_BODY_FRAMING },
 		{ "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -298,7 +313,8 @@ static void doubtful_requests_are_refused(void **state)
 		{ "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding : chunked\r\n\r\n", ERR_HEAD_MALFORMED },
 		{ "GET / HTTP/1.1\r\n" HOST "Connection: host\r\n\r\n", ERR_BODY_FRAMING },
 		{ "GET / HTTP/1.1\r\n" HOST "Connection: Content-Length\r\n\r\n", ERR_BODY_FRAMING },
-		{ "GET / HTTP/1.1\r\n" HOST "Connection: a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q\r\n\r\n", ERR_HEAD_TOO_LARGE },
+		{ "GET / HTTP/1.1\r\n" HOST "Connection: a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q\r\n\r\n",
+		  ERR_HEAD_TOO_LARGE },
 		{ "GET / HTTP/1.1\r\n" HOST "Expect: x\r\n\r\n", ERR_HEAD_MALFORMED },
 	};
 
@@ -313,9 +329,11 @@ static void doubtful_requests_are_refused(void **state)
 static void a_request_without_its_end_is_refused(void **state)
 {
 	(void)state;
-	assert_int_equal(http1_parse_request(STR("GET / HTTP/1.1\r\nHost: a\r\n"), HEAD_HTTP, &storage, &request),
+	assert_int_equal(http1_parse_request(STR("GET / HTTP/1.1\r\nHost: a\r\n"), HEAD_HTTP, &storage,
+					     &request),
 			 ERR_HEAD_MALFORMED);
-	assert_int_equal(http1_parse_request(STR("GET / HTTP/1.1\r\n\r\nHost: a\r\n\r\n"), HEAD_HTTP, &storage, &request),
+	assert_int_equal(http1_parse_request(STR("GET / HTTP/1.1\r\n\r\nHost: a\r\n\r\n"), HEAD_HTTP,
+					     &storage, &request),
 			 ERR_HEAD_MALFORMED);
 	assert_int_equal(http1_parse_request(STR(""), HEAD_HTTP, &storage, &request), ERR_HEAD_MALFORMED);
 }
@@ -363,7 +381,8 @@ static void no_head_with_a_line_break_is_written(void **state)
 	request.head.fields[1].value = STR("1\r\nInjected: yes");
 	assert_int_equal(http1_put_request(&out, &request.head, false), ERR_HEAD_MALFORMED);
 	assert_int_equal(out.len, 0);
-	assert_int_equal(http1_put_response(&out, &request.head, STR("GET"), false, false), ERR_HEAD_MALFORMED);
+	assert_int_equal(http1_put_response(&out, &request.head, STR("GET"), false, false),
+			 ERR_HEAD_MALFORMED);
 	assert_int_equal(http1_put_last_chunk(&out, &request.head), ERR_HEAD_MALFORMED);
 }
 
@@ -376,20 +395,27 @@ static void answers_frame_themselves(void **state)
 		enum head_framing framing;
 		bool close;
 	} good[] = {
-		{ "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "GET", HTTP1_LENGTH, HEAD_BODY_LENGTH, false },
-		{ "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "HEAD", HTTP1_NONE, HEAD_BODY_LENGTH, false },
-		{ "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", "GET", HTTP1_NONE, HEAD_BODY_LENGTH, false },
-		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "GET", HTTP1_CHUNKED, HEAD_BODY_STREAMED, false },
-		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "HEAD", HTTP1_NONE, HEAD_BODY_NONE, false },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "GET", HTTP1_LENGTH, HEAD_BODY_LENGTH,
+		  false },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "HEAD", HTTP1_NONE, HEAD_BODY_LENGTH,
+		  false },
+		{ "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", "GET", HTTP1_NONE,
+		  HEAD_BODY_LENGTH, false },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "GET", HTTP1_CHUNKED,
+		  HEAD_BODY_STREAMED, false },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "HEAD", HTTP1_NONE, HEAD_BODY_NONE,
+		  false },
 		{ "HTTP/1.1 200\r\n\r\n", "GET", HTTP1_UNTIL_CLOSE, HEAD_BODY_STREAMED, true },
 		{ "HTTP/1.1 200 \r\n\r\n", "HEAD", HTTP1_NONE, HEAD_BODY_NONE, false },
-		{ "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", "GET", HTTP1_LENGTH, HEAD_BODY_LENGTH, true },
-		{ "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", "GET", HTTP1_NONE, HEAD_BODY_NONE, false },
+		{ "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", "GET", HTTP1_LENGTH, HEAD_BODY_LENGTH,
+		  true },
+		{ "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", "GET", HTTP1_NONE, HEAD_BODY_NONE,
+		  false },
 		{ "HTTP/1.1 100 Continue\r\n\r\n", "POST", HTTP1_NONE, HEAD_BODY_NONE, false },
 		{ "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", "GET", HTTP1_LENGTH,
 		  HEAD_BODY_LENGTH, true },
-		{ "HTTP/1.1 200 Na\xc3\xafve\r\nUpgrade: h2,h2c\r\nContent-Length: 0\r\n\r\n", "GET", HTTP1_LENGTH,
-		  HEAD_BODY_LENGTH, false },
+		{ "HTTP/1.1 200 Na\xc3\xafve\r\nUpgrade: h2,h2c\r\nContent-Length: 0\r\n\r\n", "GET",
+		  HTTP1_LENGTH, HEAD_BODY_LENGTH, false },
 	};
 
 	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -406,9 +432,10 @@ static void doubtful_answers_are_refused(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {
-		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "HTTP/2 200\r\n\r\n", "ICY 200 OK\r\n\r\n",
-		"HTTP/1.1  200 OK\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n",
-		"HTTP/1.1 099 OK\r\n\r\n", "HTTP/1.1 600 OK\r\n\r\n", "HTTP/1.1 +20 OK\r\n\r\n",
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "HTTP/2 200\r\n\r\n",
+		"ICY 200 OK\r\n\r\n", "HTTP/1.1  200 OK\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n",
+		"HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1 099 OK\r\n\r\n", "HTTP/1.1 600 OK\r\n\r\n",
+		"HTTP/1.1 +20 OK\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
@@ -426,7 +453,8 @@ static void doubtful_answers_are_refused(void **state)
 static void answers_are_written_for_their_reader(void **state)
 {
 	(void)state;
-	struct head h = { .kind = HEAD_RESPONSE, .status = 200, .final = true, .framing = HEAD_BODY_STREAMED };
+	struct head h = { .kind = HEAD_RESPONSE, .status = 200, .final = true,
+			  .framing = HEAD_BODY_STREAMED };
 	auto_buf out = BUF_EMPTY;
 
 	buf_init(&out, 4096);

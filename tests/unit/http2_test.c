@@ -100,7 +100,8 @@ static void request_framing(void **state)
 static void request_targets(void **state)
 {
 	(void)state;
-	assert_int_equal(request(":method OPTIONS\n:scheme https\n:authority a.example\n:path *\n", true), ERR_OK);
+	assert_int_equal(request(":method OPTIONS\n:scheme https\n:authority a.example\n:path *\n", true),
+			 ERR_OK);
 	assert_str(head.path, "*");
 	assert_int_equal(request(":method GET\n:scheme HTTPS\n:path /\nhost [::1]:8443\n", true), ERR_OK);
 	assert_str(head.host, "::1");
@@ -131,12 +132,17 @@ static void malformed_requests_are_refused(void **state)
 		":method GET\n:scheme https\n:authority a.example:\n:path /\n",
 		":method GET\n:scheme https\n:authority a.example:0443\n:path /\n",
 		":method GET\n:scheme https\n:authority 127.1\n:path /\n",
-		GET_A ":method POST\n", GET_A ":path /x\n", GET_A ":authority a.example\n", GET_A ":status 200\n",
+		GET_A ":method POST\n", GET_A ":path /x\n", GET_A ":authority a.example\n",
+		GET_A ":status 200\n",
 		GET_A ":protocol websocket\n", GET_A ":unknown x\n", GET_A ": x\n", GET_A "x 1\n:path /\n",
-		GET_A "X-Upper 1\n", GET_A "a:b 1\n", GET_A "x\ty 1\n", GET_A " 1\n", GET_A "x  1\n", GET_A "x 1 \n",
-		GET_A "x a\rb\n", GET_A "connection close\n", GET_A "keep-alive 5\n", GET_A "proxy-connection x\n",
-		GET_A "transfer-encoding chunked\n", GET_A "upgrade h2c\n", GET_A "te gzip\n", GET_A "expect 200\n",
-		GET_A "host a.example\nhost a.example\n", GET_A "content_length 5\n", GET_A "transfer_encoding x\n",
+		GET_A "X-Upper 1\n", GET_A "a:b 1\n", GET_A "x\ty 1\n", GET_A " 1\n", GET_A "x  1\n",
+		GET_A "x 1 \n",
+		GET_A "x a\rb\n", GET_A "connection close\n", GET_A "keep-alive 5\n",
+		GET_A "proxy-connection x\n",
+		GET_A "transfer-encoding chunked\n", GET_A "upgrade h2c\n", GET_A "te gzip\n",
+		GET_A "expect 200\n",
+		GET_A "host a.example\nhost a.example\n", GET_A "content_length 5\n",
+		GET_A "transfer_encoding x\n",
 	};
 
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -176,9 +182,11 @@ static void connect_is_for_websockets(void **state)
 	assert_int_equal(head.field_count, 3);
 	assert_non_null(head_find(&head, STR("sec-websocket-protocol")));
 	assert_int_equal(request(CONNECT_A ":protocol websocket\n", true), ERR_BODY_FRAMING);
-	assert_int_equal(request(CONNECT_A ":protocol websocket\ncontent-length 0\n", false), ERR_BODY_FRAMING);
+	assert_int_equal(request(CONNECT_A ":protocol websocket\ncontent-length 0\n", false),
+			 ERR_BODY_FRAMING);
 	assert_int_equal(request(CONNECT_A ":protocol connect-udp\n", false), ERR_UPGRADE_REFUSED);
-	assert_int_equal(request(CONNECT_A ":protocol websocket\nsec-websocket-version 8\n", false), ERR_UPGRADE_REFUSED);
+	assert_int_equal(request(CONNECT_A ":protocol websocket\nsec-websocket-version 8\n", false),
+			 ERR_UPGRADE_REFUSED);
 	assert_int_equal(request(CONNECT_A, false), ERR_UPGRADE_REFUSED);
 	assert_int_equal(request(":method CONNECT\n:authority a.example:443\n", false), ERR_UPGRADE_REFUSED);
 }
@@ -209,7 +217,8 @@ static void answers(void **state)
 {
 	(void)state;
 	assert_int_equal(response(":status 200\ncontent-type x\n", "GET", false), ERR_OK);
-	assert_true(head.final && head.trailers && head.framing == HEAD_BODY_STREAMED && head.field_count == 1);
+	assert_true(head.final && head.trailers && head.framing == HEAD_BODY_STREAMED &&
+		    head.field_count == 1);
 	assert_int_equal(response(":status 200\n", "GET", true), ERR_OK);
 	assert_int_equal(head.framing, HEAD_BODY_NONE);
 	assert_int_equal(response(":status 200\ncontent-length 7\n", "GET", false), ERR_OK);
@@ -231,7 +240,8 @@ static void malformed_answers_are_refused(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {
-		"x y\n", ":status 101\n", ":status 099\n", ":status 600\n", ":status 20\n", ":status 2000\n", ":status +20\n",
+		"x y\n", ":status 101\n", ":status 099\n", ":status 600\n", ":status 20\n", ":status 2000\n",
+		":status +20\n",
 		":status 200\n:status 200\n", ":status 200\n:path /\n", ":status 200\nx y\n:status 200\n",
 		":status 200\nconnection close\n", ":status 200\ntransfer-encoding chunked\n",
 		":status 200\ncontent-length 1\ncontent-length 1\n", ":status 200\ncontent-length x\n",
@@ -242,7 +252,8 @@ static void malformed_answers_are_refused(void **state)
 		if (response(bad[i], "GET", true) != ERR_UPSTREAM_MALFORMED)
 			fail_msg("taken: %s", bad[i]);
 	assert_int_equal(response(":status 201\n", "CONNECT", false), ERR_UPSTREAM_MALFORMED);
-	assert_int_equal(response(":status 200\nsec-websocket-extensions x\n", "CONNECT", false), ERR_UPSTREAM_MALFORMED);
+	assert_int_equal(response(":status 200\nsec-websocket-extensions x\n", "CONNECT", false),
+			 ERR_UPSTREAM_MALFORMED);
 }
 
 static void trailers(void **state)
@@ -305,7 +316,8 @@ static void answers_are_written(void **state)
 	(void)state;
 	size_t count;
 
-	assert_int_equal(response(":status 200\ncontent-length 70\nset-cookie a\nset-cookie b\n", "GET", false), ERR_OK);
+	assert_int_equal(response(":status 200\ncontent-length 70\nset-cookie a\nset-cookie b\n", "GET",
+				  false), ERR_OK);
 	assert_int_equal(http2_put_response(&head, &storage, nv, &count), ERR_OK);
 	assert_int_equal(count, 4);
 	assert_str(nv[0].value, "200");
@@ -332,7 +344,8 @@ static void handshakes_agree(void **state)
 	assert_int_equal(http1_parse_request(text, HEAD_HTTPS, &s, &parsed), ERR_OK);
 	assert_false(parsed.upgrade);
 	assert_str(parsed.websocket_key, "dGhlIHNhbXBsZSBub25jZQ==");
-	assert_int_equal(request(CONNECT_A ":protocol websocket\nsec-websocket-protocol chat\n", false), ERR_OK);
+	assert_int_equal(request(CONNECT_A ":protocol websocket\nsec-websocket-protocol chat\n", false),
+			 ERR_OK);
 	assert_int_equal(head_encode(&parsed.head, &one), ERR_OK);
 	assert_int_equal(head_encode(&head, &two), ERR_OK);
 	assert_true(str_eq(buf_str(&one), buf_str(&two)));

@@ -192,12 +192,14 @@ static void a_tree_becomes_an_image(void **state)
 	(void)state;
 	unsigned calls = 0;
 	struct image_options o = { .progress = count_progress, .ctx = &calls };
-	struct image_job j = { .what = "small", .stage = stage_small, .left_out = image_host_left_out, .options = &o };
+	struct image_job j = { .what = "small", .stage = stage_small, .left_out = image_host_left_out,
+			       .options = &o };
 	uint64_t skipped = 99;
 	auto_buf text = BUF_EMPTY;
 
 	buf_init(&text, 2 * IMAGE_TEXT_MAX);
-	run("mkdir -p bound images && echo open > bound/open && echo closed > bound/closed && chmod 0 bound/closed "
+	run("mkdir -p bound images && echo open > bound/open && echo closed > bound/closed && chmod 0 "
+	    "bound/closed "
 	    "&& mkfifo bound/fifo && head -c 3000000 /dev/zero > bound/big");
 	assert_int_equal(image_build(&j, at("/images"), at("/images/small.erofs"), &skipped, &text), ERR_OK);
 	assert_true(calls > 0);
@@ -216,7 +218,8 @@ static void a_failed_build_leaves_nothing_but_its_reason(void **state)
 {
 	(void)state;
 	struct image_options o = { 0 };
-	struct image_job j = { .what = "bad", .stage = stage_failing, .left_out = image_host_left_out, .options = &o };
+	struct image_job j = { .what = "bad", .stage = stage_failing, .left_out = image_host_left_out,
+			       .options = &o };
 	uint64_t skipped;
 	auto_buf text = BUF_EMPTY;
 
@@ -228,7 +231,8 @@ static void a_failed_build_leaves_nothing_but_its_reason(void **state)
 
 /* ---- installation trees ---- */
 
-static void expect_trees(const char *command, const char *search, const char *executable, const char *const *wanted)
+static void expect_trees(const char *command, const char *search, const char *executable,
+			 const char *const *wanted)
 {
 	static struct image_trees t;
 	auto_buf text = BUF_EMPTY;
@@ -294,8 +298,10 @@ static void a_python_environment_is_whole(void **state)
 	    "ln -s /usr/bin/env home/me/venv/bin/python && "
 	    "printf \"#!$PWD/home/me/venv/bin/python\\n\" > home/me/venv/bin/aider && "
 	    "chmod +x home/me/venv/bin/aider && ln -s ../../venv/bin/aider home/me/.local/bin/aider");
-	expect_trees(at("/home/me/.local/bin/aider"), "", at("/home/me/venv/bin/aider"), TREES(at("/home/me/venv")));
-	expect_trees("python", at("/home/me/venv/bin"), at("/home/me/venv/bin/python"), TREES(at("/home/me/venv")));
+	expect_trees(at("/home/me/.local/bin/aider"), "", at("/home/me/venv/bin/aider"),
+		     TREES(at("/home/me/venv")));
+	expect_trees("python", at("/home/me/venv/bin"), at("/home/me/venv/bin/python"),
+		     TREES(at("/home/me/venv")));
 }
 
 static void a_shim_brings_its_manager(void **state)
@@ -310,10 +316,12 @@ static void a_shim_brings_its_manager(void **state)
 static void a_home_is_never_a_tree(void **state)
 {
 	(void)state;
-	run("touch home/me/package.json home/me/pyvenv.cfg && mkdir -p home/me/bin home/me/lib home/me/.local/lib && "
+	run("touch home/me/package.json home/me/pyvenv.cfg && mkdir -p home/me/bin home/me/lib "
+	    "home/me/.local/lib && "
 	    "cp /bin/true home/me/bin/a && cp /bin/true home/me/.local/bin/b");
 	expect_trees("a", at("/home/me/bin"), at("/home/me/bin/a"), TREES(at("/home/me/bin/a")));
-	expect_trees("b", at("/home/me/.local/bin"), at("/home/me/.local/bin/b"), TREES(at("/home/me/.local/bin/b")));
+	expect_trees("b", at("/home/me/.local/bin"), at("/home/me/.local/bin/b"),
+		     TREES(at("/home/me/.local/bin/b")));
 	run("rm home/me/package.json home/me/pyvenv.cfg && rmdir home/me/lib");
 }
 

@@ -1,5 +1,5 @@
-/* inspector_front_test.c - clients of an explicit proxy: sockets that the supervisor hands over, where they want to go,
- * who they say they are, and those that keep to nothing */
+/* inspector_front_test.c - clients of an explicit proxy: sockets that the supervisor hands
+ * over, where they want to go, who they say they are, and those that keep to nothing */
 #include "inspector_world.h"
 
 #include "inspector/connection.h"
@@ -183,7 +183,8 @@ static void connect_gives_a_connection(void **state)
 	assert_int_equal(w.exchanges, 2);
 }
 
-/* Who asks is said anew with each request; nothing of one client's stays for the next that shares its connection. */
+/* Who asks is said anew with each request; nothing of one
+ * client's stays for the next that shares its connection. */
 static void a_token_is_for_its_request_alone(void **state)
 {
 	(void)state;
@@ -191,8 +192,10 @@ static void a_token_is_for_its_request_alone(void **state)
 	say(0, STR(ABSOLUTE("GET", "api.example", "/nothing", "Proxy-Authorization: Bearer first\r\n")));
 	RUN_UNTIL(w.exchanges == 1 && courier_stream(w.last_exchange)->answered);
 	assert_true(str_eq(asked().token, STR("first")) && w.names == 1);
-	assert_null(memmem(courier_stream(w.last_exchange)->head.p, courier_stream(w.last_exchange)->head.len, "first", 5));
-	say(0, STR(ABSOLUTE("GET", "api.example", "/nothing", "Proxy-Authorization: Basic eDpzZWNvbmQ=\r\n")));
+	assert_null(memmem(courier_stream(w.last_exchange)->head.p, courier_stream(w.last_exchange)->head.len,
+			   "first", 5));
+	say(0,
+	    STR(ABSOLUTE("GET", "api.example", "/nothing", "Proxy-Authorization: Basic eDpzZWNvbmQ=\r\n")));
 	RUN_UNTIL(w.exchanges == 2 && courier_stream(w.last_exchange)->answered);
 	assert_true(str_eq(asked().token, STR("second")) && w.names == 2);
 	say(0, STR(ABSOLUTE("GET", "api.example", "/nothing", "")));
@@ -201,10 +204,12 @@ static void a_token_is_for_its_request_alone(void **state)
 	arrive(1, 0);
 	say(1, STR("CONNECT api.example:80 HTTP/1.1\r\nProxy-Authorization: Bearer third\r\n\r\n"));
 	RUN_UNTIL(heard(1, "established"));
-	say(1, STR("GET /nothing HTTP/1.1\r\nHost: api.example\r\nProxy-Authorization: Bearer fourth\r\n\r\n"));
+	say(1,
+	    STR("GET /nothing HTTP/1.1\r\nHost: api.example\r\nProxy-Authorization: Bearer fourth\r\n\r\n"));
 	RUN_UNTIL(w.exchanges == 4 && courier_stream(w.last_exchange)->answered);
 	assert_true(str_eq(asked().token, STR("third")));
-	assert_null(memmem(courier_stream(w.last_exchange)->head.p, courier_stream(w.last_exchange)->head.len, "fourth", 6));
+	assert_null(memmem(courier_stream(w.last_exchange)->head.p, courier_stream(w.last_exchange)->head.len,
+			   "fourth", 6));
 }
 
 static void who_is_not_known_is_told_so(void **state)
@@ -214,7 +219,8 @@ static void who_is_not_known_is_told_so(void **state)
 	(void)state;
 	w.mute_names = true;
 	arrive(0, 0);
-	say(0, STR("CONNECT api.example:443 HTTP/1.1\r\nProxy-Authorization: Bearer wrong\r\n\r\n\x16\x03\x01"));
+	say(0,
+	    STR("CONNECT api.example:443 HTTP/1.1\r\nProxy-Authorization: Bearer wrong\r\n\r\n\x16\x03\x01"));
 	RUN_UNTIL(w.names == 1);
 	for (uint32_t i = 1; i < 64; i++)
 		if (courier_stream(i)->kind == LINK_KIND_NAME)
@@ -331,8 +337,10 @@ static void hostile_clients_harm_themselves(void **state)
 	static const char *const words[] = {
 		ABSOLUTE("GET", "api.example", "/", ""), ABSOLUTE("GET", "b.example", "/open", ""),
 		ABSOLUTE("POST", "api.example", "/x", "Content-Length: 9\r\n"), "body", "\r\n", "GET ",
-		"CONNECT api.example:443 HTTP/1.1\r\n\r\n", "\x16\x03\x01\x00\x05hello", ABSOLUTE("GET", "c.example", "/midway", ""),
-		"CONNECT api.example:80 HTTP/1.1\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\0\0\0\4\0\0\0\0\0",
+		"CONNECT api.example:443 HTTP/1.1\r\n\r\n", "\x16\x03\x01\x00\x05hello",
+		ABSOLUTE("GET", "c.example", "/midway", ""),
+		"CONNECT api.example:80 HTTP/1.1\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+		"\0\0\0\4\0\0\0\0\0",
 		"GET / HTTP/1.1\r\nHost: api.example\r\n\r\n", ABSOLUTE("GET", "api.example", "/silent", ""),
 	};
 	uint32_t seed = 11;
@@ -371,10 +379,12 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, finish)
 	const struct CMUnitTest tests[] = {
-		T(each_request_names_its_place), T(connect_gives_a_connection), T(a_token_is_for_its_request_alone),
-		T(who_is_not_known_is_told_so), T(what_is_no_request_to_a_proxy_is_refused),
+		T(each_request_names_its_place), T(connect_gives_a_connection),
+		T(a_token_is_for_its_request_alone), T(who_is_not_known_is_told_so),
+		T(what_is_no_request_to_a_proxy_is_refused),
 		cmocka_unit_test_setup_teardown(an_idle_client_makes_room, begin_few, finish),
-		T(a_courier_that_does_not_read_stops_the_client), T(a_client_that_does_not_read_stops_the_courier),
+		T(a_courier_that_does_not_read_stops_the_client),
+		T(a_client_that_does_not_read_stops_the_courier),
 		T(hostile_clients_harm_themselves),
 	};
 

@@ -80,7 +80,8 @@ static void bodies_go_up(void **state)
 	assert_int_equal(h.framing, HEAD_BODY_STREAMED);
 	assert_int_equal(x->body.len, sizeof big);
 	assert_int_equal(memcmp(x->body.p, big, sizeof big), 0);
-	id = ask("POST", "/", "api.example", STR("12345"), false, (struct extra[]){ { "content-length", "5" } }, 1);
+	id = ask("POST", "/", "api.example", STR("12345"), false,
+		 (struct extra[]){ { "content-length", "5" } }, 1);
 	RUN_UNTIL(turn() && body_is(id, "12345"));
 	assert_int_equal(head_decode(buf_str(&courier_stream(w.last_exchange)->head), &h), ERR_OK);
 	assert_true(h.framing == HEAD_BODY_LENGTH && h.length == 5);
@@ -110,7 +111,8 @@ static void a_length_that_lies_is_a_reset(void **state)
 
 	(void)state;
 	peer_plain();
-	id = ask("POST", "/", "api.example", STR("123456"), false, (struct extra[]){ { "content-length", "5" } }, 1);
+	id = ask("POST", "/", "api.example", STR("123456"), false,
+		 (struct extra[]){ { "content-length", "5" } }, 1);
 	RUN_UNTIL(turn() && answer(id)->closed);
 	assert_int_equal(answer(id)->code, NGHTTP2_PROTOCOL_ERROR);
 	RUN_UNTIL(courier_stream(w.last_exchange)->reset);
@@ -173,7 +175,8 @@ static void other_hosts_must_move(void **state)
 	id = ask("GET", "/", "api.example:8080", STR_NONE, false, NULL, 0);
 	RUN_UNTIL(turn() && answer(id)->closed);
 	assert_int_equal(answer(id)->status, 421);
-	id = ask("GET", "/", "api.example", STR_NONE, false, (struct extra[]){ { "host", "other.example" } }, 1);
+	id = ask("GET", "/", "api.example", STR_NONE, false, (struct extra[]){ { "host", "other.example" } },
+		1);
 	RUN_UNTIL(turn() && answer(id)->closed);
 	assert_int_equal(answer(id)->status, 421);
 	id = get("/");
@@ -185,7 +188,8 @@ static void doubtful_requests_are_refused_with_words(void **state)
 {
 	static const struct extra bad[] = {
 		{ "x-bytes", "a\x01" "b" }, { "content_length", "5" }, { "expect", "more" },
-		{ "te", "gzip" }, { "connection", "close" }, { "transfer-encoding", "chunked" }, { "a b", "c" },
+		{ "te", "gzip" }, { "connection", "close" }, { "transfer-encoding", "chunked" },
+		{ "a b", "c" },
 	};
 
 	(void)state;
@@ -288,9 +292,11 @@ static void a_client_that_says_goodbye_has_its_answers(void **state)
 	id = get("/open");
 	upload = ask("POST", "/", "api.example", STR("123"), true, NULL, 0);
 	RUN_UNTIL(turn() && answer(id)->body.len == 9 && w.exchanges == 2);
-	const uint32_t open_exchange = w.last_exchange - 2;	/* the guest's side of the link opens odd or even ones */
+	const uint32_t open_exchange =
+		w.last_exchange - 2; /* the guest's side of the link opens odd or even ones */
 
-	assert_int_equal(nghttp2_submit_goaway(p.nghttp2, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, NULL, 0), 0);
+	assert_int_equal(nghttp2_submit_goaway(p.nghttp2, NGHTTP2_FLAG_NONE, 0, NGHTTP2_NO_ERROR, NULL, 0),
+			 0);
 	for (unsigned i = 0; i < 20; i++)
 		(void)turn();
 	assert_false(answer(id)->closed || guest(p.stream)->ended || courier_stream(open_exchange)->reset);
@@ -423,7 +429,8 @@ static void a_client_is_told_to_continue(void **state)
 
 	(void)state;
 	peer_plain();
-	id = ask("POST", "/", "api.example", STR_NONE, true, (struct extra[]){ { "expect", "100-continue" } }, 1);
+	id = ask("POST", "/", "api.example", STR_NONE, true,
+		 (struct extra[]){ { "expect", "100-continue" } }, 1);
 	RUN_UNTIL(turn() && answer(id)->interim == 1);
 	p.upload[id / 2] = STR("body");
 	p.upload_open[id / 2] = false;
@@ -460,7 +467,8 @@ int main(void)
 		T(an_early_answer_ends_the_upload), T(resets_pass_both_ways), T(other_hosts_must_move),
 		T(doubtful_requests_are_refused_with_words), T(events_pass_one_by_one),
 		T(a_window_that_is_shut_stops_the_courier), T(a_courier_that_does_not_read_stops_the_client),
-		T(a_client_that_says_goodbye_has_its_answers), T(one_tls_connection), T(the_end_of_the_sandbox_is_told),
+		T(a_client_that_says_goodbye_has_its_answers), T(one_tls_connection),
+		T(the_end_of_the_sandbox_is_told),
 		T(the_end_of_the_sandbox_is_told_inside_tls), T(more_streams_than_allowed_are_refused),
 	};
 	const struct CMUnitTest limits[] = {

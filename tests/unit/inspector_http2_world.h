@@ -1,4 +1,5 @@
-/* inspector_http2_world.h - an HTTP/2 client (nghttp2) in inspector_world.h's guest, for the tests of the inspector */
+/* inspector_http2_world.h - an HTTP/2 client (nghttp2) in
+ * inspector_world.h's guest, for the tests of the inspector */
 #pragma once
 
 #include "inspector_world.h"
@@ -148,7 +149,8 @@ static void peer_read(struct str bytes)
 	int n;
 
 	if (!p.ssl) {
-		assert_int_equal(nghttp2_session_mem_recv(p.nghttp2, (const uint8_t *)bytes.p, bytes.n), (ssize_t)bytes.n);
+		assert_int_equal(nghttp2_session_mem_recv(p.nghttp2, (const uint8_t *)bytes.p, bytes.n),
+				 (ssize_t)bytes.n);
 		return;
 	}
 	if (bytes.n)
@@ -224,7 +226,8 @@ static int32_t ask(const char *method, const char *path, const char *authority, 
 		nv[count++] = (nghttp2_nv){ (uint8_t *)(uintptr_t)e->name, (uint8_t *)(uintptr_t)e->value,
 					    strlen(e->name), strlen(e->value), 0 };
 	}
-	assert_int_equal(nghttp2_submit_request(p.nghttp2, NULL, nv, count, upload.p || more ? &provider : NULL, NULL), next);
+	assert_int_equal(nghttp2_submit_request(p.nghttp2, NULL, nv, count, upload.p ||
+						more ? &provider : NULL, NULL), next);
 	return next;
 }
 

@@ -126,7 +126,8 @@ static void an_idle_connection_makes_room(void **state)
 		assert_false(guest(s[i])->ended);
 }
 
-/* Eight that say nothing, or not enough, hold all there is: each honest client takes the place of the slowest. */
+/* Eight that say nothing, or not enough, hold all there
+ * is: each honest client takes the place of the slowest. */
 static void the_slow_make_room(void **state)
 {
 	static const char *const words[] = { "", "GET / HTTP/1.1\r\nHost", "\x16\x03\x01", "P" };
@@ -156,7 +157,8 @@ static void hundreds_of_clients_are_served(void **state)
 	resolve("api.example", DNS_TYPE_A, address, 4);
 	for (unsigned i = 0; i < 200; i++) {
 		s[i] = guest_open(LINK_KIND_TCP, str_make(address, 4), 80);
-		guest_send(s[i], STR("GET / HTTP/1.1\r\n" HOST "\r\nGET /stream HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n"));
+		guest_send(s[i], STR("GET / HTTP/1.1\r\n" HOST "\r\nGET /stream HTTP/1.1\r\n" HOST
+				     "Connection: close\r\n\r\n"));
 	}
 	for (unsigned i = 0; i < 200; i++)
 		RUN_UNTIL(guest(s[i])->ended && guest_got(s[i], "x-sum: 7"));
@@ -174,8 +176,10 @@ static void one_hostile_act(uint32_t stream, uint32_t number)
 {
 	static const char *const bytes[] = {
 		"GET /stream HTTP/1.1\r\n" HOST "\r\n", "GET /midway HTTP/1.1\r\n" HOST "\r\n",
-		"POST /x HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n", "5\r\nhello\r\n", "0\r\n\r\n",
-		"GET /reset HTTP/1.1\r\n" HOST "\r\nGET / HTTP/1.0\r\n" HOST "\r\n", "HEAD /long HTTP/1.1\r\n",
+		"POST /x HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n", "5\r\nhello\r\n",
+		"0\r\n\r\n",
+		"GET /reset HTTP/1.1\r\n" HOST "\r\nGET / HTTP/1.0\r\n" HOST "\r\n",
+		"HEAD /long HTTP/1.1\r\n",
 		"POST /early HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 9\r\n\r\n",
 		"\x16\x03\x01\x00\x05\x01", "GET /silent HTTP/1.1\r\n" HOST "\r\n", "\r\n", "\x12\x34\x01",
 	};
@@ -220,12 +224,13 @@ static void a_hostile_guest_harms_itself(void **state)
 	RUN_UNTIL(guest_got(s, "hello"));
 }
 
-/* The courier's side of a WebSocket ends first, as after a message that policy denies: were our half of its stream to
- * stay, a client could use up the link that all the others need. */
+/* The courier's side of a WebSocket ends first, as after a message that policy denies: were
+ * our half of its stream to stay, a client could use up the link that all the others need. */
 static void a_socket_that_the_courier_ends_leaves_no_stream(void **state)
 {
-	uint32_t s = fetch("GET /socket HTTP/1.1\r\n" HOST "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-			   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n");
+	uint32_t s =
+		fetch("GET /socket HTTP/1.1\r\n" HOST "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+		      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n");
 
 	(void)state;
 	RUN_UNTIL(guest_got(s, "\r\n\r\n"));
@@ -242,8 +247,10 @@ int main(void)
 #define FEW(f) cmocka_unit_test_setup_teardown(f, begin_few, end)
 #define PATIENT(f) cmocka_unit_test_setup_teardown(f, begin_patient, end)
 	const struct CMUnitTest tests[] = {
-		T(a_courier_that_is_silent_says_no), T(slow_clients_are_not_waited_for), T(a_stalled_exchange_ends),
-		FEW(an_idle_connection_makes_room), FEW(the_slow_make_room), T(a_client_is_told_to_continue), T(a_flood_is_refused_not_queued),
+		T(a_courier_that_is_silent_says_no), T(slow_clients_are_not_waited_for),
+		T(a_stalled_exchange_ends),
+		FEW(an_idle_connection_makes_room), FEW(the_slow_make_room), T(a_client_is_told_to_continue),
+		T(a_flood_is_refused_not_queued),
 		PATIENT(hundreds_of_clients_are_served), PATIENT(a_hostile_guest_harms_itself),
 		PATIENT(a_socket_that_the_courier_ends_leaves_no_stream),
 	};

@@ -39,8 +39,10 @@ static void every_name_has_its_own(void **state)
 static void other_addresses_stand_for_nothing(void **state)
 {
 	static const struct str addresses[] = {
-		STR_INIT(""), STR_INIT("\xc6\x12\x00\x00"), STR_INIT("\xc6\x12\x00\x11"), STR_INIT("\xc6\x13\xff\xff"),
-		STR_INIT("\xc6\x14\x00\x10"), STR_INIT("\x0a\x00\x00\x10"), STR_INIT("\xfd\0padd\0\0\0\0\0\0\0\0\0\x11"),
+		STR_INIT(""), STR_INIT("\xc6\x12\x00\x00"), STR_INIT("\xc6\x12\x00\x11"),
+		STR_INIT("\xc6\x13\xff\xff"),
+		STR_INIT("\xc6\x14\x00\x10"), STR_INIT("\x0a\x00\x00\x10"),
+		STR_INIT("\xfd\0padd\0\0\0\0\0\0\0\0\0\x11"),
 		STR_INIT("\xfd\0padd\0\0\0\0\0\1\0\0\0\x10"), STR_INIT("\xc6\x12"),
 	};
 	struct names *n = names_new();

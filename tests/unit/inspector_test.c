@@ -88,7 +88,8 @@ static void a_request_becomes_an_exchange(void **state)
 	assert_got(s, "HTTP/1.1 200 OK\r\nx-from: courier\r\ncontent-length: 5\r\n\r\nhello");
 	x = courier_stream(w.last_exchange);
 	assert_int_equal(msg_get_connect(buf_str(&x->opened), &m), ERR_OK);
-	assert_true(str_eq(m.host, STR("api.example")) && m.port == 80 && m.scheme == HEAD_HTTP && m.connection == 1);
+	assert_true(str_eq(m.host, STR("api.example")) && m.port == 80 && m.scheme == HEAD_HTTP &&
+		    m.connection == 1);
 	assert_true(str_eq(m.process.exe, STR("/usr/bin/curl")) && m.process.pid == 7);
 	assert_int_equal(head_decode(buf_str(&x->head), &h), ERR_OK);
 	assert_true(str_eq(h.path, STR("/@a%2Fb")) && str_eq(h.query, STR("q")));
@@ -211,7 +212,8 @@ static void cut_off_answers_are_cut_off(void **state)
 		guest_send(s, buf_str(&b));
 		RUN_UNTIL(guest(s)->reset);
 		assert_false(guest(s)->ended);
-		assert_true(guest(s)->reason == ERR_UPSTREAM_CLOSED || guest(s)->reason == ERR_UPSTREAM_MALFORMED);
+		assert_true(guest(s)->reason == ERR_UPSTREAM_CLOSED ||
+			    guest(s)->reason == ERR_UPSTREAM_MALFORMED);
 	}
 }
 
@@ -222,7 +224,8 @@ static void a_refused_exchange_is_an_error_to_read(void **state)
 	(void)state;
 	RUN_UNTIL(guest(s)->ended);
 	assert_got(s, "HTTP/1.1 502 Bad Gateway\r\ncontent-type: application/json\r\n");
-	assert_got(s, "{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"Paddock: the upstream's name");
+	assert_got(s, "{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"Paddock: the "
+		      "upstream's name");
 	assert_got(s, "\"paddock\":{\"error\":\"RESOLVE\"}}\n");
 }
 
@@ -232,7 +235,8 @@ static void a_denial_does_not_wait_for_the_body(void **state)
 
 	(void)state;
 	RUN_UNTIL(guest(s)->ended);
-	assert_got(s, "HTTP/1.1 403 Forbidden\r\nx-from: courier\r\ncontent-length: 3\r\nconnection: close\r\n\r\nno\n");
+	assert_got(s, "HTTP/1.1 403 Forbidden\r\nx-from: courier\r\ncontent-length: 3\r\nconnection: "
+		      "close\r\n\r\nno\n");
 	RUN_UNTIL(courier_stream(w.last_exchange)->reset);
 	guest_end(s);
 	RUN_UNTIL(claimed(CLAIM_CONNECTION_END, ERR_OK));
@@ -244,16 +248,23 @@ static void doubtful_requests_are_refused_with_words(void **state)
 		const char *request, *status, *words;
 		enum err e;
 	} bad[] = {
-		{ "GET / HTTP/1.1\r\nHost: other.example\r\n\r\n", "421 Misdirected", "permission_error", ERR_NAME_MISMATCH },
-		{ "GET / HTTP/1.1\r\nHost: api.example:81\r\n\r\n", "421 Misdirected", "NAME_MISMATCH", ERR_NAME_MISMATCH },
-		{ "GET / HTTP/1.1\r\n" HOST "Connection: upgrade\r\nUpgrade: websocket\r\n\r\n", "426 Upgrade Required",
+		{ "GET / HTTP/1.1\r\nHost: other.example\r\n\r\n", "421 Misdirected", "permission_error",
+		  ERR_NAME_MISMATCH },
+		{ "GET / HTTP/1.1\r\nHost: api.example:81\r\n\r\n", "421 Misdirected", "NAME_MISMATCH",
+		  ERR_NAME_MISMATCH },
+		{ "GET / HTTP/1.1\r\n" HOST "Connection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+		  "426 Upgrade Required",
 		  "upgrade: websocket\r\n", ERR_UPGRADE_REFUSED },
-		{ "GET /../x HTTP/1.1\r\n" HOST "\r\n", "400 Bad Request", "invalid_request_error", ERR_HEAD_MALFORMED },
-		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "400 Bad", "BODY_FRAMING",
+		{ "GET /../x HTTP/1.1\r\n" HOST "\r\n", "400 Bad Request", "invalid_request_error",
+		  ERR_HEAD_MALFORMED },
+		{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+		  "400 Bad", "BODY_FRAMING",
 		  ERR_BODY_FRAMING },
-		{ "GET / HTTP/1.1\r\n" HOST "X: \x01\r\n\r\n", "400 Bad", "HEAD_MALFORMED", ERR_HEAD_MALFORMED },
+		{ "GET / HTTP/1.1\r\n" HOST "X: \x01\r\n\r\n", "400 Bad", "HEAD_MALFORMED",
+		  ERR_HEAD_MALFORMED },
 		{ "GET / HTTP/3.0\r\n" HOST "\r\n", "505 HTTP", "HEAD_VERSION", ERR_HEAD_VERSION },
-		{ "POST /x HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nzz\r\n", "400 Bad", "BODY_FRAMING",
+		{ "POST /x HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nzz\r\n", "400 Bad",
+		  "BODY_FRAMING",
 		  ERR_BODY_FRAMING },
 	};
 
@@ -271,7 +282,8 @@ static void doubtful_requests_are_refused_with_words(void **state)
 
 static void what_is_not_http_is_refused(void **state)
 {
-	static const char *const bad[] = { "\x05\x01", "SSH-2.0-OpenSSH_9.2\r\n", "EHLO x\r\n", " GET / HTTP/1.1\r\n" };
+	static const char *const bad[] = { "\x05\x01", "SSH-2.0-OpenSSH_9.2\r\n", "EHLO x\r\n",
+					   " GET / HTTP/1.1\r\n" };
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -289,7 +301,8 @@ static void addresses_that_were_never_given_are_refused(void **state)
 {
 	static const struct str bad[] = {
 		STR_INIT("\x7f\x00\x00\x01"), STR_INIT("\xc6\x13\xff\xfe"), STR_INIT("\x00\x00\x00\x00"),
-		STR_INIT("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1"), STR_INIT("\0\0\0\0\0\0\0\0\0\0\xff\xff\x7f\0\0\1"),
+		STR_INIT("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1"),
+		STR_INIT("\0\0\0\0\0\0\0\0\0\0\xff\xff\x7f\0\0\1"),
 		STR_INIT("\xfd\0padd\0\0\0\0\0\0\0\0\0\x20"),
 	};
 
@@ -416,7 +429,8 @@ static void https_becomes_an_exchange(void **state)
 		RUN_UNTIL(client_turn(&c) && SSL_is_init_finished(c.ssl));
 		assert_true(SSL_write(c.ssl, "GET / HTTP/1.1\r\n" HOST "\r\n", 37) == 37);
 		RUN_UNTIL(client_got(&c, "content-length: 5\r\n\r\nhello"));
-		assert_true(SSL_write(c.ssl, "GET /stream HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n", 62) == 62);
+		assert_true(SSL_write(c.ssl, "GET /stream HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n",
+				      62) == 62);
 		RUN_UNTIL(client_got(&c, "\r\n0\r\nx-sum: 7\r\n\r\n"));
 		RUN_UNTIL(!client_turn(&c));
 		assert_int_equal(c.error, SSL_ERROR_ZERO_RETURN);	/* an orderly end */
@@ -478,13 +492,15 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(names_get_addresses_of_their_own), T(other_names_do_not_exist),
 		T(malformed_queries_are_answered_or_dropped), T(a_request_becomes_an_exchange),
-		T(pipelined_requests_are_answered_in_order), T(chunked_uploads_arrive_whole), T(http10_gets_no_chunks),
-		T(events_pass_one_by_one), T(a_guest_that_does_not_read_stops_the_courier),
+		T(pipelined_requests_are_answered_in_order), T(chunked_uploads_arrive_whole),
+		T(http10_gets_no_chunks), T(events_pass_one_by_one),
+		T(a_guest_that_does_not_read_stops_the_courier),
 		T(cut_off_answers_are_cut_off), T(a_refused_exchange_is_an_error_to_read),
 		T(a_denial_does_not_wait_for_the_body), T(doubtful_requests_are_refused_with_words),
 		T(what_is_not_http_is_refused), T(addresses_that_were_never_given_are_refused),
-		T(a_bare_address_is_the_couriers_to_judge), T(a_client_that_goes_cancels), T(https_becomes_an_exchange),
-		T(tls_names_must_agree), T(a_cut_off_answer_has_no_close_notify),
+		T(a_bare_address_is_the_couriers_to_judge), T(a_client_that_goes_cancels),
+		T(https_becomes_an_exchange), T(tls_names_must_agree),
+		T(a_cut_off_answer_has_no_close_notify),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 

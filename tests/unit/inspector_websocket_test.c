@@ -405,7 +405,8 @@ static int on_header(nghttp2_session *s, const nghttp2_frame *frame, const uint8
 	(void)frame;
 	(void)flags;
 	(void)user;
-	if (str_eq(str_make(name, name_bytes), STR(":status")) && str_decimal(str_make(value, value_bytes), 599, &status))
+	if (str_eq(str_make(name, name_bytes), STR(":status")) &&
+	    str_decimal(str_make(value, value_bytes), 599, &status))
 		p.status = (unsigned)status;
 	return 0;
 }
@@ -458,7 +459,8 @@ static bool turn(void)
 	ssize_t n;
 
 	if (in.n)
-		assert_int_equal(nghttp2_session_mem_recv(p.nghttp2, (const uint8_t *)in.p, in.n), (ssize_t)in.n);
+		assert_int_equal(nghttp2_session_mem_recv(p.nghttp2, (const uint8_t *)in.p, in.n),
+				 (ssize_t)in.n);
 	p.fed += in.n;
 	if (p.deferred && (p.out.len || p.finish)) {
 		p.deferred = false;
@@ -490,10 +492,11 @@ static void peer_begin(const char *path)
 	assert_int_equal(nghttp2_session_client_new(&p.nghttp2, callbacks, NULL), 0);
 	nghttp2_session_callbacks_del(callbacks);
 	assert_int_equal(nghttp2_submit_settings(p.nghttp2, 0, NULL, 0), 0);
-	RUN_UNTIL(turn() && nghttp2_session_get_remote_settings(p.nghttp2, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1);
+	RUN_UNTIL(turn() && nghttp2_session_get_remote_settings(p.nghttp2,
+								NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1);
 	for (size_t i = 0; i < 6; i++)
-		nv[i] = (nghttp2_nv){ (uint8_t *)(uintptr_t)names[i], (uint8_t *)(uintptr_t)values[i], strlen(names[i]),
-				      strlen(values[i]), 0 };
+		nv[i] = (nghttp2_nv){ (uint8_t *)(uintptr_t)names[i], (uint8_t *)(uintptr_t)values[i],
+				      strlen(names[i]), strlen(values[i]), 0 };
 	assert_int_equal(nghttp2_submit_request(p.nghttp2, NULL, nv, 6, &provider, NULL), 1);
 }
 
@@ -584,11 +587,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_handshake_becomes_an_exchange), T(messages_pass_both_ways), T(large_messages_pass),
 		T(mistakes_are_closed_with_their_code), T(an_unmasked_frame_is_a_mistake),
-		T(too_large_is_told_by_the_header), T(refusals_of_the_courier_are_told), T(half_a_message_is_cut_off),
-		T(a_courier_that_breaks_the_form_is_not_passed_on), T(what_is_not_granted_is_an_answer),
-		T(handshakes_that_are_not_whole_are_refused), T(a_courier_that_does_not_read_stops_the_client),
-		T(joined_messages_are_bounded_together), T(messages_pass_over_http2), T(mistakes_over_http2),
-		T(refusals_over_http2), T(a_client_that_goes_over_http2),
+		T(too_large_is_told_by_the_header), T(refusals_of_the_courier_are_told),
+		T(half_a_message_is_cut_off), T(a_courier_that_breaks_the_form_is_not_passed_on),
+		T(what_is_not_granted_is_an_answer), T(handshakes_that_are_not_whole_are_refused),
+		T(a_courier_that_does_not_read_stops_the_client), T(joined_messages_are_bounded_together),
+		T(messages_pass_over_http2), T(mistakes_over_http2), T(refusals_over_http2),
+		T(a_client_that_goes_over_http2),
 		cmocka_unit_test_setup_teardown(a_silent_socket_ends, begin_impatient, end_all),
 	};
 

@@ -423,7 +423,8 @@ static void world_start(int net, const struct inspector_limits *limits)
 		assert_int_equal(inspector_start(&w.inspector, &w.loop, net, inner[1], w.tls, limits,
 						 inspector_over, NULL), ERR_OK);
 	}
-	w.courier = channel_new(&w.loop, inner[0], link_new(LINK_UPPER, &LINK_LIMITS_DEFAULT), &upper_ops, NULL);
+	w.courier =
+		channel_new(&w.loop, inner[0], link_new(LINK_UPPER, &LINK_LIMITS_DEFAULT), &upper_ops, NULL);
 	assert_non_null(w.courier);
 }
 
@@ -485,7 +486,8 @@ static int end(void **state)
 #define SANITIZED false
 #endif
 
-/* The confined process, which lies beside the test. A sanitizer's own system calls do not pass the confinement. */
+/* The confined process, which lies beside the test. A
+ * sanitizer's own system calls do not pass the confinement. */
 static inline const char *program_beside(void)
 {
 	static char path[4096];

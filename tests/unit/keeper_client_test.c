@@ -16,7 +16,8 @@ static void answered(void *user, enum err e, struct str reply)
 
 static struct keeper_call *call(struct answer *a, enum keeper_op op, struct str asked, uint64_t timeout_ms)
 {
-	const struct keeper_question q = { .op = op, .credential = 7, .text = asked, .timeout_ms = timeout_ms };
+	const struct keeper_question q = { .op = op, .credential = 7, .text = asked,
+					   .timeout_ms = timeout_ms };
 	struct keeper_call *c = NULL;
 
 	assert_int_equal(keeper_call(client, &q, answered, a, &c), ERR_OK);

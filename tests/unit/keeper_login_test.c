@@ -1,4 +1,5 @@
-/* keeper_login_test.c - the user's login files: read, leased to one asker, replaced if they are what was read */
+/* keeper_login_test.c - the user's login files: read,
+ * leased to one asker, replaced if they are what was read */
 #include "keeper_ops_world.h"
 
 #include "credential/keeper_login.h"
@@ -28,7 +29,8 @@ static void put_file(const char *name, const char *text, mode_t mode)
 	snprintf(path, sizeof path, "%s/%s", directory, name);
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
 
-	assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && fchmod(fd, mode) == 0);
+	assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) &&
+		    fchmod(fd, mode) == 0);
 	close(fd);
 }
 
@@ -64,8 +66,8 @@ static struct keeper_credential login_of(enum keeper_use use)
 		.use = use, .source = { .kind = KEEPER_FILE, .path = path, .real = path } };
 }
 
-static enum err replace(enum keeper_use use, const char *read, const char *access, const char *refresh, const char *id,
-			const char *expires)
+static enum err replace(enum keeper_use use, const char *read, const char *access, const char *refresh,
+			const char *id, const char *expires)
 {
 	const struct keeper_credential c = login_of(use);
 	uint8_t digest[SHA256_DIGEST_LENGTH];
@@ -89,9 +91,11 @@ static void logins_are_read(void **state)
 	(void)state;
 	struct keeper_credential c = login_of(KEEPER_USE_CLAUDE);
 	static const char *const bad[] = {
-		"", "{}", "[]", "{\"claudeAiOauth\":null}", "{\"claudeAiOauth\":{\"accessToken\":\"\",\"refreshToken\":\"\"}}",
+		"", "{}", "[]", "{\"claudeAiOauth\":null}",
+		"{\"claudeAiOauth\":{\"accessToken\":\"\",\"refreshToken\":\"\"}}",
 		"{\"claudeAiOauth\":{\"accessToken\":\"a b\",\"refreshToken\":\"c\"}}",
-		"{\"claudeAiOauth\":{\"accessToken\":\"a\\u0000b\",\"refreshToken\":\"c\"}}", "{\"claudeAiOauth\":{}",
+		"{\"claudeAiOauth\":{\"accessToken\":\"a\\u0000b\",\"refreshToken\":\"c\"}}",
+		"{\"claudeAiOauth\":{}",
 	};
 
 	assert_int_equal(keeper_op_login(&c, STR(CLAUDE), &out, &reason), ERR_OK);
@@ -119,19 +123,22 @@ static void a_login_is_replaced_if_it_is_the_one_that_was_read(void **state)
 
 	put_file(".credentials.json", CLAUDE, 0640);
 	assert_int_equal(stat(path, &before), 0);
-	assert_int_equal(replace(KEEPER_USE_CLAUDE, "sk-ant-ort01-old", "oat-new", "ort-new", "", "1800000000000"), ERR_OK);
+	assert_int_equal(replace(KEEPER_USE_CLAUDE, "sk-ant-ort01-old", "oat-new", "ort-new", "",
+				 "1800000000000"), ERR_OK);
 	field_is(0, 8, "replaced");
 	field_is(1, 8, "oat-new");
 	field_is(2, 8, "ort-new");
 	field_is(4, 8, "1800000000000");
-	assert_string_equal(file_text(), "{\"mcpOAuth\":{\"x\":1},\"claudeAiOauth\":{\"accessToken\":\"oat-new\","
+	assert_string_equal(file_text(),
+			    "{\"mcpOAuth\":{\"x\":1},\"claudeAiOauth\":{\"accessToken\":\"oat-new\","
 			    "\"refreshToken\":\"ort-new\",\"expiresAt\":1800000000000,\"scopes\":[\"user:inference\","
 			    "\"user:profile\"],\"subscriptionType\":\"max\",\"rateLimitTier\":\"tier\"},\"last\":[1.5,null]}");
 	assert_int_equal(stat(path, &after), 0);
 	assert_true(after.st_ino != before.st_ino && after.st_mode == before.st_mode);
 
 	/* somebody else was first: their tokens are the answer, and stay */
-	assert_int_equal(replace(KEEPER_USE_CLAUDE, "sk-ant-ort01-old", "oat-late", "ort-late", "", ""), ERR_OK);
+	assert_int_equal(replace(KEEPER_USE_CLAUDE, "sk-ant-ort01-old", "oat-late", "ort-late", "", ""),
+			 ERR_OK);
 	field_is(0, 8, "other");
 	field_is(1, 8, "oat-new");
 	field_is(2, 8, "ort-new");
@@ -256,7 +263,8 @@ static void bad_replacements_are_refused(void **state)
 {
 	(void)state;
 	static const char *const bad[][4] = {
-		{ "a b", "c", "", "" }, { "a\"", "c", "", "" }, { "a\\", "c", "", "" }, { "a\n", "c", "", "" },
+		{ "a b", "c", "", "" }, { "a\"", "c", "", "" }, { "a\\", "c", "", "" },
+		{ "a\n", "c", "", "" },
 		{ "", "c", "", "" }, { "a", "c\x7f", "", "" }, { "a", "c", " ", "" }, { "a", "c", "", "-1" },
 		{ "a", "c", "", "1.5" }, { "a", "c", "", "99999999999999999999" },
 	};
@@ -265,7 +273,8 @@ static void bad_replacements_are_refused(void **state)
 
 	put_file(".credentials.json", CLAUDE, 0600);
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-		assert_int_equal(replace(KEEPER_USE_CLAUDE, "sk-ant-ort01-old", bad[i][0], bad[i][1], bad[i][2], bad[i][3]),
+		assert_int_equal(replace(KEEPER_USE_CLAUDE, "sk-ant-ort01-old", bad[i][0], bad[i][1],
+					 bad[i][2], bad[i][3]),
 				 ERR_INPUT);
 	assert_int_equal(keeper_op_replace(&c, STR("a\0b\0"), &out, &reason), ERR_INPUT);
 	assert_int_equal(keeper_op_replace(&c, STR(""), &out, &reason), ERR_INPUT);
@@ -274,8 +283,10 @@ static void bad_replacements_are_refused(void **state)
 	assert_string_equal(file_text(), CLAUDE);
 	put_file(".credentials.json", "{\"claudeAiOauth\":{\"accessToken\":", 0600);
 	assert_int_equal(replace(KEEPER_USE_CLAUDE, "x", "a", "b", "", ""), ERR_CREDENTIAL);
-	put_file(".credentials.json", "{\"claudeAiOauth\":{\"accessToken\":\"a\",\"refreshToken\":\"b\",\"x\":123456789012345678901234}}",
-		 0600);	/* a number that would not come back as it was */
+	put_file(".credentials.json",
+		 "{\"claudeAiOauth\":{\"accessToken\":\"a\",\"refreshToken\":\"b\",\"x\":"
+		 "123456789012345678901234}}",
+		 0600); /* a number that would not come back as it was */
 	assert_int_equal(replace(KEEPER_USE_CLAUDE, "b", "c", "d", "", ""), ERR_CREDENTIAL);
 }
 int main(void)
@@ -284,8 +295,8 @@ int main(void)
 #define D(f) cmocka_unit_test_setup_teardown(f, make_directory, remove_directory)
 	const struct CMUnitTest tests[] = {
 		T(logins_are_read), D(a_login_is_replaced_if_it_is_the_one_that_was_read),
-		D(a_refresh_token_alone_is_replaced), D(a_locked_file_is_not_touched), D(a_lease_is_one_askers),
-		D(another_ones_lease_stays),
+		D(a_refresh_token_alone_is_replaced), D(a_locked_file_is_not_touched),
+		D(a_lease_is_one_askers), D(another_ones_lease_stays),
 		D(bad_replacements_are_refused),
 	};
 

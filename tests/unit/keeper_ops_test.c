@@ -111,7 +111,8 @@ static void aws_keys_sign_for_their_services_alone(void **state)
 {
 	(void)state;
 	char s3[] = "s3", iam[] = "iam", east[] = "us-east-1", west[] = "us-west-2";
-	char *with[] = { s3, iam, NULL }, *without[] = { s3, NULL }, *here[] = { east, NULL }, *there[] = { west, NULL };
+	char *with[] = { s3, iam, NULL }, *without[] = { s3, NULL }, *here[] = { east, NULL },
+	     *there[] = { west, NULL };
 	struct keeper_credential c = { .use = KEEPER_USE_SIGV4, .services = with, .regions = here };
 
 	assert_int_equal(aws(&c, ID ":" KEY, TO_SIGN), ERR_OK);
@@ -140,9 +141,9 @@ static void pem_of(EVP_PKEY *key, struct buf *pem)
 
 static void account_of(struct str pem, struct buf *json)
 {
-	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s#, s:s}", "type", "service_account", "project_id", "p-1",
-			      "private_key_id", "kid", "client_email", "me@p-1.iam.test", "private_key", pem.p,
-			      (int)pem.n, "token_uri", "https://oauth2.test/token");
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s#, s:s}", "type", "service_account", "project_id",
+			      "p-1", "private_key_id", "kid", "client_email", "me@p-1.iam.test",
+			      "private_key", pem.p, (int)pem.n, "token_uri", "https://oauth2.test/token");
 	char *z = json_dumps(o, 0);
 
 	buf_init(json, 16384);
@@ -170,7 +171,8 @@ static const char *claims(const char *issuer, long from, long until)
 	static char text[512];
 	long now = (long)time(NULL);
 
-	snprintf(text, sizeof text, "{\"iss\":\"%s\",\"aud\":\"x\",\"iat\":%ld,\"exp\":%ld}", issuer, now + from, now + until);
+	snprintf(text, sizeof text, "{\"iss\":\"%s\",\"aud\":\"x\",\"iat\":%ld,\"exp\":%ld}", issuer,
+		 now + from, now + until);
 	return text;
 }
 
@@ -202,7 +204,8 @@ static void verify(EVP_PKEY *key, const char *asked, bool ec)
 		ECDSA_SIG_free(s);
 	}
 	assert_int_equal(EVP_DigestVerifyInit(context, NULL, EVP_sha256(), NULL, key), 1);
-	assert_int_equal(EVP_DigestVerify(context, signature, n, (const unsigned char *)asked, strlen(asked)), 1);
+	assert_int_equal(EVP_DigestVerify(context, signature, n, (const unsigned char *)asked, strlen(asked)),
+			 1);
 	EVP_MD_CTX_free(context);
 }
 
@@ -210,7 +213,8 @@ static void assertions_are_signed_for_their_issuer(void **state)
 {
 	(void)state;
 	EVP_PKEY *rsa = EVP_RSA_gen(2048), *ec = EVP_EC_gen("P-256");
-	struct keeper_credential c = { .use = KEEPER_USE_JWT }, app = { .use = KEEPER_USE_JWT, .issuer = "12345" };
+	struct keeper_credential c = { .use = KEEPER_USE_JWT },
+				 app = { .use = KEEPER_USE_JWT, .issuer = "12345" };
 	static const char rs256[] = "{\"alg\":\"RS256\",\"typ\":\"JWT\"}", es256[] = "{\"alg\":\"ES256\"}";
 	auto_buf pem = BUF_EMPTY, json = BUF_EMPTY, ec_pem = BUF_EMPTY;
 	const char *asked;
@@ -237,12 +241,16 @@ static void assertions_are_signed_for_their_issuer(void **state)
 	}
 
 	/* another issuer, none, another algorithm, too long, over, no token */
-	assert_int_equal(jwt(&c, buf_str(&json), unsigned_token(rs256, claims("you@p-1.iam.test", 0, 60))), ERR_INPUT);
+	assert_int_equal(jwt(&c, buf_str(&json), unsigned_token(rs256, claims("you@p-1.iam.test", 0, 60))),
+			 ERR_INPUT);
 	assert_int_equal(jwt(&c, buf_str(&pem), unsigned_token(rs256, claims("", 0, 60))), ERR_INPUT);
 	assert_int_equal(jwt(&app, buf_str(&pem), unsigned_token(es256, claims("12345", 0, 60))), ERR_INPUT);
-	assert_int_equal(jwt(&app, buf_str(&pem), unsigned_token("{\"alg\":\"none\"}", claims("12345", 0, 60))), ERR_INPUT);
-	assert_int_equal(jwt(&app, buf_str(&pem), unsigned_token(rs256, claims("12345", 0, 100000))), ERR_INPUT);
-	assert_int_equal(jwt(&app, buf_str(&pem), unsigned_token(rs256, claims("12345", -3600, -1))), ERR_INPUT);
+	assert_int_equal(jwt(&app, buf_str(&pem),
+			     unsigned_token("{\"alg\":\"none\"}", claims("12345", 0, 60))), ERR_INPUT);
+	assert_int_equal(jwt(&app, buf_str(&pem), unsigned_token(rs256, claims("12345", 0, 100000))),
+			 ERR_INPUT);
+	assert_int_equal(jwt(&app, buf_str(&pem), unsigned_token(rs256, claims("12345", -3600, -1))),
+			 ERR_INPUT);
 	assert_int_equal(jwt(&app, buf_str(&pem), unsigned_token(rs256, "{\"iss\":\"12345\"}")), ERR_INPUT);
 	assert_int_equal(jwt(&app, buf_str(&pem), "anything"), ERR_INPUT);
 	assert_int_equal(jwt(&app, buf_str(&pem), ""), ERR_INPUT);
@@ -254,7 +262,8 @@ static void assertions_are_signed_for_their_issuer(void **state)
 static void weak_and_other_keys_are_refused(void **state)
 {
 	(void)state;
-	EVP_PKEY *keys[] = { EVP_RSA_gen(1024), EVP_EC_gen("P-384"), EVP_PKEY_Q_keygen(NULL, NULL, "ED25519") };
+	EVP_PKEY *keys[] = { EVP_RSA_gen(1024), EVP_EC_gen("P-384"),
+			     EVP_PKEY_Q_keygen(NULL, NULL, "ED25519") };
 	const struct keeper_credential c = { .use = KEEPER_USE_JWT };
 
 	for (size_t i = 0; i < 3; i++) {
@@ -318,9 +327,11 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		T(aws_keys_are_read_in_every_form), T(what_holds_no_aws_key_is_said), T(only_aws_strings_are_signed),
+		T(aws_keys_are_read_in_every_form), T(what_holds_no_aws_key_is_said),
+		T(only_aws_strings_are_signed),
 		T(aws_keys_sign_for_their_services_alone), T(assertions_are_signed_for_their_issuer),
-		T(weak_and_other_keys_are_refused), T(a_client_certificate_has_its_key), T(fields_are_counted),
+		T(weak_and_other_keys_are_refused), T(a_client_certificate_has_its_key),
+		T(fields_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

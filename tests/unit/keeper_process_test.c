@@ -1,4 +1,5 @@
-/* keeper_process_test.c - paddock-keeper as the confined process that it is, with and without namespaces of its own */
+/* keeper_process_test.c - paddock-keeper as the confined
+ * process that it is, with and without namespaces of its own */
 #include "keeper_world.h"
 
 static bool in_namespace;	/* started in a user and pid namespace of its own */
@@ -67,7 +68,8 @@ static int process_end(struct process *p)
 }
 
 /* one request, one answer */
-static enum err ask(const struct process *p, struct keeper_request head, struct str text, struct buf *ret_data)
+static enum err ask(const struct process *p, struct keeper_request head, struct str text,
+		    struct buf *ret_data)
 {
 	static struct keeper_request r;
 	static struct keeper_reply reply;
@@ -92,7 +94,8 @@ static void expect_secret(const struct process *p, uint32_t index, enum err want
 	auto_buf data = BUF_EMPTY;
 
 	buf_init(&data, KEEPER_DATA_MAX);
-	assert_int_equal(ask(p, (struct keeper_request){ .op = KEEPER_SECRET, .credential = index }, STR(""), &data),
+	assert_int_equal(ask(p, (struct keeper_request){ .op = KEEPER_SECRET, .credential = index }, STR(""),
+			     &data),
 			 wanted);
 	assert_true(wanted || str_eq(str_from(buf_str(&data), KEEPER_STAMP_BYTES), value));
 }
@@ -139,7 +142,8 @@ static void it_serves_environment_confined(void **state)
 
 	assert_int_equal(process_start(STR("{\"name\":\"a\",\"use\":\"secret\",\"source\":\"environment\",\"value\":"
 					   "\"Z2hwXzAxMjM0NTY3ODlhYmNkZWZBQkNERUY=\"},"
-					   "{\"name\":\"b\",\"use\":\"secret\",\"source\":\"environment\"}"), &p), ERR_OK);
+					   "{\"name\":\"b\",\"use\":\"secret\",\"source\":\"environment\"}"),
+					   &p), ERR_OK);
 	buf_init(&signature, 4096);
 	expect_private(&p);
 	assert_true(str_starts(buf_str(&p.start.ca_pem), STR("-----BEGIN CERTIFICATE-----\n")));
@@ -196,7 +200,8 @@ static void it_signs_and_replaces_confined(void **state)
 
 	buf_printf(&b, "{\"name\":\"f\",\"use\":\"codex\",\"source\":\"file\",\"path\":\"%s\"},",
 		   write_file("auth.json", str_of(login), 0600));
-	buf_put_z(&b, "{\"name\":\"s\",\"use\":\"sigv4\",\"source\":\"environment\",\"value\":\"QUtJRDpzZWNyZXQ=\"},");
+	buf_put_z(&b, "{\"name\":\"s\",\"use\":\"sigv4\",\"source\":\"environment\",\"value\":"
+		      "\"QUtJRDpzZWNyZXQ=\"},");
 	buf_put_z(&b, "{\"name\":\"j\",\"use\":\"jwt\",\"source\":\"environment\",\"issuer\":\"me\",\"value\":\"");
 	buf_put_base64(&b, str_make(pem, (size_t)n));
 	buf_put_z(&b, "\"}");
@@ -206,21 +211,28 @@ static void it_signs_and_replaces_confined(void **state)
 		"f536975d06c0309214f805bb90ccff089219ecd68b2577efef23edd43b7e1a59"), &out), ERR_OK);
 	assert_true(keeper_fields(buf_str(&out), fields, 3));
 	assert_int_equal(fields[2].n, 64);
-	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_ACCOUNT, .credential = 2 }, STR(""), &out), ERR_OK);
-	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_JWT, .credential = 2 }, STR("a.b"), &out), ERR_INPUT);
+	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_ACCOUNT, .credential = 2 }, STR(""),
+			     &out), ERR_OK);
+	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_JWT, .credential = 2 }, STR("a.b"),
+			     &out), ERR_INPUT);
 	buf_put_base64url(&asked, STR("{\"alg\":\"ES256\"}"));
 	buf_put_z(&asked, ".");
 	buf_clear(&b);
-	buf_printf(&b, "{\"iss\":\"me\",\"iat\":%lu,\"exp\":%lu}", (unsigned long)(clock_unix_ns() / 1000000000),
+	buf_printf(&b, "{\"iss\":\"me\",\"iat\":%lu,\"exp\":%lu}",
+		   (unsigned long)(clock_unix_ns() / 1000000000),
 		   (unsigned long)(clock_unix_ns() / 1000000000 + 600));
 	buf_put_base64url(&asked, buf_str(&b));
-	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_JWT, .credential = 2 }, buf_str(&asked), &out),
+	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_JWT, .credential = 2 },
+			     buf_str(&asked), &out),
 			 ERR_OK);
 	assert_int_equal(out.len, 86);
 	/* a captured courier asks for the keys themselves */
-	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_SECRET, .credential = 1 }, STR(""), &out), ERR_INPUT);
-	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_SECRET, .credential = 2 }, STR(""), &out), ERR_INPUT);
-	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_CERTIFICATE, .credential = 2 }, STR(""), &out),
+	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_SECRET, .credential = 1 }, STR(""),
+			     &out), ERR_INPUT);
+	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_SECRET, .credential = 2 }, STR(""),
+			     &out), ERR_INPUT);
+	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_CERTIFICATE, .credential = 2 },
+			     STR(""), &out),
 			 ERR_INPUT);
 
 	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_LOGIN }, STR(""), &out), ERR_OK);
@@ -230,11 +242,14 @@ static void it_signs_and_replaces_confined(void **state)
 	keeper_put_field(&asked, STR("r2"));
 	keeper_put_field(&asked, STR(""));
 	keeper_put_field(&asked, STR(""));
-	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_REPLACE }, buf_str(&asked), &out), ERR_OK);
+	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_REPLACE }, buf_str(&asked), &out),
+			ERR_OK);
 	assert_true(str_starts(buf_str(&out), STR("replaced\0a2\0r2\0")));
-	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_REPLACE }, buf_str(&asked), &out), ERR_OK);
+	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_REPLACE }, buf_str(&asked), &out),
+			ERR_OK);
 	assert_true(str_starts(buf_str(&out), STR("other\0a2\0r2\0")));
-	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_REPLACE }, STR("r\0"), &out), ERR_INPUT);
+	assert_int_equal(ask(&p, (struct keeper_request){ .op = KEEPER_REPLACE }, STR("r\0"), &out),
+			ERR_INPUT);
 	assert_int_equal(process_end(&p), 0);
 	assert_int_equal(unlinkat(directory, "auth.json", 0), 0);
 	EVP_PKEY_free(key);
@@ -253,7 +268,8 @@ static void it_answers_while_a_command_runs(void **state)
 	assert_int_equal(process_start(STR("{\"name\":\"a\",\"use\":\"secret\",\"source\":\"environment\",\"value\":"
 					   "\"Z2hwXzAxMjM0NTY3ODlhYmNkZWZBQkNERUY=\"},"
 					   "{\"name\":\"c\",\"use\":\"secret\",\"source\":\"command\",\"argv\":"
-					   "[\"sh\",\"-c\",\"sleep 3; echo token\"],\"timeout_ms\":9000}"), &p), ERR_OK);
+					   "[\"sh\",\"-c\",\"sleep 3; echo token\"],\"timeout_ms\":9000}"),
+					   &p), ERR_OK);
 	started = clock_ms();
 	assert_int_equal(write(p.link, &slow, KEEPER_REQUEST_HEAD), KEEPER_REQUEST_HEAD);
 	for (unsigned i = 0; i < 50; i++) {

@@ -50,7 +50,8 @@ static void the_key_is_made_once(void **state)
 	close(fd);
 	assert_int_equal(faccessat(directory, KEEPER_PUBLIC_FILE, R_OK, 0), 0);
 
-	EVP_PKEY *public_key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, keeper_key_public(one), 32);
+	EVP_PKEY *public_key =
+		EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, keeper_key_public(one), 32);
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 
 	assert_int_equal(keeper_key_sign(one, STR("text"), signature), ERR_OK);
@@ -202,7 +203,7 @@ static void commands_run_without_our_environment(void **state)
 
 	setenv("PADDOCK_TEST_LEAK", "leak", 1);
 	command("echo token-$HOME-$USER-$PADDOCK_TEST_LEAK", 5000, STR("token-/nowhere-me-"), NULL);
-	command("ls /proc/self/fd | wc -l | tr -d '\\n'; cat", 5000, STR("4"), NULL);	/* 0, 1, 2, ls's own */
+	command("ls /proc/self/fd | wc -l | tr -d '\\n'; cat", 5000, STR("4"), NULL); /* 0, 1, 2, ls's own */
 	command("echo x; exit 3", 5000, none, "exit status");
 	command("kill -9 $$", 5000, none, "signal");
 	command("true", 5000, none, "empty");

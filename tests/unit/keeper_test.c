@@ -34,7 +34,8 @@ static int make_fixture(void **state)
 	static struct fixture f;
 	int fd;
 
-	f = (struct fixture){ .config = { .sandbox = "quiet-otter", .credential_count = 2, .environment = NULL } };
+	f = (struct fixture){ .config = { .sandbox = "quiet-otter", .credential_count = 2,
+					  .environment = NULL } };
 	if (keeper_installation_key(directory, &fd) || keeper_key_read(fd, &f.key) ||
 	    mint_new(STR("quiet-otter"), clock_unix_ns() / 1000000000, 1, &f.mint) ||
 	    secret_new(SECRET.p, SECRET.n, &f.value))
@@ -42,7 +43,8 @@ static int make_fixture(void **state)
 	close(fd);
 	buf_init(&f.data, KEEPER_DATA_MAX);
 	f.config.credentials[0] = (struct keeper_credential){ .name = "a", .source = { .value = f.value } };
-	f.config.credentials[1] = (struct keeper_credential){ .name = "b", .source = { .missing = "it was not set" } };
+	f.config.credentials[1] =
+		(struct keeper_credential){ .name = "b", .source = { .missing = "it was not set" } };
 	f.keeper = (struct keeper){
 		.config = &f.config, .key = f.key, .mint = f.mint, .answer = note_answer, .user = &f,
 	};
@@ -114,7 +116,8 @@ static void only_this_sandboxs_checkpoints_are_signed(void **state)
 	static const char *const bad[] = {
 		"paddock/trail/other\n12\n" HASH "\n", "paddock/trail/quiet-otte\n12\n" HASH "\n",
 		"paddock/trail/quiet-otter2\n12\n" HASH "\n", "paddock/trail/quiet-otter\n12\n" HASH,
-		"paddock/trail/quiet-otter\n12\n" HASH "\nmore\n", "paddock/trail/quiet-otter\n-1\n" HASH "\n",
+		"paddock/trail/quiet-otter\n12\n" HASH "\nmore\n",
+		"paddock/trail/quiet-otter\n-1\n" HASH "\n",
 		"paddock/trail/quiet-otter\n012\n" HASH "\n", "paddock/trail/quiet-otter\n12\nAAAA\n",
 		"paddock/trail/quiet-otter\n12\n", "x", " paddock/trail/quiet-otter\n12\n" HASH "\n",
 		"paddock/trail/quiet-otter\n12\n" HASH "\n\n",
@@ -209,10 +212,14 @@ static void a_credential_is_used_for_what_it_is_for(void **state)
 	/* a token's other secrets are given where the key is not */
 	f->config.credentials[0].use = KEEPER_USE_JWT;
 	f->config.credentials[0].parts[KEEPER_PART_CLIENT_SECRET].value = f->value;
-	assert_int_equal(answer(f, (struct keeper_request){ .op = KEEPER_SECRET, .part = KEEPER_PART_CLIENT_SECRET },
+	assert_int_equal(answer(f,
+				(struct keeper_request){ .op = KEEPER_SECRET,
+							 .part = KEEPER_PART_CLIENT_SECRET },
 				STR("")), ERR_OK);
 	assert_true(str_eq(answered_secret(f), SECRET));
-	assert_int_equal(answer(f, (struct keeper_request){ .op = KEEPER_SECRET, .part = KEEPER_PART_ACTOR_TOKEN },
+	assert_int_equal(answer(f,
+				(struct keeper_request){ .op = KEEPER_SECRET,
+							 .part = KEEPER_PART_ACTOR_TOKEN },
 				STR("")), ERR_CREDENTIAL);
 }
 
@@ -282,7 +289,8 @@ static void nothing_waits_for_a_command(void **state)
 	const struct keeper_request slow = { .op = KEEPER_SECRET, .credential = 1 };
 	auto_buf first = BUF_EMPTY;
 
-	snprintf(script, sizeof script, "while [ ! -e %s ]; do sleep 0.02; done; echo run-$$-token", in_directory("go"));
+	snprintf(script, sizeof script, "while [ ! -e %s ]; do sleep 0.02; done; echo run-$$-token",
+		 in_directory("go"));
 	f->config.environment = none;
 	f->config.credentials[1].source = (struct keeper_source){
 		.kind = KEEPER_COMMAND, .argv = argv, .timeout_ms = 5000 };

@@ -36,7 +36,8 @@ static void carry(struct talk *t, struct link *from, struct link *to)
 				t->refused++;
 			if (f.type == LINK_DATA) {
 				assert_int_equal(f.payload.n, 3000);
-				assert_true((unsigned)f.payload.p[0] >= t->next);	/* a refused one is left out */
+				assert_true((unsigned)f.payload.p[0] >=
+					    t->next); /* a refused one is left out */
 				t->next = (unsigned)f.payload.p[0] + 1;
 				t->arrived++;
 			}

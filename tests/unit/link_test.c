@@ -95,7 +95,8 @@ static void side_act(struct side *s)
 		for (uint32_t k = 0; k < n; k++)
 			bytes[k] = byte_at(number, s->stream[i].sent + k);
 		if (random_below(2))
-			assert_int_equal(link_data(s->l, number, LINK_FLAG_STDERR, str_make(bytes, n)), ERR_OK);
+			assert_int_equal(link_data(s->l, number, LINK_FLAG_STDERR, str_make(bytes, n)),
+					 ERR_OK);
 		else
 			assert_int_equal(link_head(s->l, number, str_make(bytes, n)), ERR_OK);
 		s->stream[i].sent += n;
@@ -197,7 +198,8 @@ static void connect_links(struct link *a, struct link *b)
 static void batching_starves_no_head(void **state)
 {
 	(void)state;
-	static const uint32_t windows[] = { LINK_PAYLOAD_MAX, LINK_PAYLOAD_MAX + 1, 100000, LINK_WINDOW_BYTES };
+	static const uint32_t windows[] = { LINK_PAYLOAD_MAX, LINK_PAYLOAD_MAX + 1, 100000,
+					    LINK_WINDOW_BYTES };
 	static char bytes[LINK_PAYLOAD_MAX];
 
 	for (size_t w = 0; w < sizeof windows / sizeof *windows; w++) {
@@ -252,7 +254,7 @@ static void streams_are_capped_both_ways(void **state)
 	assert_int_equal(feed(c, buf_str(&hostile), 777, &frames), ERR_MORE);
 	assert_int_equal(frames, 1 + 8);
 	assert_int_equal(link_streams(c), 8);
-	auto_link d = link_new(LINK_LOWER, &many);	/* reads the refusals: of numbers that it never opened */
+	auto_link d = link_new(LINK_LOWER, &many); /* reads the refusals: of numbers that it never opened */
 	in = link_output(c);
 	assert_int_equal(link_receive(d, &in, &f), ERR_OK);
 	assert_int_equal(link_receive(d, &in, &f), ERR_LINK_STATE);

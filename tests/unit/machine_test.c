@@ -42,7 +42,8 @@ static void an_image_is_unpacked(void **state)
 
 static void a_broken_image_is_refused(void **state)
 {
-	static const char *const blocks[] = { "\x51\177ELFx\x02", "\x51\177ELFx\x00\x00\x30" "end", "\x51\177ELFx\x09\x00\x30" "end",
+	static const char *const blocks[] = { "\x51\177ELFx\x02", "\x51\177ELFx\x00\x00\x30" "end",
+					      "\x51\177ELFx\x09\x00\x30" "end",
 					      "\xf0\xff", "\x50\177ELFy", "\x30zzz" };
 	static const size_t lengths[] = { 7, 11, 11, 2, 6, 4 };
 	auto_buf out = BUF_EMPTY;
@@ -84,7 +85,7 @@ static void an_archive_has_its_members(void **state)
 	snprintf(command, sizeof command, "cpio -t --quiet < %s 2>/dev/null | tr '\\n' ' '", path);
 	f = popen(command, "r");
 	assert_non_null(f);
-	if (fgets(text, sizeof text, f))	/* no cpio on this host: the kernel's own is tried by every boot */
+	if (fgets(text, sizeof text, f)) /* no cpio on this host: the kernel's own is tried by every boot */
 		assert_string_equal(text, "modules modules/odd ");
 	pclose(f);
 	unlink(path);

@@ -23,8 +23,9 @@ static int make_point(void **state)
 
 	(void)state;
 	inspector_key = EVP_EC_gen("P-256");
-	return !inspector_key || EVP_PKEY_get_octet_string_param(inspector_key, OSSL_PKEY_PARAM_PUB_KEY, point,
-								 sizeof point, &n) != 1 ||
+	return !inspector_key ||
+	       EVP_PKEY_get_octet_string_param(inspector_key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point,
+					       &n) != 1 ||
 	       n != sizeof point;
 }
 
@@ -92,7 +93,8 @@ static void leaves_verify_for_their_host_only(void **state)
 {
 	(void)state;
 	static const char long_name[] =
-		"a23456789012345678901234567890123456789012345678901234567890123.b23456789012345678901234567890."
+		"a23456789012345678901234567890123456789012345678901234567890123."
+		"b23456789012345678901234567890."
 		"c2345678901234567890123456789012345678901234567890123456789012.example";
 	static const char *const hosts[] = { "api.example.com", "192.0.2.7", "2001:db8::1", long_name };
 	time_t now = time(NULL);
@@ -144,7 +146,8 @@ static void a_leaf_is_no_authority(void **state)
 static void bad_input_is_refused(void **state)
 {
 	(void)state;
-	static const char *const hosts[] = { "", "A.example", "a.example.", "a.example,DNS:b.example", "*.example",
+	static const char *const hosts[] = { "", "A.example", "a.example.", "a.example,DNS:b.example",
+					     "*.example",
 		"a b", "[::1]", "1.2.3", "a..b", "-a.example" };
 	uint8_t off_curve[MINT_POINT_BYTES];
 	auto_mint m = NULL;

@@ -27,7 +27,8 @@ static void connect_survives(void **state)
 	(void)state;
 	static char key[65] = "\4key";
 	struct msg_connect in = {
-		.address = STR_INIT("\xc6\x12\0\1"), .port = 443, .host = STR_INIT("api.example.com"), .scheme = 2,
+		.address = STR_INIT("\xc6\x12\0\1"), .port = 443, .host = STR_INIT("api.example.com"),
+		.scheme = 2,
 		.query_type = 28, .connection = UINT64_MAX, .process = process, .public_key = { key, 65 },
 	}, out;
 	auto_buf b = BUF_EMPTY;
@@ -56,9 +57,11 @@ static void claim_survives(void **state)
 {
 	(void)state;
 	struct msg_claim in = {
-		.kind = CLAIM_CONNECTION_END, .result = ERR_POLICY_DENIED, .has_verdict = true, .verdict = true,
-		.has_exit_code = true, .exit_code = 3, .has_exit_signal = true, .exit_signal = 9,
-		.text = STR_INIT("h\xc3\xa9"), .address = STR_INIT("0123456789abcdef"), .host = STR_INIT("what?ever"),
+		.kind = CLAIM_CONNECTION_END, .result = ERR_POLICY_DENIED, .has_verdict = true,
+		.verdict = true, .has_exit_code = true, .exit_code = 3, .has_exit_signal = true,
+		.exit_signal = 9,
+		.text = STR_INIT("h\xc3\xa9"), .address = STR_INIT("0123456789abcdef"),
+		.host = STR_INIT("what?ever"),
 		.path = STR_INIT("/a\xff"), .port = 1, .query_type = 2, .connection = 3, .bytes_in = 4,
 		.bytes_out = 5, .process = process, .protocol = STR_INIT("http/1.1"),
 	}, out;
@@ -94,13 +97,15 @@ static void config_and_exec_survive(void **state)
 		.hostname = STR_INIT("sandbox"), .ca_pem = STR_INIT("-----BEGIN"),
 		.seed = STR_INIT("0123456789abcdef0123456789abcdef"), .time_ns = 1, .memory_max = 2,
 		.processes_max = 3, .mount_count = 2,
-		.mounts = { { 0, STR_INIT("/work") }, { MSG_MOUNT_READ_ONLY | MSG_MOUNT_FILE, STR_INIT("/etc/x") } },
-		.file_count = 2, .files = { { STR_INIT("/root/.netrc"), STR_INIT("machine x\n") }, { STR_INIT("/e"), { "", 0 } } },
+		.mounts = { { 0, STR_INIT("/work") },
+			    { MSG_MOUNT_READ_ONLY | MSG_MOUNT_FILE, STR_INIT("/etc/x") } },
+		.file_count = 2, .files = { { STR_INIT("/root/.netrc"), STR_INIT("machine x\n") },
+					    { STR_INIT("/e"), { "", 0 } } },
 	}, config_out;
 	struct msg_exec exec = {
 		.argument_count = 2, .arguments = { STR_INIT("sh"), STR_INIT("") }, .environment_count = 1,
-		.environment = { STR_INIT("A=") }, .directory = STR_INIT("/work"), .terminal = true, .rows = 24,
-		.columns = 80, .user_id = 1000,
+		.environment = { STR_INIT("A=") }, .directory = STR_INIT("/work"), .terminal = true,
+		.rows = 24, .columns = 80, .user_id = 1000,
 	}, exec_out;
 	auto_buf b = BUF_EMPTY;
 
@@ -135,9 +140,11 @@ static void status_survives(void **state)
 {
 	(void)state;
 	struct msg_status in = {
-		.has_result = true, .has_input_end = true, .has_signal = true, .has_resize = true, .has_started = true, .has_exit_code = true,
+		.has_result = true, .has_input_end = true, .has_signal = true, .has_resize = true,
+		.has_started = true, .has_exit_code = true,
 		.has_exit_signal = true, .has_verdict = true, .result = ERR_LOCAL, .error_number = 2,
-		.text = STR_INIT("no"), .certificate = STR_INIT("der"), .request_id = STR_INIT("r1"), .signal = 2,
+		.text = STR_INIT("no"), .certificate = STR_INIT("der"), .request_id = STR_INIT("r1"),
+		.signal = 2,
 		.exit_code = 127, .exit_signal = 15, .verdict = false, .rows = 65535, .columns = 1, .pid = 77,
 	}, out;
 	auto_buf b = BUF_EMPTY;
@@ -145,7 +152,8 @@ static void status_survives(void **state)
 	buf_init(&b, 65536);
 	msg_put_status(&b, &in);
 	assert_int_equal(msg_get_status(buf_str(&b), &out), ERR_OK);
-	assert_true(out.has_result && out.has_signal && out.has_resize && out.has_started && out.has_exit_code);
+	assert_true(out.has_result && out.has_signal && out.has_resize && out.has_started &&
+		    out.has_exit_code);
 	assert_true(out.has_input_end && out.has_exit_signal && out.has_verdict && !out.verdict);
 	assert_int_equal(out.result, ERR_LOCAL);
 	assert_int_equal(out.error_number, 2);
@@ -192,15 +200,22 @@ static void shapes_are_checked(void **state)
 		enum msg_tag tag;
 		struct str value;
 	} bad[] = {
-		{ MSG_RESULT, STR_INIT("\xff\xff") }, { MSG_RESULT, STR_INIT("\0") }, { MSG_TEXT, STR_INIT("\xff") },
-		{ MSG_TEXT, STR_INIT("") }, { MSG_TEXT, STR_INIT("a\0b") }, { MSG_ADDRESS, STR_INIT("12345") },
+		{ MSG_RESULT, STR_INIT("\xff\xff") }, { MSG_RESULT, STR_INIT("\0") },
+		{ MSG_TEXT, STR_INIT("\xff") },
+		{ MSG_TEXT, STR_INIT("") }, { MSG_TEXT, STR_INIT("a\0b") },
+		{ MSG_ADDRESS, STR_INIT("12345") },
 		{ MSG_PORT, STR_INIT("1") }, { MSG_HOST, STR_INIT("A b") }, { MSG_SCHEME, STR_INIT("\3") },
 		{ MSG_SCHEME, STR_INIT("\0") }, { MSG_PID, STR_INIT("123") }, { MSG_EXE, STR_INIT("a\0b") },
-		{ MSG_VERDICT, STR_INIT("\2") }, { MSG_PUBLIC_KEY, STR_INIT("short") }, { MSG_HOSTNAME, STR_INIT("-") },
-		{ MSG_SEED, STR_INIT("short") }, { MSG_MOUNT, STR_INIT("\0relative") }, { MSG_MOUNT, STR_INIT("\4/x") },
-		{ MSG_MOUNT, STR_INIT("\0") }, { MSG_ENVIRONMENT, STR_INIT("=x") }, { MSG_ENVIRONMENT, STR_INIT("x") },
-		{ MSG_DIRECTORY, STR_INIT("x") }, { MSG_TERMINAL, STR_INIT("123") }, { MSG_EXIT_CODE, STR_INIT("12") },
-		{ MSG_ARGUMENT, STR_INIT("") }, { (enum msg_tag)99, STR_INIT("x") }, { (enum msg_tag)0, STR_INIT("x") },
+		{ MSG_VERDICT, STR_INIT("\2") }, { MSG_PUBLIC_KEY, STR_INIT("short") },
+		{ MSG_HOSTNAME, STR_INIT("-") },
+		{ MSG_SEED, STR_INIT("short") }, { MSG_MOUNT, STR_INIT("\0relative") },
+		{ MSG_MOUNT, STR_INIT("\4/x") },
+		{ MSG_MOUNT, STR_INIT("\0") }, { MSG_ENVIRONMENT, STR_INIT("=x") },
+		{ MSG_ENVIRONMENT, STR_INIT("x") },
+		{ MSG_DIRECTORY, STR_INIT("x") }, { MSG_TERMINAL, STR_INIT("123") },
+		{ MSG_EXIT_CODE, STR_INIT("12") },
+		{ MSG_ARGUMENT, STR_INIT("") }, { (enum msg_tag)99, STR_INIT("x") },
+		{ (enum msg_tag)0, STR_INIT("x") },
 	};
 
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -239,7 +254,7 @@ static void order_and_repetition_are_checked(void **state)
 	assert_int_equal(msg_get_connect(buf_str(&b), &out), ERR_LINK_MALFORMED);	/* zero is not */
 	buf_clear(&b);
 	msg_put_u8(&b, MSG_VERDICT, 1);
-	assert_int_equal(msg_get_connect(buf_str(&b), &out), ERR_LINK_MALFORMED);	/* not of this message */
+	assert_int_equal(msg_get_connect(buf_str(&b), &out), ERR_LINK_MALFORMED); /* not of this message */
 	buf_clear(&b);
 	msg_put(&b, MSG_TEXT, str_make("", MSG_FIELD_MAX + 1));
 	assert_int_equal(buf_err(&b), ERR_LIMIT);
@@ -249,8 +264,8 @@ static void files_of_a_config_are_whole(void **state)
 {
 	(void)state;
 	static const struct str bad[] = {
-		STR_INIT(""), STR_INIT("\x02"), STR_INIT("\x03\0/e"), STR_INIT("\x02\0ab"), STR_INIT("\x03\0/\0a"),
-		STR_INIT("\0\0text"),
+		STR_INIT(""), STR_INIT("\x02"), STR_INIT("\x03\0/e"), STR_INIT("\x02\0ab"),
+		STR_INIT("\x03\0/\0a"), STR_INIT("\0\0text"),
 	};
 	struct msg_config out;
 	auto_buf b = BUF_EMPTY;

@@ -1,7 +1,7 @@
 /* policy_fault_test.c - a load in which each allocation fails in turn
  *
- * Whichever allocation fails, libyaml's and OpenSSL's too, the load says ERR_MEMORY, keeps nothing, and the next
- * load works.
+ * Whichever allocation fails, libyaml's and OpenSSL's too, the
+ * load says ERR_MEMORY, keeps nothing, and the next load works.
  */
 #include "fail_alloc.h"
 #include "policy/policy.h"

@@ -86,7 +86,8 @@ static void the_first_match_wins(void **state)
 		{ "GET https://api.corp.example/v1/a", "api" },
 		{ "POST https://api.corp.example/v2/a/b", "api" },
 		{ "GET https://api.corp.example/v1/a/b", "-" },
-		{ "GET https://api.corp.example/v1/a%2Fb", "-" },	/* what many servers read as the one above */
+		{ "GET https://api.corp.example/v1/a%2Fb",
+		  "-" }, /* what many servers read as the one above */
 		{ "GET https://api.corp.example/v1/a%5Cb", "-" },
 		{ "GET https://api.corp.example/v1/a%20b", "api" },
 		{ "GET https://api.corp.example/v2/a%2Fb", "api" },
@@ -168,7 +169,8 @@ static void headers_agree_all_or_any(void **state)
 	h.fields[h.field_count - 1].name = STR("xxkey");
 	assert_string_equal(decide(p, &h), "header");
 	policy_free(p);
-	p = load(STR("version: 1\nnetwork:\n  - {name: a, hosts: [h.example], methods: [GET], headers: {x-key: \"1*\"}}\n"));
+	p = load(STR("version: 1\nnetwork:\n  - {name: a, hosts: [h.example], methods: [GET], headers: "
+		     "{x-key: \"1*\"}}\n"));
 	h = head_of("GET https://h.example/");
 	h.fields[h.field_count++] = (struct head_field) { STR("x_key"), STR("1") };
 	assert_string_equal(decide(p, &h), "-");
@@ -438,7 +440,8 @@ static void explanations_are_json_too(void **state)
 	assert_non_null(strstr(buf_z(&b),
 			       "\"rule\":{\"name\":\"a\",\"index\":0,\"line\":3},\"credential\":null,"
 			       "\"protocol\":null,\"websocket\":null,\"unscrubbed\":false,\"refusal\":null,"
-			       "\"may_refuse\":null,\"would_deny\":null,\"host_named\":true,\"nearest\":null,\"tunnel\":null}\n"));
+			       "\"may_refuse\":null,\"would_deny\":null,\"host_named\":true,\"nearest\":null,"
+			       "\"tunnel\":null}\n"));
 	policy_free(p);
 
 	assert_int_equal(policy_deny_all(&none), ERR_OK);

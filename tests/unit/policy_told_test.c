@@ -62,7 +62,8 @@ static void ask(const struct policy *p, const struct question *q)
 	buf_init(&b, 16384);
 	protocol_facts_init(&told);
 	for (size_t i = 0; q->told[i]; i += 2)
-		assert_int_equal(protocol_facts_add(&told, str_of(q->told[i]), str_of(q->told[i + 1])), ERR_OK);
+		assert_int_equal(protocol_facts_add(&told, str_of(q->told[i]), str_of(q->told[i + 1])),
+				 ERR_OK);
 	for (unsigned json = 0; json < 2; json++) {
 		buf_clear(&b);
 		assert_int_equal(policy_explain_told(p, &h, &told, json, &b, &answer), ERR_OK);
@@ -85,40 +86,54 @@ static void ask_all(const char *text, const struct question *questions, size_t c
 
 static void pushes(void **state)
 {
-	static const char some[] = HOST "  git: {repositories: [\"acme/*\"], access: [fetch, push], push: [acme/site], "
-				   "refs: [\"agent/*\"], create: false}\n";
+	static const char some[] =
+		HOST "  git: {repositories: [\"acme/*\"], access: [fetch, push], push: [acme/site], "
+		     "refs: [\"agent/*\"], create: false}\n";
 	static const struct question questions[] = {
 		{ PUSH, { NULL }, POLICY_ANSWER_UNDECIDED,
 		  "undecided  POST https://h.example/acme/site.git/git-receive-pack\n  by rule 'one'",
 		  "\"may_refuse\":\"'refs', 'create', 'delete', 'force': which refs the push changes, and how\"" },
 		{ PUSH, { NULL }, POLICY_ANSWER_UNDECIDED,
-		  "\n  may still be refused by: 'refs', 'create', 'delete', 'force': which", "{\"verdict\":\"undecided\"" },
+		  "\n  may still be refused by: 'refs', 'create', 'delete', 'force': which",
+		  "{\"verdict\":\"undecided\"" },
 		{ PUSH, { "git.ref", "refs/heads/main" }, POLICY_ANSWER_DENIED,
 		  "\n  refused: refs/heads/main is not among the refs that may be pushed",
 		  "\"refusal\":\"refs/heads/main is not among the refs that may be pushed\"" },
-		{ PUSH, { "git.ref", "refs/heads/main" }, POLICY_ANSWER_DENIED, "deny  POST", "{\"verdict\":\"deny\"" },
+		{ PUSH, { "git.ref", "refs/heads/main" }, POLICY_ANSWER_DENIED, "deny  POST",
+		  "{\"verdict\":\"deny\"" },
 		{ PUSH, { "git.ref", "refs/heads/agent/x" }, POLICY_ANSWER_UNDECIDED,
 		  "'create', 'delete', 'force': what the push does to the ref", NULL },
-		{ PUSH, { "git.ref", "refs/heads/agent/x", "git.change", "create" }, POLICY_ANSWER_DENIED, "may not be created", NULL },
-		{ PUSH, { "git.ref", "refs/heads/agent/x", "git.change", "delete" }, POLICY_ANSWER_DENIED, "may not be deleted", NULL },
-		{ PUSH, { "git.ref", "refs/heads/agent/x", "git.change", "update", "git.forced", "yes" }, POLICY_ANSWER_DENIED,
+		{ PUSH, { "git.ref", "refs/heads/agent/x", "git.change", "create" }, POLICY_ANSWER_DENIED,
+		  "may not be created", NULL },
+		{ PUSH, { "git.ref", "refs/heads/agent/x", "git.change", "delete" }, POLICY_ANSWER_DENIED,
+		  "may not be deleted", NULL },
+		{ PUSH, { "git.ref", "refs/heads/agent/x", "git.change", "update", "git.forced", "yes" },
+		  POLICY_ANSWER_DENIED,
 		  "would lose commits", NULL },
-		{ PUSH, { "git.ref", "refs/heads/agent/x", "git.change", "update", "git.forced", "no" }, POLICY_ANSWER_PASSES,
+		{ PUSH, { "git.ref", "refs/heads/agent/x", "git.change", "update", "git.forced", "no" },
+		  POLICY_ANSWER_PASSES,
 		  "allow  POST", "\"refusal\":null,\"may_refuse\":null,\"would_deny\":null" },
 		{ "POST /acme/site.git/git-upload-pack", { NULL }, POLICY_ANSWER_PASSES, "allow", NULL },
-		{ "POST /acme/site.git/git-upload-pack", { "git.ref", "refs/heads/x" }, POLICY_ANSWER_FOREIGN, "refs are told of a push", NULL },
+		{ "POST /acme/site.git/git-upload-pack", { "git.ref", "refs/heads/x" }, POLICY_ANSWER_FOREIGN,
+		  "refs are told of a push", NULL },
 		{ PUSH, { "registry.age", "1" }, POLICY_ANSWER_FOREIGN, "nothing else", NULL },
-		{ "POST /acme/site.git/info/lfs/objects/batch", { NULL }, POLICY_ANSWER_PASSES, "allow", NULL },
-		{ "POST /acme/other.git/info/lfs/objects/batch", { NULL }, POLICY_ANSWER_UNDECIDED, "'access', which has downloads alone", NULL },
-		{ "POST /acme/other.git/git-receive-pack", { "git.ref", "refs/heads/x" }, POLICY_ANSWER_DENIED,
+		{ "POST /acme/site.git/info/lfs/objects/batch", { NULL }, POLICY_ANSWER_PASSES, "allow",
+		  NULL },
+		{ "POST /acme/other.git/info/lfs/objects/batch", { NULL }, POLICY_ANSWER_UNDECIDED,
+		  "'access', which has downloads alone", NULL },
+		{ "POST /acme/other.git/git-receive-pack", { "git.ref", "refs/heads/x" },
+		  POLICY_ANSWER_DENIED,
 		  "acme/other may not be pushed to", NULL },
-		{ "POST /else/site.git/git-receive-pack", { NULL }, POLICY_ANSWER_DENIED, "else/site is not among the repositories", NULL },
+		{ "POST /else/site.git/git-receive-pack", { NULL }, POLICY_ANSWER_DENIED,
+		  "else/site is not among the repositories", NULL },
 	};
-	static const char any[] = HOST "  git: {repositories: [\"**\"], access: push, refs: [\"refs/**\"], delete: true, force: true, "
-				  "pack_max: 1MiB}\n";
+	static const char any[] = HOST "  git: {repositories: [\"**\"], access: push, refs: [\"refs/**\"], "
+				       "delete: true, force: true, "
+				       "pack_max: 1MiB}\n";
 	static const struct question any_questions[] = {
 		{ PUSH, { NULL }, POLICY_ANSWER_PASSES, "packs of at most 1048576 bytes", NULL },
-		{ "POST /acme/site.git/info/lfs/objects/batch", { NULL }, POLICY_ANSWER_UNDECIDED, "uploads alone", NULL },
+		{ "POST /acme/site.git/info/lfs/objects/batch", { NULL }, POLICY_ANSWER_UNDECIDED,
+		  "uploads alone", NULL },
 	};
 
 	(void)state;
@@ -128,22 +143,30 @@ static void pushes(void **state)
 
 static void packages(void **state)
 {
-	static const char npm[] = HOST "  registry: {type: npm, access: [install, publish], min_age: 7d, deny: [evil], "
-				  "versions: {hay: \"^1\"}}\n";
+	static const char npm[] =
+		HOST "  registry: {type: npm, access: [install, publish], min_age: 7d, deny: [evil], "
+		     "versions: {hay: \"^1\"}}\n";
 	static const struct question questions[] = {
-		{ "GET /hay/-/hay-1.0.0.tgz", { NULL }, POLICY_ANSWER_UNDECIDED, "may still be refused by: 'min_age': when",
+		{ "GET /hay/-/hay-1.0.0.tgz", { NULL }, POLICY_ANSWER_UNDECIDED,
+		  "may still be refused by: 'min_age': when",
 		  "\"may_refuse\":\"'min_age': when it was published\"" },
 		{ "GET /hay/-/hay-1.0.0.tgz", { "registry.age", OLD }, POLICY_ANSWER_PASSES, "allow", NULL },
 		{ "GET /hay/-/hay-1.0.0.tgz", { "registry.age", YOUNG }, POLICY_ANSWER_DENIED,
 		  "refused: hay 1.0.0 was published 1 days ago; 7 are asked for", NULL },
-		{ "GET /hay/-/hay-2.0.0.tgz", { "registry.age", OLD }, POLICY_ANSWER_DENIED, "outside of the versions", NULL },
-		{ "GET /hay/-/hay-1.0.0.tgz", { "registry.version", "1.0.0" }, POLICY_ANSWER_FOREIGN, "the address says it", NULL },
+		{ "GET /hay/-/hay-2.0.0.tgz", { "registry.age", OLD }, POLICY_ANSWER_DENIED,
+		  "outside of the versions", NULL },
+		{ "GET /hay/-/hay-1.0.0.tgz", { "registry.version", "1.0.0" }, POLICY_ANSWER_FOREIGN,
+		  "the address says it", NULL },
 		{ "GET /hay", { NULL }, POLICY_ANSWER_UNDECIDED, "'min_age'", NULL },
 		{ "GET /hay", { "registry.version", "1.0.0" }, POLICY_ANSWER_UNDECIDED, "'min_age'", NULL },
-		{ "GET /hay", { "registry.version", "2.0.0" }, POLICY_ANSWER_DENIED, "outside of the versions", NULL },
-		{ "GET /hay", { "registry.version", "1.0.0", "registry.age", OLD }, POLICY_ANSWER_PASSES, "allow", NULL },
-		{ "GET /hay", { "registry.version", "1.0.0", "registry.age", "9" }, POLICY_ANSWER_DENIED, "hay 1.0.0 was published 0", NULL },
-		{ "GET /hay", { "registry.version", "new" }, POLICY_ANSWER_FOREIGN, "new is no version", NULL },
+		{ "GET /hay", { "registry.version", "2.0.0" }, POLICY_ANSWER_DENIED,
+		  "outside of the versions", NULL },
+		{ "GET /hay", { "registry.version", "1.0.0", "registry.age", OLD }, POLICY_ANSWER_PASSES,
+		  "allow", NULL },
+		{ "GET /hay", { "registry.version", "1.0.0", "registry.age", "9" }, POLICY_ANSWER_DENIED,
+		  "hay 1.0.0 was published 0", NULL },
+		{ "GET /hay", { "registry.version", "new" }, POLICY_ANSWER_FOREIGN, "new is no version",
+		  NULL },
 		{ "GET /evil", { "registry.version", "1.0.0" }, POLICY_ANSWER_DENIED, "deny list", NULL },
 		{ "GET /-/ping", { NULL }, POLICY_ANSWER_PASSES, "allow", NULL },
 		{ "PUT /hay", { NULL }, POLICY_ANSWER_PASSES, "allow", NULL },
@@ -157,7 +180,8 @@ static void packages(void **state)
 	};
 	static const char plain[] = HOST "  methods: [GET]\n";
 	static const struct question plain_questions[] = {
-		{ "GET /hay", { "registry.age", "1" }, POLICY_ANSWER_FOREIGN, "neither 'git' nor 'registry'", NULL },
+		{ "GET /hay", { "registry.age", "1" }, POLICY_ANSWER_FOREIGN, "neither 'git' nor 'registry'",
+		  NULL },
 		{ "PUT /hay", { "registry.age", "1" }, POLICY_ANSWER_DENIED, "add PUT", NULL },
 	};
 
@@ -170,23 +194,33 @@ static void packages(void **state)
 /* What a rule would deny that only observes, is said. */
 static void observation(void **state)
 {
-	static const char npm[] = HOST "  verdict: observe\n  registry: {type: npm, min_age: 7d, deny: [evil]}\n";
+	static const char npm[] =
+		HOST "  verdict: observe\n  registry: {type: npm, min_age: 7d, deny: [evil]}\n";
 	static const struct question questions[] = {
-		{ "GET /evil", { NULL }, POLICY_ANSWER_PASSES, "\n  would be denied: evil is on the rule's deny list",
+		{ "GET /evil", { NULL }, POLICY_ANSWER_PASSES,
+		  "\n  would be denied: evil is on the rule's deny list",
 		  "\"refusal\":null,\"may_refuse\":null,\"would_deny\":\"evil is on the rule's deny list\"" },
 		{ "GET /evil", { NULL }, POLICY_ANSWER_PASSES, "observe  GET", "{\"verdict\":\"observe\"" },
-		{ "PUT /hay", { NULL }, POLICY_ANSWER_PASSES, "would be denied: hay: publishing is not allowed", NULL },
-		{ "GET /hay", { NULL }, POLICY_ANSWER_PASSES, "would still be judged by: 'min_age'", "\"may_refuse\":\"'min_age'" },
-		{ "GET /hay/-/hay-1.0.0.tgz", { "registry.age", "1" }, POLICY_ANSWER_PASSES, "would be denied: hay 1.0.0 was", NULL },
-		{ "GET /hay/-/hay-1.0.0.tgz", { "registry.age", OLD }, POLICY_ANSWER_PASSES, "observe", "\"would_deny\":null" },
-		{ "GET /page.html?x", { NULL }, POLICY_ANSWER_DENIED, "'registry' is all that it takes", NULL },
+		{ "PUT /hay", { NULL }, POLICY_ANSWER_PASSES,
+		  "would be denied: hay: publishing is not allowed", NULL },
+		{ "GET /hay", { NULL }, POLICY_ANSWER_PASSES, "would still be judged by: 'min_age'",
+		  "\"may_refuse\":\"'min_age'" },
+		{ "GET /hay/-/hay-1.0.0.tgz", { "registry.age", "1" }, POLICY_ANSWER_PASSES,
+		  "would be denied: hay 1.0.0 was", NULL },
+		{ "GET /hay/-/hay-1.0.0.tgz", { "registry.age", OLD }, POLICY_ANSWER_PASSES, "observe",
+		  "\"would_deny\":null" },
+		{ "GET /page.html?x", { NULL }, POLICY_ANSWER_DENIED, "'registry' is all that it takes",
+		  NULL },
 	};
-	static const char git[] = HOST "  verdict: observe\n  git: {repositories: [\"acme/*\"], access: [fetch, push], refs: [\"agent/*\"]}\n";
+	static const char git[] = HOST "  verdict: observe\n  git: {repositories: [\"acme/*\"], access: "
+				       "[fetch, push], refs: [\"agent/*\"]}\n";
 	static const struct question git_questions[] = {
 		{ "POST /else/site.git/git-upload-pack", { NULL }, POLICY_ANSWER_PASSES,
 		  "would be denied: else/site is not among the repositories", NULL },
-		{ PUSH, { "git.ref", "refs/heads/main" }, POLICY_ANSWER_PASSES, "would be denied: refs/heads/main is not", NULL },
-		{ PUSH, { NULL }, POLICY_ANSWER_PASSES, "would still be judged by: 'refs', 'delete', 'force'", NULL },
+		{ PUSH, { "git.ref", "refs/heads/main" }, POLICY_ANSWER_PASSES,
+		  "would be denied: refs/heads/main is not", NULL },
+		{ PUSH, { NULL }, POLICY_ANSWER_PASSES, "would still be judged by: 'refs', 'delete', 'force'",
+		  NULL },
 	};
 
 	(void)state;
@@ -203,7 +237,8 @@ static void observation_leaves_the_rules_below_alone(void **state)
 		"- {name: three, hosts: [h.example], verdict: observe, git: {repositories: [acme/c], access: fetch}}\n";
 	static const struct { const char *request, *rule; } cases[] = {
 		{ "POST /acme/a.git/git-upload-pack", "one" }, { "POST /acme/b.git/git-upload-pack", "two" },
-		{ "POST /acme/c.git/git-upload-pack", "three" }, { "POST /acme/no.git/git-upload-pack", "no" },
+		{ "POST /acme/c.git/git-upload-pack", "three" },
+		{ "POST /acme/no.git/git-upload-pack", "no" },
 		{ "POST /acme/d.git/git-upload-pack", "one" }, { "POST /acme/a.git/git-receive-pack", "one" },
 	};
 	struct policy *p = load(policy);

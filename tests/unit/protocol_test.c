@@ -1,4 +1,5 @@
-/* protocol_test.c - rules that speak git and registries: which requests they take, what a body may add, what they say */
+/* protocol_test.c - rules that speak git and registries: which
+ * requests they take, what a body may add, what they say */
 #include "policy/protocol.h"
 
 #include "policy/protocol_git.h"
@@ -73,25 +74,33 @@ static void check_requests(const char *policy, const char *const *lines)
 
 static void git_heads(void **state)
 {
-	static const char one_rule[] = HOST "  git: {repositories: [\"acme/*\"], access: [fetch, push], push: [acme/site], "
-					    "refs: [\"agent/*\"]}\n";
-	static const char fetch_only[] = HOST "  git: {repositories: [acme/site], access: fetch, lfs: false}\n";
-	static const char deny[] = HOST "  verdict: deny\n  git: {repositories: [acme/secret], access: [fetch, push]}\n"
-					"- hosts: [h.example]\n  git: {repositories: [\"**\"], access: [fetch]}\n";
+	static const char one_rule[] =
+		HOST "  git: {repositories: [\"acme/*\"], access: [fetch, push], push: [acme/site], "
+		     "refs: [\"agent/*\"]}\n";
+	static const char fetch_only[] =
+		HOST "  git: {repositories: [acme/site], access: fetch, lfs: false}\n";
+	static const char deny[] =
+		HOST "  verdict: deny\n  git: {repositories: [acme/secret], access: [fetch, push]}\n"
+		     "- hosts: [h.example]\n  git: {repositories: [\"**\"], access: [fetch]}\n";
 	static const char *const one_rule_lines[] = {
-		"+ GET /acme/site.git/info/refs?service=git-upload-pack", "+ GET /acme/site/info/refs?service=git-upload-pack",
-		"+ POST /acme/other.git/git-upload-pack", "+ GET /acme/site.git/info/refs?service=git-receive-pack",
+		"+ GET /acme/site.git/info/refs?service=git-upload-pack",
+		"+ GET /acme/site/info/refs?service=git-upload-pack",
+		"+ POST /acme/other.git/git-upload-pack",
+		"+ GET /acme/site.git/info/refs?service=git-receive-pack",
 		"+ POST /acme/site.git/git-receive-pack", "- POST /acme/other.git/git-receive-pack",
-		"- GET /acme/other.git/info/refs?service=git-receive-pack", "- POST /evil/site.git/git-upload-pack",
-		"- POST /acme/site/sub.git/git-upload-pack", "! GET /acme/site.git/info/refs",
-		"! GET /acme/site.git/info/refs?service=git-upload-pack&x", "! GET /acme/site.git/info/refs?x&service=git-upload-pack",
-		"! GET /acme/site.git/HEAD", "! GET /acme/site.git/objects/info/packs", "! GET /acme/site", "! GET /",
-		"! GET /acme/site.git/git-upload-pack", "! POST /acme/site.git/git-upload-pack?x",
+		"- GET /acme/other.git/info/refs?service=git-receive-pack",
+		"- POST /evil/site.git/git-upload-pack", "- POST /acme/site/sub.git/git-upload-pack",
+		"! GET /acme/site.git/info/refs",
+		"! GET /acme/site.git/info/refs?service=git-upload-pack&x",
+		"! GET /acme/site.git/info/refs?x&service=git-upload-pack",
+		"! GET /acme/site.git/HEAD", "! GET /acme/site.git/objects/info/packs", "! GET /acme/site",
+		"! GET /", "! GET /acme/site.git/git-upload-pack", "! POST /acme/site.git/git-upload-pack?x",
 		"! POST /acme%2Fsite.git/git-upload-pack", "! POST /acme//site.git/git-upload-pack",
 		"! POST /acme/site;x/git-upload-pack", "! POST /git-upload-pack", "! POST //git-upload-pack",
 		"! PUT /acme/site.git/git-receive-pack", "! POST /acme/site.git/xgit-upload-pack",
 		"! POST /acme/site.git.git/git-upload-pack", "! POST /acme/site.GIT/git-upload-pack",
-		"+ POST /acme/site.git/info/lfs/objects/batch", "+ POST /acme/other.git/info/lfs/objects/batch",
+		"+ POST /acme/site.git/info/lfs/objects/batch",
+		"+ POST /acme/other.git/info/lfs/objects/batch",
 		"+ GET /acme/site.git/info/lfs/objects/0123456789012345678901234567890123456789012345678901234567890123",
 		"+ PUT /acme/site.git/info/lfs/objects/0123456789012345678901234567890123456789012345678901234567890123/77",
 		"- PUT /acme/other.git/info/lfs/objects/0123456789012345678901234567890123456789012345678901234567890123",
@@ -132,7 +141,8 @@ static bool judged(const struct policy *p, const char *text)
 	buf_init(&reason, 4096);
 	protocol_facts_init(&f);
 	while (rest.n) {
-		struct str item = str_head(rest, str_find(rest, ';')), name = str_head(item, str_find(item, '='));
+		struct str item = str_head(rest, str_find(rest, ';')),
+			   name = str_head(item, str_find(item, '='));
 
 		assert_int_equal(protocol_facts_add(&f, name, str_from(item, name.n + 1)), ERR_OK);
 		rest = str_from(rest, item.n + 1);
@@ -145,10 +155,12 @@ static bool judged(const struct policy *p, const char *text)
 
 static void git_bodies(void **state)
 {
-	struct policy *p = load(HOST "  git: {repositories: [acme/site], access: [fetch, push], refs: [\"agent/*\", "
-				     "refs/tags/v1], pack_max: 1KiB}\n");
-	struct policy *open = load(HOST "  git: {repositories: [acme/site], access: push, refs: [\"**\"], force: true, "
-					"delete: true, create: false}\n");
+	struct policy *p =
+		load(HOST "  git: {repositories: [acme/site], access: [fetch, push], refs: [\"agent/*\", "
+			  "refs/tags/v1], pack_max: 1KiB}\n");
+	struct policy *open =
+		load(HOST "  git: {repositories: [acme/site], access: push, refs: [\"**\"], force: true, "
+			  "delete: true, create: false}\n");
 
 	(void)state;
 	assert_true(judged(p, "git.ref=refs/heads/agent/x;git.change=update"));
@@ -185,40 +197,54 @@ static void git_errors(void **state)
 	check_error(HOST "  git: {repositories: [/a/b], access: fetch}\n", "is no repository");
 	check_error(HOST "  git: {repositories: [a/b.git], access: fetch}\n", "is no repository");
 	check_error(HOST "  git: {repositories: [a/b], access: push, refs: [\"a b\"]}\n", "is no ref");
-	check_error(HOST "  verdict: deny\n  git: {repositories: [a/b], access: push, refs: [main]}\n", "narrows");
+	check_error(HOST "  verdict: deny\n  git: {repositories: [a/b], access: push, refs: [main]}\n",
+		    "narrows");
 }
 
 static void npm_heads(void **state)
 {
-	static const char policy[] = HOST "  registry: {type: npm, packages: [lodash, \"@acme/*\", \"left-*\"], deny: [left-pad], "
-					  "versions: {lodash: \"^4.17.0\"}}\n";
-	static const char publish[] = HOST "  registry: {type: npm, packages: [\"@acme/*\"], access: [publish]}\n";
+	static const char policy[] =
+		HOST "  registry: {type: npm, packages: [lodash, \"@acme/*\", \"left-*\"], deny: [left-pad], "
+		     "versions: {lodash: \"^4.17.0\"}}\n";
+	static const char publish[] =
+		HOST "  registry: {type: npm, packages: [\"@acme/*\"], access: [publish]}\n";
 	static const char *const lines[] = {
-		"+ GET /lodash", "+ HEAD /lodash", "+ GET /lodash/4.17.21", "- GET /lodash/3.0.0", "! GET /lodash/latest",
-		"+ GET /lodash/-/lodash-4.17.21.tgz", "- GET /lodash/-/lodash-5.0.0.tgz", "! GET /lodash/-/other-4.17.21.tgz",
+		"+ GET /lodash", "+ HEAD /lodash", "+ GET /lodash/4.17.21", "- GET /lodash/3.0.0",
+		"! GET /lodash/latest",
+		"+ GET /lodash/-/lodash-4.17.21.tgz", "- GET /lodash/-/lodash-5.0.0.tgz",
+		"! GET /lodash/-/other-4.17.21.tgz",
 		"! GET /lodash/-/lodash-4.17.21.zip", "! GET /lodash/-/lodash-4.17.tgz", "- GET /express",
-		"- GET /express/-/express-1.0.0.tgz", "+ GET /@acme/tool", "+ GET /@acme%2Ftool", "+ GET /%40acme%2Ftool",
-		"+ GET /@acme/tool/-/tool-1.0.0.tgz", "+ GET /@acme%2Ftool/-/tool-1.0.0.tgz",
-		"+ GET /@acme/tool/-/@acme/tool-1.0.0.tgz", "- GET /@evil/tool", "! GET /@acme", "! GET /@acme%2Fa%2Fb",
-		"! GET /@acme%2F..%2Fb", "+ GET /left-right", "- GET /left-pad", "- GET /left-pad/-/left-pad-1.0.0.tgz",
+		"- GET /express/-/express-1.0.0.tgz", "+ GET /@acme/tool", "+ GET /@acme%2Ftool",
+		"+ GET /%40acme%2Ftool", "+ GET /@acme/tool/-/tool-1.0.0.tgz",
+		"+ GET /@acme%2Ftool/-/tool-1.0.0.tgz",
+		"+ GET /@acme/tool/-/@acme/tool-1.0.0.tgz", "- GET /@evil/tool", "! GET /@acme",
+		"! GET /@acme%2Fa%2Fb",
+		"! GET /@acme%2F..%2Fb", "+ GET /left-right", "- GET /left-pad",
+		"- GET /left-pad/-/left-pad-1.0.0.tgz",
 		"+ GET /-/ping", "+ GET /-/v1/search?text=x", "! POST /-/npm/v1/security/advisories/bulk",
-		"! PUT /-/user/org.couchdb.user:ann", "! POST /-/v1/login", "- PUT /@acme%2Ftool", "! POST /", "! GET /lodash?x=1",
-		"! GET /lodash%00", "! GET /lod%2Fash%2Fx", "+ GET /-/package/lodash/dist-tags", "- GET /-/package/express/dist-tags",
+		"! PUT /-/user/org.couchdb.user:ann", "! POST /-/v1/login", "- PUT /@acme%2Ftool", "! POST /",
+		"! GET /lodash?x=1",
+		"! GET /lodash%00", "! GET /lod%2Fash%2Fx", "+ GET /-/package/lodash/dist-tags",
+		"- GET /-/package/express/dist-tags",
 		"- PUT /-/package/lodash/dist-tags/latest", "! GET /_all_docs", "! PUT /_users", NULL,
 	};
-	static const char folded[] = HOST "  registry: {type: npm, deny: [\"Left-*\", \"@Acme/*\"], versions: {React: \"^18\"}}\n";
+	static const char folded[] =
+		HOST "  registry: {type: npm, deny: [\"Left-*\", \"@Acme/*\"], versions: {React: \"^18\"}}\n";
 	static const char listed[] = HOST "  registry: {type: npm, packages: [JSONStream]}\n";
 	static const char denied[] = HOST "  verdict: deny\n  registry: {type: npm, packages: [JSONStream]}\n"
 				      "- hosts: [h.example]\n  registry: {type: npm}\n";
 	static const char *const folded_lines[] = {
-		"- GET /left-pad", "- GET /LEFT-pad", "- GET /Left-Pad/-/Left-Pad-1.0.0.tgz", "- GET /@acme%2Fx", "- GET /@ACME%2Fx",
+		"- GET /left-pad", "- GET /LEFT-pad", "- GET /Left-Pad/-/Left-Pad-1.0.0.tgz",
+		"- GET /@acme%2Fx", "- GET /@ACME%2Fx",
 		"+ GET /right-pad", "- GET /react/-/react-17.0.0.tgz", "- GET /REACT/-/REACT-17.0.0.tgz",
 		"+ GET /react/-/react-18.0.0.tgz", NULL,
 	};
 	static const char *const listed_lines[] = { "+ GET /JSONStream", "- GET /jsonstream", NULL };
-	static const char *const denied_lines[] = { "- GET /JSONStream", "- GET /jsonstream", "+ GET /jsonstreams", NULL };
+	static const char *const denied_lines[] = { "- GET /JSONStream", "- GET /jsonstream",
+						    "+ GET /jsonstreams", NULL };
 	static const char *const publish_lines[] = {
-		"+ PUT /@acme%2Ftool", "- GET /@acme%2Ftool", "- PUT /other", "+ DELETE /@acme%2Ftool/-/tool-1.0.0.tgz/-rev/1",
+		"+ PUT /@acme%2Ftool", "- GET /@acme%2Ftool", "- PUT /other",
+		"+ DELETE /@acme%2Ftool/-/tool-1.0.0.tgz/-rev/1",
 		"+ PUT /-/package/@acme%2Ftool/dist-tags/latest", NULL,
 	};
 
@@ -232,26 +258,37 @@ static void npm_heads(void **state)
 
 static void pypi_heads(void **state)
 {
-	static const char policy[] = HOST "  registry: {type: pypi, packages: [requests, Flask.Login, \"acme_*\"], "
-					  "deny: [acme-bad], versions: {requests: \">=2.30,!=2.31.0\"}}\n";
+	static const char policy[] =
+		HOST "  registry: {type: pypi, packages: [requests, Flask.Login, \"acme_*\"], "
+		     "deny: [acme-bad], versions: {requests: \">=2.30,!=2.31.0\"}}\n";
 	static const char *const lines[] = {
-		"+ GET /simple/", "+ GET /simple/requests/", "+ GET /simple/requests", "+ GET /simple/Requests/",
-		"+ GET /simple/flask_login/", "+ GET /simple/flask-login/", "- GET /simple/flask/", "+ GET /simple/acme.tool/",
-		"- GET /simple/acme-bad/", "- GET /simple/acme_bad/", "+ GET /pypi/requests/json", "+ GET /pypi/requests/2.32.0/json",
+		"+ GET /simple/", "+ GET /simple/requests/", "+ GET /simple/requests",
+		"+ GET /simple/Requests/",
+		"+ GET /simple/flask_login/", "+ GET /simple/flask-login/", "- GET /simple/flask/",
+		"+ GET /simple/acme.tool/",
+		"- GET /simple/acme-bad/", "- GET /simple/acme_bad/", "+ GET /pypi/requests/json",
+		"+ GET /pypi/requests/2.32.0/json",
 		"- GET /pypi/requests/2.31.0/json", "! GET /pypi/requests/", "+ GET /mirror/simple/requests/",
-		"+ GET /packages/aa/bb/cc/requests-2.32.0-py3-none-any.whl", "- GET /packages/requests-2.31.0-py3-none-any.whl",
+		"+ GET /packages/aa/bb/cc/requests-2.32.0-py3-none-any.whl",
+		"- GET /packages/requests-2.31.0-py3-none-any.whl",
 		"- GET /packages/requests-2.29.0.tar.gz", "+ GET /packages/requests-2.30.tar.gz",
-		"+ GET /packages/requests-2.30.0-py3-none-any.whl.metadata", "- GET /packages/flask-2.0.tar.gz",
-		"+ GET /x/Flask_Login-0.6.3-py3-none-any.whl", "- GET /x/acme.bad-1.0.tar.gz", "- GET /x/acme_bad-1.0-1-py3-none-any.whl",
-		"! GET /x/acme-bad-1.0-1.tar.gz", "! GET /x/unknown.exe", "! GET /", "! GET /simple/requests/?x=1",
-		"! GET /simple/a%2Fb/", "- POST /legacy/", "! POST /simple/",
+		"+ GET /packages/requests-2.30.0-py3-none-any.whl.metadata",
+		"- GET /packages/flask-2.0.tar.gz",
+		"+ GET /x/Flask_Login-0.6.3-py3-none-any.whl", "- GET /x/acme.bad-1.0.tar.gz",
+		"- GET /x/acme_bad-1.0-1-py3-none-any.whl",
+		"! GET /x/acme-bad-1.0-1.tar.gz", "! GET /x/unknown.exe", "! GET /",
+		"! GET /simple/requests/?x=1", "! GET /simple/a%2Fb/", "- POST /legacy/", "! POST /simple/",
 		/* some servers serve the first file, whatever follows */
-		"! GET /x/flask-2.0.tar.gz/requests-2.32.0.tar.gz", "! GET /simple/flask-2.0.tar.gz/", "! GET /x/flask-2.0.zip%2Frequests-2.30.zip",
-		"! GET /x/flask-2.0.zip%2Fx/requests-2.30.zip", "! GET /x/flask-2.0-py3-none-any.whl/simple/requests/", NULL,
+		"! GET /x/flask-2.0.tar.gz/requests-2.32.0.tar.gz", "! GET /simple/flask-2.0.tar.gz/",
+		"! GET /x/flask-2.0.zip%2Frequests-2.30.zip",
+		"! GET /x/flask-2.0.zip%2Fx/requests-2.30.zip",
+		"! GET /x/flask-2.0-py3-none-any.whl/simple/requests/", NULL,
 	};
-	static const char simple[] = HOST "  registry: {type: pypi, index: \"https://h.example/main/simple/\"}\n";
+	static const char simple[] =
+		HOST "  registry: {type: pypi, index: \"https://h.example/main/simple/\"}\n";
 	static const char *const simple_lines[] = {
-		"+ GET /main/simple/", "+ GET /main/simple/requests/", "+ GET /main/requests-2.32.0.tar.gz", "! GET /main/requests/", NULL,
+		"+ GET /main/simple/", "+ GET /main/simple/requests/", "+ GET /main/requests-2.32.0.tar.gz",
+		"! GET /main/requests/", NULL,
 	};
 
 	(void)state;
@@ -261,18 +298,25 @@ static void pypi_heads(void **state)
 
 static void crates_heads(void **state)
 {
-	static const char policy[] = HOST "  registry: {type: crates, packages: [serde, serde_json, a, abc], versions: {serde: \"1\"}}\n";
+	static const char policy[] = HOST "  registry: {type: crates, packages: [serde, serde_json, a, abc], "
+					  "versions: {serde: \"1\"}}\n";
 	static const char *const lines[] = {
-		"+ GET /config.json", "+ GET /index/config.json", "+ GET /se/rd/serde", "+ GET /index/se/rd/serde",
-		"+ GET /se/rd/serde_json", "+ GET /se/rd/serde-json", "+ GET /1/a", "+ GET /3/a/abc", "- GET /3/x/xyz", "- GET /li/bc/libc",
-		"! GET /xx/yy/serde", "! GET /serde", "+ GET /api/v1/crates/serde/1.0.200/download", "- GET /api/v1/crates/serde/2.0.0/download",
-		"- GET /api/v1/crates/libc/0.2.0/download", "+ GET /crates/serde/serde-1.0.1.crate", "- GET /crates/serde/serde-0.9.0.crate",
-		"+ GET /serde/1.0.0/download", "+ GET /api/v1/crates?q=x", "+ GET /api/v1/crates/serde", "- GET /api/v1/crates/libc",
+		"+ GET /config.json", "+ GET /index/config.json", "+ GET /se/rd/serde",
+		"+ GET /index/se/rd/serde",
+		"+ GET /se/rd/serde_json", "+ GET /se/rd/serde-json", "+ GET /1/a", "+ GET /3/a/abc",
+		"- GET /3/x/xyz", "- GET /li/bc/libc",
+		"! GET /xx/yy/serde", "! GET /serde", "+ GET /api/v1/crates/serde/1.0.200/download",
+		"- GET /api/v1/crates/serde/2.0.0/download",
+		"- GET /api/v1/crates/libc/0.2.0/download", "+ GET /crates/serde/serde-1.0.1.crate",
+		"- GET /crates/serde/serde-0.9.0.crate",
+		"+ GET /serde/1.0.0/download", "+ GET /api/v1/crates?q=x", "+ GET /api/v1/crates/serde",
+		"- GET /api/v1/crates/libc",
 		"- PUT /api/v1/crates/new", "- DELETE /api/v1/crates/serde/1.0.0/yank", "! POST /se/rd/serde",
 		/* a download in a spelling that is not taken apart is not "something about a crate" */
 		"! GET /api/v1/crates/serde/1.0.200/download/", "! GET /api/v1/crates/serde/2.0.0//download",
 		"! GET /api/v1/crates/serde/v2.0.0/download", "! GET /api/v1/crates/serde/2.0.0/Download",
-		"! GET /api/v1/crates/serde/2.0.0/download;x", "+ GET /api/v1/crates/serde/1.0.200/dependencies",
+		"! GET /api/v1/crates/serde/2.0.0/download;x",
+		"+ GET /api/v1/crates/serde/1.0.200/dependencies",
 		"+ GET /api/v1/crates/serde/owners", "+ GET /api/v1/crates/serde/1.0.200",
 		"! GET /crates/libc/libc-0.2.0.crate/config.json", "! GET /dl/libc-0.2.0.crate/se/rd/serde",
 		"! GET /libc/0.2.0/download/serde/1.0.0/download", NULL,
@@ -284,22 +328,32 @@ static void crates_heads(void **state)
 
 static void apt_heads(void **state)
 {
-	static const char policy[] = HOST "  registry: {type: apt, packages: [hello, \"lib*\"], deny: [libevil], "
-					  "versions: {hello: \">= 2.10\"}}\n";
+	static const char policy[] =
+		HOST "  registry: {type: apt, packages: [hello, \"lib*\"], deny: [libevil], "
+		     "versions: {hello: \">= 2.10\"}}\n";
 	static const char *const lines[] = {
-		"+ GET /debian/dists/bookworm/InRelease", "+ GET /debian/dists/bookworm/main/binary-amd64/by-hash/SHA256/abc",
+		"+ GET /debian/dists/bookworm/InRelease",
+		"+ GET /debian/dists/bookworm/main/binary-amd64/by-hash/SHA256/abc",
 		"+ GET /repo/Packages.gz", "+ GET /debian/pool/main/h/hello/hello_2.10-3_amd64.deb",
-		"- GET /debian/pool/main/h/hello/hello_2.9-1_amd64.deb", "- GET /debian/pool/main/n/nano/nano_7.2-1_amd64.deb",
-		"+ GET /debian/pool/main/libx/libx_1%3A1.0%2Bdfsg-1_amd64.deb", "- GET /pool/libevil_1.0_all.deb",
-		"- GET /debian/dists/evil_1.0_all.deb", "+ GET /pool/hello_2.10.orig.tar.gz", "+ GET /pool/hello_2.10-3.dsc",
-		"! GET /debian/pool/", "! GET /index.html", "! POST /debian/dists/x", "! GET /debian/dists/x?y",
-		/* what is no package here could be one to the server: nothing of the kind passes as an index */
-		"! GET /debian/dists/Evil_1.0_all.deb", "! GET /debian/dists/evil.deb", "! GET /repo/Packages_1.0_all.deb",
-		"! GET /dists/libevil_1.0_all.deb/", "! GET /dists/libevil_1.0_all.deb;x", "! GET /dists/libevil_1.0_all.DEB",
+		"- GET /debian/pool/main/h/hello/hello_2.9-1_amd64.deb",
+		"- GET /debian/pool/main/n/nano/nano_7.2-1_amd64.deb",
+		"+ GET /debian/pool/main/libx/libx_1%3A1.0%2Bdfsg-1_amd64.deb",
+		"- GET /pool/libevil_1.0_all.deb",
+		"- GET /debian/dists/evil_1.0_all.deb", "+ GET /pool/hello_2.10.orig.tar.gz",
+		"+ GET /pool/hello_2.10-3.dsc",
+		"! GET /debian/pool/", "! GET /index.html", "! POST /debian/dists/x",
+		"! GET /debian/dists/x?y",
+		/* what is no package here could be one to the
+		 * server: nothing of the kind passes as an index */
+		"! GET /debian/dists/Evil_1.0_all.deb", "! GET /debian/dists/evil.deb",
+		"! GET /repo/Packages_1.0_all.deb",
+		"! GET /dists/libevil_1.0_all.deb/", "! GET /dists/libevil_1.0_all.deb;x",
+		"! GET /dists/libevil_1.0_all.DEB",
 		"! GET /dists/libevil_1.0_all%2Edeb//", "+ GET /ftp.debian.org/dists/bookworm/Release",
-		"! GET /pool/libevil_1.0_all.deb/Release", "! GET /pool/Evil.DEB/dists/x", "! GET /pool/libevil_1.0_all.deb%2Fx/Release",
-		"! GET /pool/libevil_1.0_all.deb/hello_2.10-3_all.deb", "! GET /pool/nano_7.2.orig.tar.gz/Release",
-		"! GET /pool/libevil_1.0_all.deb;x/Release", NULL,
+		"! GET /pool/libevil_1.0_all.deb/Release", "! GET /pool/Evil.DEB/dists/x",
+		"! GET /pool/libevil_1.0_all.deb%2Fx/Release",
+		"! GET /pool/libevil_1.0_all.deb/hello_2.10-3_all.deb",
+		"! GET /pool/nano_7.2.orig.tar.gz/Release", "! GET /pool/libevil_1.0_all.deb;x/Release", NULL,
 	};
 
 	(void)state;
@@ -356,9 +410,12 @@ static void advisories(void **state)
 		"{\"id\":\"X-4\",\"affected\":[{\"package\":{\"ecosystem\":\"PyPI\",\"name\":\"fine\"}},{\"package\":{\"ecosystem\":\"npm\","
 		"\"name\":\"some\"},\"versions\":[\"1.0.0\",\"1.0.1\"]}]}\n";
 	static const char *const lines[] = {
-		"- GET /lodash/-/lodash-4.17.19.tgz", "+ GET /lodash/-/lodash-4.17.20.tgz", "- GET /lodash/-/lodash-5.0.0.tgz",
-		"- GET /lodash/-/lodash-5.1.0.tgz", "+ GET /lodash/-/lodash-5.1.1.tgz", "- GET /evil/-/evil-9.0.0.tgz",
-		"+ GET /fine/-/fine-1.0.0.tgz", "- GET /some/-/some-1.0.1.tgz", "+ GET /some/-/some-1.0.2.tgz", "+ GET /lodash", NULL,
+		"- GET /lodash/-/lodash-4.17.19.tgz", "+ GET /lodash/-/lodash-4.17.20.tgz",
+		"- GET /lodash/-/lodash-5.0.0.tgz",
+		"- GET /lodash/-/lodash-5.1.0.tgz", "+ GET /lodash/-/lodash-5.1.1.tgz",
+		"- GET /evil/-/evil-9.0.0.tgz",
+		"+ GET /fine/-/fine-1.0.0.tgz", "- GET /some/-/some-1.0.1.tgz",
+		"+ GET /some/-/some-1.0.2.tgz", "+ GET /lodash", NULL,
 	};
 	(void)state;
 	check_advisories("npm", records, lines);
@@ -376,14 +433,15 @@ static void advisories_elsewhere(void **state)
 		AFFECTED("PyPI", "hay", "\"versions\":[\"1.0\",\"2.0rc1\"]");
 	static const char *const pypi_lines[] = {
 		"- GET /x/flask_login-0.6.2-py3-none-any.whl", "+ GET /x/Flask_Login-0.6.3-py3-none-any.whl",
-		"+ GET /x/flask-login-0.4.tar.gz", "- GET /x/flask-login-0.6.3rc1.tar.gz", "- GET /x/hay-1.0.0.tar.gz",
+		"+ GET /x/flask-login-0.4.tar.gz", "- GET /x/flask-login-0.6.3rc1.tar.gz",
+		"- GET /x/hay-1.0.0.tar.gz",
 		"- GET /x/hay-2.0.0rc1.tar.gz", "+ GET /x/hay-2.0.tar.gz", "+ GET /simple/hay/", NULL,
 	};
 	static const char crates[] = AFFECTED("crates.io", "Smol-Str", EVENTS("SEMVER", "0.0.0-0", "0.2.1"))
 		AFFECTED("npm", "serde", "\"versions\":[]");
 	static const char *const crates_lines[] = {
-		"- GET /smol-str/0.2.0/download", "- GET /smol_str/0.2.1-rc.1/download", "+ GET /smol_str/0.2.1/download",
-		"+ GET /serde/1.0.0/download", NULL,
+		"- GET /smol-str/0.2.0/download", "- GET /smol_str/0.2.1-rc.1/download",
+		"+ GET /smol_str/0.2.1/download", "+ GET /serde/1.0.0/download", NULL,
 	};
 
 	(void)state;
@@ -394,20 +452,27 @@ static void advisories_elsewhere(void **state)
 /* Records name the source and versions with an epoch; files the binary package, and no epoch. */
 static void advisories_of_debian(void **state)
 {
-	static const char records[] = AFFECTED("Debian:12", "openssl", EVENTS("ECOSYSTEM", "0", "3.0.11-1~deb12u2"))
+	static const char records[] = AFFECTED("Debian:12", "openssl",
+					       EVENTS("ECOSYSTEM", "0", "3.0.11-1~deb12u2"))
 		AFFECTED("Debian:12", "git", EVENTS("ECOSYSTEM", "1:2.30.0-1", "1:2.39.5-0+deb12u1"))
-		AFFECTED("Debian", "libssh2", "\"versions\":[\"1.10.0-3\"]") AFFECTED("Debian", "libssl3", "\"versions\":[]");
+		AFFECTED("Debian", "libssh2", "\"versions\":[\"1.10.0-3\"]") AFFECTED("Debian", "libssl3",
+										      "\"versions\":[]");
 	static const char *const lines[] = {
 		"- GET /debian/pool/main/o/openssl/libssl3_3.0.11-1~deb12u1_amd64.deb",
 		"+ GET /debian/pool/main/o/openssl/libssl3_3.0.11-1~deb12u2_amd64.deb",
-		"- GET /pool/main/o/openssl/openssl_3.0.9-1_amd64.deb", "- GET /pool/updates/main/o/openssl/openssl_3.0.9-1.dsc",
-		"- GET /pool/main/g/git/git_2.39.2-1.1_amd64.deb", "- GET /pool/main/g/git/git_1%3a2.39.2-1.1_amd64.deb",
-		"+ GET /pool/main/g/git/git-man_2.39.5-0+deb12u1_all.deb", "+ GET /pool/main/g/git/git_2.29.0-1_amd64.deb",
-		"- GET /pool/main/libs/libssh2/libssh2-1_1.10.0-3+b1_amd64.deb", "+ GET /pool/main/libs/libssh2/libssh2-1_1.11.0-1_amd64.deb",
+		"- GET /pool/main/o/openssl/openssl_3.0.9-1_amd64.deb",
+		"- GET /pool/updates/main/o/openssl/openssl_3.0.9-1.dsc",
+		"- GET /pool/main/g/git/git_2.39.2-1.1_amd64.deb",
+		"- GET /pool/main/g/git/git_1%3a2.39.2-1.1_amd64.deb",
+		"+ GET /pool/main/g/git/git-man_2.39.5-0+deb12u1_all.deb",
+		"+ GET /pool/main/g/git/git_2.29.0-1_amd64.deb",
+		"- GET /pool/main/libs/libssh2/libssh2-1_1.10.0-3+b1_amd64.deb",
+		"+ GET /pool/main/libs/libssh2/libssh2-1_1.11.0-1_amd64.deb",
 		"+ GET /pool/main/h/hello/hello_2.10-3_amd64.deb", "+ GET /debian/dists/bookworm/InRelease",
 		/* a layout that does not say what the source is */
 		"- GET /flat/hello_2.10-3_amd64.deb", "- GET /pool/main/o/hello/hello_2.10-3_amd64.deb",
-		"- GET /dists/bookworm/pool/stable/amd64/hello_2.10-3_amd64.deb", "- GET /pool/main/h/hello//hello_2.10-3_amd64.deb",
+		"- GET /dists/bookworm/pool/stable/amd64/hello_2.10-3_amd64.deb",
+		"- GET /pool/main/h/hello//hello_2.10-3_amd64.deb",
 		"- GET /h/hello/hello_2.10-3_amd64.deb", NULL,
 	};
 
@@ -417,7 +482,8 @@ static void advisories_of_debian(void **state)
 
 static void words(void **state)
 {
-	struct policy *p = load(HOST "  registry: {type: npm, packages: [lodash], versions: {lodash: \"^4\"}}\n");
+	struct policy *p =
+		load(HOST "  registry: {type: npm, packages: [lodash], versions: {lodash: \"^4\"}}\n");
 	struct head h = head_of("GET /lodash/-/lodash-5.0.0.tgz");
 	const struct policy_rule *rule = policy_rule(p, 0);
 	auto_buf out = BUF_EMPTY;
@@ -437,9 +503,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(git_heads), cmocka_unit_test(git_bodies), cmocka_unit_test(git_errors),
 		cmocka_unit_test(npm_heads), cmocka_unit_test(pypi_heads), cmocka_unit_test(crates_heads),
-		cmocka_unit_test(apt_heads), cmocka_unit_test(registry_ages), cmocka_unit_test(registry_errors),
-		cmocka_unit_test(advisories), cmocka_unit_test(advisories_elsewhere), cmocka_unit_test(advisories_of_debian),
-		cmocka_unit_test(words),
+		cmocka_unit_test(apt_heads), cmocka_unit_test(registry_ages),
+		cmocka_unit_test(registry_errors),
+		cmocka_unit_test(advisories), cmocka_unit_test(advisories_elsewhere),
+		cmocka_unit_test(advisories_of_debian), cmocka_unit_test(words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,10 +35,12 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static const struct str hosts[] = { STR_INIT("*.example.com"), STR_INIT("api.github.com"), STR_INIT("github.com") };
+static const struct str hosts[] = { STR_INIT("*.example.com"), STR_INIT("api.github.com"),
+				    STR_INIT("github.com") };
 static const struct keeper_public nothing;
 
-static void file_is(enum policy_render kind, struct policy_credential *c, const char *user, const char *wanted)
+static void file_is(enum policy_render kind, struct policy_credential *c, const char *user,
+		    const char *wanted)
 {
 	const struct policy_file file = { .kind = kind, .path = STR("~/x"), .user = str_of(user) };
 	const struct render_item item = {
@@ -63,24 +65,30 @@ static void each_kind_has_its_form(void **state)
 		STR_INIT("registry-1.docker.io"), STR_INIT("ghcr.io") };
 	struct policy_credential c = { .name = STR("cred") }, d = { .hosts = hub, .host_count = 3 };
 
-	file_is(POLICY_RENDER_NETRC, &c, "", "machine api.github.com\n  login x-access-token\n  password PLACEHOLDER\n"
-					     "machine github.com\n  login x-access-token\n  password PLACEHOLDER\n");
-	file_is(POLICY_RENDER_NPMRC, &c, "", "//api.github.com/:_authToken=PLACEHOLDER\n//github.com/:_authToken=PLACEHOLDER\n");
-	file_is(POLICY_RENDER_GH, &c, "me", "github.com:\n    oauth_token: \"PLACEHOLDER\"\n    user: \"me\"\n"
-					    "    git_protocol: https\n");
-	file_is(POLICY_RENDER_DOCKER, &d, "u", "{\n\t\"auths\": {\n\t\t\"https://index.docker.io/v1/\": {\n\t\t\t\"auth\": "
-					       "\"dTpQTEFDRUhPTERFUg==\"\n\t\t},\n\t\t\"ghcr.io\": {\n\t\t\t\"auth\": "
-					       "\"dTpQTEFDRUhPTERFUg==\"\n\t\t}\n\t}\n}\n");
+	file_is(POLICY_RENDER_NETRC, &c, "",
+		"machine api.github.com\n  login x-access-token\n  password PLACEHOLDER\n"
+		"machine github.com\n  login x-access-token\n  password PLACEHOLDER\n");
+	file_is(POLICY_RENDER_NPMRC, &c, "",
+		"//api.github.com/:_authToken=PLACEHOLDER\n//github.com/:_authToken=PLACEHOLDER\n");
+	file_is(POLICY_RENDER_GH, &c, "me",
+		"github.com:\n    oauth_token: \"PLACEHOLDER\"\n    user: \"me\"\n"
+		"    git_protocol: https\n");
+	file_is(POLICY_RENDER_DOCKER, &d, "u",
+		"{\n\t\"auths\": {\n\t\t\"https://index.docker.io/v1/\": {\n\t\t\t\"auth\": "
+		"\"dTpQTEFDRUhPTERFUg==\"\n\t\t},\n\t\t\"ghcr.io\": {\n\t\t\t\"auth\": "
+		"\"dTpQTEFDRUhPTERFUg==\"\n\t\t}\n\t}\n}\n");
 	file_is(POLICY_RENDER_KUBECONFIG, &c, "me",
 		"apiVersion: v1\nkind: Config\nclusters:\n- name: paddock\n  cluster:\n    server: \"https://api.github.com\"\n"
 		"users:\n- name: \"me\"\n  user:\n    token: \"PLACEHOLDER\"\ncontexts:\n- name: paddock\n  context:\n"
 		"    cluster: paddock\n    user: \"me\"\ncurrent-context: paddock\n");
-	file_is(POLICY_RENDER_AWS, &c, "", "[default]\naws_access_key_id = PLACEHOLDER\naws_secret_access_key = SECOND\n");
+	file_is(POLICY_RENDER_AWS, &c, "",
+		"[default]\naws_access_key_id = PLACEHOLDER\naws_secret_access_key = SECOND\n");
 	c.aws_profile = STR("work");
 	c.aws_regions = regions;
 	c.aws_region_count = 1;
-	file_is(POLICY_RENDER_AWS, &c, "", "[work]\naws_access_key_id = PLACEHOLDER\naws_secret_access_key = SECOND\n"
-					   "region = eu-west-1\n");
+	file_is(POLICY_RENDER_AWS, &c, "",
+		"[work]\naws_access_key_id = PLACEHOLDER\naws_secret_access_key = SECOND\n"
+		"region = eu-west-1\n");
 }
 
 static void two_credentials_share_a_file(void **state)
@@ -107,8 +115,9 @@ static void two_credentials_share_a_file(void **state)
 static void patterns_alone_name_no_host(void **state)
 {
 	(void)state;
-	static const enum policy_render kinds[] = { POLICY_RENDER_NETRC, POLICY_RENDER_NPMRC, POLICY_RENDER_GH,
-						    POLICY_RENDER_DOCKER, POLICY_RENDER_KUBECONFIG };
+	static const enum policy_render kinds[] = { POLICY_RENDER_NETRC, POLICY_RENDER_NPMRC,
+						    POLICY_RENDER_GH, POLICY_RENDER_DOCKER,
+						    POLICY_RENDER_KUBECONFIG };
 	const struct policy_credential c = { .hosts = hosts, .host_count = 1 };
 
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -127,8 +136,9 @@ static void render_login_of(enum policy_login login, const struct keeper_public 
 			    struct keeper_login_file *ret)
 {
 	const struct policy_credential c = { .strategy = POLICY_STRATEGY_LOGIN, .login = login };
-	const struct policy_file file = {
-		.kind = login == POLICY_LOGIN_CODEX ? POLICY_RENDER_CODEX : POLICY_RENDER_CLAUDE, .path = STR("~/x") };
+	const struct policy_file file = { .kind = login == POLICY_LOGIN_CODEX ? POLICY_RENDER_CODEX
+									      : POLICY_RENDER_CLAUDE,
+					  .path = STR("~/x") };
 	struct render_item item = { .credential = &c, .file = &file, .about = about };
 	const char *reason;
 
@@ -147,7 +157,8 @@ static void render_login_of(enum policy_login login, const struct keeper_public 
 static void a_claude_login_has_its_shape(void **state)
 {
 	(void)state;
-	const struct keeper_public about = { .scopes = STR("user:inference org:x"), .subscription = STR("max") };
+	const struct keeper_public about = { .scopes = STR("user:inference org:x"),
+					     .subscription = STR("max") };
 	struct keeper_login_file f;
 
 	render_login_of(POLICY_LOGIN_CLAUDE, &about, KEEPER_USE_CLAUDE, &f);
@@ -161,7 +172,8 @@ static void a_claude_login_has_its_shape(void **state)
 static void a_codex_login_shows_the_claims_of_the_real_one(void **state)
 {
 	(void)state;
-	const struct keeper_public about = { .account_id = STR("acc"), .id_claims = STR("{\"email\":\"me@x.test\"}") };
+	const struct keeper_public about = { .account_id = STR("acc"),
+					     .id_claims = STR("{\"email\":\"me@x.test\"}") };
 	auto_buf claims = BUF_EMPTY;
 	struct keeper_login_file f;
 
@@ -184,13 +196,16 @@ static void a_codex_login_shows_the_claims_of_the_real_one(void **state)
 static void a_service_account_has_a_key_of_its_own(void **state)
 {
 	(void)state;
-	const struct policy_token token = { .grant = POLICY_GRANT_JWT_BEARER, .host = STR("t.test"), .path = STR("/tok"),
+	const struct policy_token token = { .grant = POLICY_GRANT_JWT_BEARER, .host = STR("t.test"),
+					    .path = STR("/tok"),
 					    .port = 8443, .scheme = HEAD_HTTPS };
 	const struct policy_credential c = { .strategy = POLICY_STRATEGY_TOKEN, .token = &token };
 	const struct policy_file file = { .kind = POLICY_RENDER_SERVICE_ACCOUNT, .path = STR("~/x") };
 	const struct keeper_public about = { .client_email = STR("me@p.test"), .project_id = STR("p"),
-					     .private_key_id = STR("kid"), .token_uri = STR("https://oauth2.test/token") };
-	struct render_item item = { .credential = &c, .file = &file, .about = &about, .placeholder = STR("P") };
+					     .private_key_id = STR("kid"),
+					     .token_uri = STR("https://oauth2.test/token") };
+	struct render_item item = { .credential = &c, .file = &file, .about = &about,
+				    .placeholder = STR("P") };
 	const struct keeper_credential k = { .use = KEEPER_USE_JWT };
 	auto_buf answer = BUF_EMPTY;
 	struct str f[5];
@@ -200,7 +215,8 @@ static void a_service_account_has_a_key_of_its_own(void **state)
 	assert_int_equal(render_file(&item, 1, &out, &problem), ERR_OK);
 	assert_int_equal(keeper_op_account(&k, buf_str(&out), &answer, &reason), ERR_OK);
 	assert_true(keeper_fields(buf_str(&answer), f, 5));
-	assert_true(str_eq(f[0], STR("RS256")) && str_eq(f[1], about.client_email) && str_eq(f[2], about.private_key_id));
+	assert_true(str_eq(f[0], STR("RS256")) && str_eq(f[1], about.client_email) &&
+		    str_eq(f[2], about.private_key_id));
 	assert_true(str_eq(f[3], STR("https://t.test:8443/tok")) && str_eq(f[4], about.project_id));
 }
 
@@ -208,11 +224,14 @@ static void placeholders_have_the_shape_of_what_they_stand_for(void **state)
 {
 	(void)state;
 	const struct policy_credential aws = { .strategy = POLICY_STRATEGY_SIGV4 };
-	const struct policy_credential own = { .strategy = POLICY_STRATEGY_SIGV4, .placeholder_prefix = STR("AKIAX") };
-	const struct policy_credential plain = { .strategy = POLICY_STRATEGY_HEADER, .placeholder_prefix = STR("ghp_") };
+	const struct policy_credential own = { .strategy = POLICY_STRATEGY_SIGV4,
+					       .placeholder_prefix = STR("AKIAX") };
+	const struct policy_credential plain = { .strategy = POLICY_STRATEGY_HEADER,
+						 .placeholder_prefix = STR("ghp_") };
 
 	assert_int_equal(render_placeholders(&aws, &nothing, &placeholder, &second, &id), ERR_OK);
-	assert_true(placeholder.len == 20 && str_starts(buf_str(&placeholder), STR("AKIA")) && second.len == 40);
+	assert_true(placeholder.len == 20 && str_starts(buf_str(&placeholder), STR("AKIA")) &&
+		    second.len == 40);
 	buf_clear(&placeholder);
 	assert_int_equal(render_placeholders(&own, &nothing, &placeholder, &second, &id), ERR_OK);
 	assert_true(str_starts(buf_str(&placeholder), STR("AKIAX")));
@@ -228,7 +247,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(each_kind_has_its_form), T(two_credentials_share_a_file), T(patterns_alone_name_no_host),
 		T(a_claude_login_has_its_shape), T(a_codex_login_shows_the_claims_of_the_real_one),
-		T(a_service_account_has_a_key_of_its_own), T(placeholders_have_the_shape_of_what_they_stand_for),
+		T(a_service_account_has_a_key_of_its_own),
+		T(placeholders_have_the_shape_of_what_they_stand_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* resolve_test.c - a name is looked up as it is (I6), and not too many at once for one asker: in a network namespace of its own, with a name
- * server and a resolver configuration of the test's.
+/* resolve_test.c - a name is looked up as it is (I6), and not too many at once for one asker: in
+ * a network namespace of its own, with a name server and a resolver configuration of the test's.
  */
 #include "courier/resolve.h"
 
@@ -69,7 +69,8 @@ static void *serve(void *arg)
 		p[7] = exists && ipv4;
 		p[9] = p[11] = 0;
 		memcpy(p + n, answer, sizeof answer);
-		sendto(server.fd, p, exists && ipv4 ? n + sizeof answer : n, 0, (struct sockaddr *)&from, size);
+		sendto(server.fd, p, exists && ipv4 ? n + sizeof answer : n, 0, (struct sockaddr *)&from,
+		       size);
 	}
 	return NULL;
 }

@@ -200,11 +200,13 @@ static void it_is_found_wherever_it_stands(void **state)
 		for (unsigned lured = 0; lured < 3; lured++) {
 			for (size_t i = 0; i < sizeof text; i++)
 				text[i] = lured == 0   ? (char)0
-					  : lured == 1 ? (char)random_below(256) : lures[random_below(sizeof lures)];
+					  : lured == 1 ? (char)random_below(256)
+						       : lures[random_below(sizeof lures)];
 			assert_false(scrub_search(set, str_make(text, sizeof text), &id));
 			memcpy(text + at, secret.p, secret.n);
 			id = 0;
-			assert_true(scrub_search(set, str_make(text, at + secret.n + random_below(100)), &id));
+			assert_true(scrub_search(set, str_make(text, at + secret.n + random_below(100)),
+						 &id));
 			assert_int_equal(id, 3);
 			for (size_t split = 0; split < 8; split++) {
 				struct scrub *s = scrub_new(set);

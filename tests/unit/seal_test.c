@@ -59,7 +59,8 @@ static void what_is_sealed_opens(void **state)
 	assert_false(str_eq(buf_str(&again), buf_str(&envelope)));
 	memset(big, 'x', sizeof big);
 	buf_clear(&again);
-	assert_int_equal(seal_value(&keys.key[0], STR("big"), str_make(big, SECRET_MAX_BYTES), &again), ERR_OK);
+	assert_int_equal(seal_value(&keys.key[0], STR("big"), str_make(big, SECRET_MAX_BYTES), &again),
+			 ERR_OK);
 	assert_int_equal(open_it(&keys, STR("big"), buf_str(&again)), ERR_OK);
 	assert_int_equal(value.len, SECRET_MAX_BYTES);
 	assert_int_equal(seal_value(&keys.key[0], STR("big"), str_make(big, sizeof big), &again), ERR_INPUT);
@@ -79,7 +80,8 @@ static void a_changed_envelope_does_not_open(void **state)
 			envelope.p[i] = (char)(envelope.p[i] ^ 1 << bit);
 		}
 	for (size_t n = 0; n < envelope.len; n++)
-		assert_int_equal(open_it(&keys, STR("api-key"), str_head(buf_str(&envelope), n)), ERR_CREDENTIAL);
+		assert_int_equal(open_it(&keys, STR("api-key"), str_head(buf_str(&envelope), n)),
+				 ERR_CREDENTIAL);
 	buf_put_byte(&envelope, '\n');
 	assert_int_equal(open_it(&keys, STR("api-key"), buf_str(&envelope)), ERR_CREDENTIAL);
 }
@@ -227,9 +229,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		T(what_is_sealed_opens), T(a_changed_envelope_does_not_open), T(another_name_or_key_does_not_open_it),
-		T(names_are_plain), T(keys_have_one_spelling), T(entries_are_files_of_ones_own),
-		T(a_key_file_that_others_can_read_is_refused),
+		T(what_is_sealed_opens), T(a_changed_envelope_does_not_open),
+		T(another_name_or_key_does_not_open_it), T(names_are_plain), T(keys_have_one_spelling),
+		T(entries_are_files_of_ones_own), T(a_key_file_that_others_can_read_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

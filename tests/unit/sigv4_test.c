@@ -91,7 +91,8 @@ static void resign(const struct head *in, const char *key_id, const char *secret
 	assert_int_equal(sigv4_canonical(&s, &r->head, buf_str(&hash), &r->canonical), ERR_OK);
 	assert_int_equal(sigv4_string_to_sign(&s, buf_str(&r->canonical), &text), ERR_OK);
 	sign(&s, secret, buf_str(&text), r->signature);
-	assert_int_equal(sigv4_finish(&s, str_of(key_id), str_make(r->signature, 64), &r->bytes, &r->head), ERR_OK);
+	assert_int_equal(sigv4_finish(&s, str_of(key_id), str_make(r->signature, 64), &r->bytes, &r->head),
+			 ERR_OK);
 	assert_int_equal(head_check(&r->head), ERR_OK);
 	sigv4_free(&s);
 }
@@ -111,44 +112,54 @@ static void published_examples(void **state)
 	} cases[] = {
 		{ "GET", "example.amazonaws.com", "/", NULL,
 		  { { "x-amz-date", "20150830T123600Z" }, { "authorization", TEST_AUTH("host;x-amz-date") } },
-		  "AKIDEXAMPLE", SECRET_IAM, "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31" },
+		  "AKIDEXAMPLE", SECRET_IAM,
+		  "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31" },
 		{ "GET", "example.amazonaws.com", "/", "Param2=value2&Param1=value1",
 		  { { "x-amz-date", "20150830T123600Z" }, { "authorization", TEST_AUTH("host;x-amz-date") } },
-		  "AKIDEXAMPLE", SECRET_IAM, "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500" },
+		  "AKIDEXAMPLE", SECRET_IAM,
+		  "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500" },
 		{ "GET", "iam.amazonaws.com", "/", "Action=ListUsers&Version=2010-05-08",
 		  { { "content-type", "application/x-www-form-urlencoded; charset=utf-8" },
 		    { "x-amz-date", "20150830T123600Z" },
 		    { "authorization", AUTH("20150830/us-east-1/iam", "content-type;host;x-amz-date") } },
-		  "AKIDEXAMPLE", SECRET_IAM, "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7" },
+		  "AKIDEXAMPLE", SECRET_IAM,
+		  "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7" },
 		{ "GET", "examplebucket.s3.amazonaws.com", "/test.txt", NULL,
 		  { { "range", "bytes=0-9" }, { "x-amz-content-sha256", EMPTY_HASH },
 		    { "x-amz-date", "20130524T000000Z" },
 		    { "authorization", S3_AUTH("host;range;x-amz-content-sha256;x-amz-date") } },
-		  "AKIAIOSFODNN7EXAMPLE", SECRET_S3, "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41" },
+		  "AKIAIOSFODNN7EXAMPLE", SECRET_S3,
+		  "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41" },
 		{ "PUT", "examplebucket.s3.amazonaws.com", "/test%24file.text", NULL,
 		  { { "date", "Fri, 24 May 2013 00:00:00 GMT" }, { "x-amz-date", "20130524T000000Z" },
 		    { "x-amz-storage-class", "REDUCED_REDUNDANCY" },
-		    { "x-amz-content-sha256", "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072" },
+		    { "x-amz-content-sha256",
+		      "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072" },
 		    { "authorization",
 		      S3_AUTH("date;host;x-amz-content-sha256;x-amz-date;x-amz-storage-class") } },
-		  "AKIAIOSFODNN7EXAMPLE", SECRET_S3, "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd" },
+		  "AKIAIOSFODNN7EXAMPLE", SECRET_S3,
+		  "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd" },
 		{ "GET", "examplebucket.s3.amazonaws.com", "/", "lifecycle",
 		  { { "x-amz-content-sha256", EMPTY_HASH }, { "x-amz-date", "20130524T000000Z" },
 		    { "authorization", S3_AUTH("host;x-amz-content-sha256;x-amz-date") } },
-		  "AKIAIOSFODNN7EXAMPLE", SECRET_S3, "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543" },
+		  "AKIAIOSFODNN7EXAMPLE", SECRET_S3,
+		  "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543" },
 		{ "GET", "examplebucket.s3.amazonaws.com", "/", "prefix=J&max-keys=2",
 		  { { "x-amz-content-sha256", EMPTY_HASH }, { "x-amz-date", "20130524T000000Z" },
 		    { "authorization", S3_AUTH("host;x-amz-content-sha256;x-amz-date") } },
-		  "AKIAIOSFODNN7EXAMPLE", SECRET_S3, "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7" },
+		  "AKIAIOSFODNN7EXAMPLE", SECRET_S3,
+		  "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7" },
 		{ "GET", "examplebucket.s3.amazonaws.com", "/test.txt",
 		  "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=" PH "%2F20130524%2Fus-east-1%2Fs3%2Faws4_request"
 		  "&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host&X-Amz-Signature=" ANY_SIGNATURE,
 		  { { NULL, NULL } },
-		  "AKIAIOSFODNN7EXAMPLE", SECRET_S3, "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404" },
+		  "AKIAIOSFODNN7EXAMPLE", SECRET_S3,
+		  "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404" },
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		struct head in = request(cases[i].method, cases[i].host, cases[i].path, cases[i].query, cases[i].fields);
+		struct head in = request(cases[i].method, cases[i].host, cases[i].path, cases[i].query,
+					 cases[i].fields);
 		struct result r;
 
 		resign(&in, cases[i].key_id, cases[i].secret, "", "", &r);
@@ -169,7 +180,8 @@ static void the_whole_header(void **state)
 	resign(&in, "AKIDEXAMPLE", SECRET_IAM, "session+token/==", "", &r);
 	char wanted[512];
 
-	snprintf(wanted, sizeof wanted, "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "
+	snprintf(wanted, sizeof wanted,
+		 "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "
 		 "SignedHeaders=host;x-amz-date;x-amz-security-token, Signature=%s", r.signature);
 	assert_true(str_eq(head_find(&r.head, STR("authorization"))->value, str_of(wanted)));
 	assert_true(str_eq(head_find(&r.head, STR("x-amz-security-token"))->value, STR("session+token/==")));
@@ -180,7 +192,8 @@ static void the_whole_header(void **state)
 static void a_presigned_query_is_made_anew(void **state)
 {
 	(void)state;
-	struct head in = request("GET", "b.s3.amazonaws.com", "/k", "versionId=1&X-Amz-Algorithm=AWS4-HMAC-SHA256&"
+	struct head in = request("GET", "b.s3.amazonaws.com", "/k",
+				 "versionId=1&X-Amz-Algorithm=AWS4-HMAC-SHA256&"
 		"X-Amz-Security-Token=agents&X-Amz-Credential=" PH "%2F20130524%2Feu-west-1%2Fs3%2Faws4_request"
 		"&X-Amz-Date=20130524T000000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=" ANY_SIGNATURE,
 		NULL);
@@ -188,7 +201,8 @@ static void a_presigned_query_is_made_anew(void **state)
 	char wanted[512];
 
 	resign(&in, "AKIDEXAMPLE", SECRET_S3, "to/k=", "", &r);
-	snprintf(wanted, sizeof wanted, "versionId=1&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20130524T000000Z&"
+	snprintf(wanted, sizeof wanted,
+		 "versionId=1&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20130524T000000Z&"
 		 "X-Amz-Expires=60&X-Amz-Credential=AKIDEXAMPLE%%2F20130524%%2Feu-west-1%%2Fs3%%2Faws4_request&"
 		 "X-Amz-SignedHeaders=host&X-Amz-Security-Token=to%%2Fk%%3D&X-Amz-Signature=%s", r.signature);
 	assert_true(str_eq(r.head.query, str_of(wanted)));
@@ -238,8 +252,9 @@ static void a_chunked_body_is_decoded_and_unsigned(void **state)
 	assert_true(str_eq(head_find(&r.head, STR("x-amz-content-sha256"))->value, STR("UNSIGNED-PAYLOAD")));
 	assert_null(head_find(&r.head, STR("x-amz-trailer")));
 	assert_null(head_find(&r.head, STR("x-amz-decoded-content-length")));
-	assert_true(str_ends(buf_str(&r.canonical), STR("\ncontent-encoding;host;x-amz-content-sha256;x-amz-date\n"
-							"UNSIGNED-PAYLOAD")));
+	assert_true(str_ends(buf_str(&r.canonical),
+			     STR("\ncontent-encoding;host;x-amz-content-sha256;x-amz-date\n"
+				 "UNSIGNED-PAYLOAD")));
 	result_free(&r);
 }
 
@@ -261,7 +276,8 @@ static void what_cannot_be_read_is_refused(void **state)
 		{ AUTH("20150830/US-east-1/s3", "host"), "20150830T123600Z", NULL },
 		{ AUTH("20150830//s3", "host"), "20150830T123600Z", NULL },
 		{ TEST_AUTH("host"), "20150830T123600Z", "STREAMING-AWS4-HMAC-SHA256-EVENTS" },
-		{ TEST_AUTH("host"), "20150830T123600Z", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" },	/* no length */
+		{ TEST_AUTH("host"), "20150830T123600Z",
+		  "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" },	/* no length */
 		{ TEST_AUTH("host"), "20150830T123600Z", "abc" },
 	};
 
@@ -274,7 +290,8 @@ static void what_cannot_be_read_is_refused(void **state)
 		if (cases[i].date)
 			assert_int_equal(head_add(&h, STR("x-amz-date"), str_of(cases[i].date)), ERR_OK);
 		if (cases[i].hash)
-			assert_int_equal(head_add(&h, STR("x-amz-content-sha256"), str_of(cases[i].hash)), ERR_OK);
+			assert_int_equal(head_add(&h, STR("x-amz-content-sha256"), str_of(cases[i].hash)),
+					 ERR_OK);
 		if (sigv4_parse(&h, &s, &reason) != ERR_HEAD_MALFORMED)
 			fail_msg("case %zu", i);
 		assert_non_null(reason);
@@ -282,13 +299,16 @@ static void what_cannot_be_read_is_refused(void **state)
 	/* both forms at once, a parameter twice */
 	const char *reason;
 	struct sigv4 s;
-	struct head h = request("GET", "a.test", "/", "X-Amz-Signature=" ANY_SIGNATURE, (const struct fields[]){
+	struct head h = request("GET", "a.test", "/", "X-Amz-Signature=" ANY_SIGNATURE,
+				(const struct fields[]){
 		{ "x-amz-date", "20150830T123600Z" }, { "authorization", TEST_AUTH("host") }, { 0 } });
 
 	assert_int_equal(sigv4_parse(&h, &s, &reason), ERR_HEAD_MALFORMED);
-	h = request("GET", "a.test", "/", "X-Amz-Expires=1&X-Amz-Expires=2&X-Amz-Signature=" ANY_SIGNATURE, NULL);
+	h = request("GET", "a.test", "/", "X-Amz-Expires=1&X-Amz-Expires=2&X-Amz-Signature=" ANY_SIGNATURE,
+		    NULL);
 	assert_int_equal(sigv4_parse(&h, &s, &reason), ERR_HEAD_MALFORMED);
-	h = request("GET", "a.test", "/", NULL, (const struct fields[]){ { "authorization", "Bearer x" }, { 0 } });
+	h = request("GET", "a.test", "/", NULL,
+		    (const struct fields[]){ { "authorization", "Bearer x" }, { 0 } });
 	assert_int_equal(sigv4_parse(&h, &s, &reason), ERR_OK);
 	assert_int_equal(s.form, SIGV4_UNSIGNED);
 	sigv4_free(&s);
@@ -297,9 +317,11 @@ static void what_cannot_be_read_is_refused(void **state)
 static void scope_and_time_are_checked(void **state)
 {
 	(void)state;
-	static const struct str services[] = { STR_INIT("s3"), STR_INIT("sts") }, regions[] = { STR_INIT("us-east-1") };
+	static const struct str services[] = { STR_INIT("s3"), STR_INIT("sts") },
+				regions[] = { STR_INIT("us-east-1") };
 	struct policy_credential c = { .strategy = POLICY_STRATEGY_SIGV4, .aws_service_count = 2,
-				       .aws_services = services, .aws_region_count = 1, .aws_regions = regions };
+				       .aws_services = services, .aws_region_count = 1,
+				       .aws_regions = regions };
 	struct head h = request("GET", "a.test", "/", NULL, (const struct fields[]){
 		{ "x-amz-date", "20150830T123600Z" },
 		{ "authorization", AUTH("20150830/us-east-1/s3", "host") }, { 0 } });
@@ -336,7 +358,8 @@ static void canonical_forms(void **state)
 {
 	(void)state;
 	static const struct { const char *query, *wanted; } queries[] = {
-		{ "b=2&a=1", "a=1&b=2" }, { "a=2&a=1", "a=1&a=2" }, { "a", "a=" }, { "", "" }, { "&&a=&", "a=" },
+		{ "b=2&a=1", "a=1&b=2" }, { "a=2&a=1", "a=1&a=2" }, { "a", "a=" }, { "", "" },
+		{ "&&a=&", "a=" },
 		{ "a-b=1&a=2", "a=2&a-b=1" }, { "k=%7e%2f", "k=~%2F" }, { "k=a/b:c", "k=a%2Fb%3Ac" },
 		{ "k=a=b", "k=a%3Db" }, { "k=%zz", "k=%25zz" }, { "k=1&X-Amz-Signature=00", "k=1" },
 		{ "k=\xc3\xa9", "k=%C3%A9" }, { "k=a+b", "k=a%2Bb" }, { "B=1&a=1&A=1", "A=1&B=1&a=1" },
@@ -372,7 +395,8 @@ static void canonical_forms(void **state)
 static void a_key_that_cannot_stand_there_is_refused(void **state)
 {
 	(void)state;
-	static const char *const keys[] = { "", "AKID EXAMPLE", "AKID/x", "AKID\r\nx: y", "AKID,Signature=0" };
+	static const char *const keys[] = { "", "AKID EXAMPLE", "AKID/x", "AKID\r\nx: y",
+					    "AKID,Signature=0" };
 	struct head h = request("GET", "a.test", "/", NULL, (const struct fields[]){
 		{ "x-amz-date", "20150830T123600Z" }, { "authorization", TEST_AUTH("host") }, { 0 } }), out;
 	const char *reason;

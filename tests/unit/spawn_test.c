@@ -20,7 +20,8 @@
 /* Runs a shell line with its fd 1 on a pipe; returns its exit code, output in @out. */
 static int run_shell(const char *line, struct spawn s, char *out, size_t cap)
 {
-	char *const argv[] = { (char *)(uintptr_t)"sh", (char *)(uintptr_t)"-c", (char *)(uintptr_t)line, NULL };
+	char *const argv[] = { (char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c", (char *)(uintptr_t)line,
+			       NULL };
 	int ends[2], pidfd, status;
 	size_t n = 0;
 	pid_t pid;
@@ -90,7 +91,8 @@ static void a_child_dies_with_its_parent(void **state)
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	parent = fork();
 	if (parent == 0) {
-		struct spawn s = { .program = "/bin/sleep", .argv = argv, .fds = { { ends[1], 3 } }, .fd_count = 1,
+		struct spawn s = { .program = "/bin/sleep", .argv = argv, .fds = { { ends[1], 3 } },
+				   .fd_count = 1,
 				   .pid_namespace = true };
 		pid_t pid;
 		int pidfd;
@@ -112,7 +114,8 @@ static void a_child_dies_with_its_parent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(only_named_descriptors_pass), cmocka_unit_test(a_pid_namespace_has_one_process),
+		cmocka_unit_test(only_named_descriptors_pass),
+		cmocka_unit_test(a_pid_namespace_has_one_process),
 		cmocka_unit_test(a_failed_exec_is_reported), cmocka_unit_test(a_child_dies_with_its_parent),
 	};
 

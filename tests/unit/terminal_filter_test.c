@@ -32,7 +32,8 @@ static void expect(struct str in, struct str want, unsigned want_drops)
 		buf_init(&out, in.n + FILTER_SEQUENCE_MAX);
 		run(in, pieces[i], &out, &drops);
 		if (!str_eq(buf_str(&out), want) || drops != want_drops)
-			fail_msg("%.*s: passed %zu of %zu bytes, drops %x", STR_FMT(in), out.len, want.n, drops);
+			fail_msg("%.*s: passed %zu of %zu bytes, drops %x", STR_FMT(in), out.len, want.n,
+				 drops);
 	}
 }
 
@@ -44,7 +45,7 @@ static void text_passes(void **state)
 	(void)state;
 	PASSES("plain\r\n\ttext\b\a\0\x0e\x0f\x7f");
 	PASSES("caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 \xc2\xa0 \xed\x9f\xbf \xf4\x8f\xbf\xbf");
-	PASSES("\xe2\x9b\x84 \xe2\x80\x9d \xf0\x9f\x9b\x80");	/* characters whose bytes look like controls */
+	PASSES("\xe2\x9b\x84 \xe2\x80\x9d \xf0\x9f\x9b\x80"); /* characters whose bytes look like controls */
 	PASSES("stray \xff\xfe\xbf\xa0 bytes");
 	expect(STR("x\xc2"), STR("x"), 0);	/* held until it is known what comes after it */
 	expect(STR("\xc2x\xc2\xc2\xa0"), STR("\xc2x\xc2\xc2\xa0"), 0);
@@ -54,7 +55,8 @@ static void drawing_passes(void **state)
 {
 	(void)state;
 	PASSES("\x1b[31;1mred\x1b[0m\x1b[38;2;1;2;3m\x1b[4:3m\x1b[m");
-	PASSES("\x1b[H\x1b[2J\x1b[10;20H\x1b[A\x1b[3B\x1b[K\x1b[1;24r\x1b[s\x1b[u\x1b[5L\x1b[2M\x1b[3P\x1b[4@\x1b[2X");
+	PASSES("\x1b[H\x1b[2J\x1b[10;20H\x1b[A\x1b[3B\x1b[K\x1b[1;24r\x1b[s\x1b[u\x1b[5L\x1b[2M\x1b[3P\x1b[4@"
+	       "\x1b[2X");
 	PASSES("\x1b[?1049h\x1b[?2004h\x1b[?1000h\x1b[?1006h\x1b[?25l\x1b[?25h\x1b[?1;2004l\x1b[?2026h");
 	PASSES("\x1b" "7\x1b" "8\x1b=\x1b>\x1b(B\x1b)0\x1bM\x1b" "D\x1b" "E\x1bH\x1b" "c\x1b#8\x1b%G");
 	PASSES("\x1b[4 q\x1b[!p\x1b[>4;2m\x1b[>1u\x1b[<u\x1b[=1;1u\x1b[22;0;0t\x1b[23;0t\x1b[?1c\x1b[>4n");
@@ -100,7 +102,8 @@ static void what_acts_is_dropped(void **state)
 	DROPPED("\x1b]52;c;?\x1b\\", FILTER_CLIPBOARD);
 	DROPPED("\x1b]1337;File=name=eA==;inline=1:AAAA\a", FILTER_TRANSFER);
 	DROPPED("\x1bP$qm\x1b\\", FILTER_STRING);
-	expect(STR("\x1bPtmux;\x1b\x1b]52;c;eA==\a\x1b\\x"), STR("\x1b\\x"), FILTER_STRING | FILTER_CLIPBOARD);
+	expect(STR("\x1bPtmux;\x1b\x1b]52;c;eA==\a\x1b\\x"), STR("\x1b\\x"),
+	       FILTER_STRING | FILTER_CLIPBOARD);
 	DROPPED("\x1b_Gf=100;AAAA\x1b\\", FILTER_STRING);
 	DROPPED("\x1b^private\x1b\\", FILTER_STRING);
 	DROPPED("\x1bXstart\x1b\\", FILTER_STRING);

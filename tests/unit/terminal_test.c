@@ -1,4 +1,5 @@
-/* terminal_test.c - a user's terminal and pipes: every byte, each end, signals, sizes, and the terminal as it was */
+/* terminal_test.c - a user's terminal and pipes: every byte,
+ * each end, signals, sizes, and the terminal as it was */
 #include "terminal_world.h"
 
 #define MANY_BYTES 3000000u
@@ -31,7 +32,8 @@ static void pipes_carry_exact_bytes(void **state)
 	guest_exit(w, 7);
 	UNTIL(w->message_count >= 3);
 	step(w);
-	assert_true(told(w, TERMINAL_READY, 0) && told(w, TERMINAL_STARTED, 5) && told(w, TERMINAL_EXITED, 7));
+	assert_true(told(w, TERMINAL_READY, 0) && told(w, TERMINAL_STARTED, 5) &&
+		    told(w, TERMINAL_EXITED, 7));
 	UNTIL(w->output.len == MANY_BYTES);
 	check_bytes(&w->output, MANY_BYTES);
 	assert_true(str_eq(buf_str(&w->errors), STR("\x1b]52;c;x\a error")));	/* no terminal: no filter */
@@ -51,7 +53,8 @@ static void a_slow_reader_loses_nothing(void **state)
 		step(w);
 		(void)poll(NULL, 0, 1);
 	}
-	assert_in_range(w->sent, LINK_WINDOW_BYTES - 200, LINK_WINDOW_BYTES + 100000);	/* a window and a pipe */
+	assert_in_range(w->sent, LINK_WINDOW_BYTES - 200,
+			LINK_WINDOW_BYTES + 100000); /* a window and a pipe */
 	w->to_send = w->sent;
 	guest_exit(w, 0);
 	for (unsigned i = 0; i < 200; i++)
@@ -183,7 +186,8 @@ static void a_terminal_is_raw_filtered_and_restored(void **state)
 	assert_int_equal(ioctl(w->in, TIOCSWINSZ, &size), 0);
 	assert_int_equal(kill(w->pid, SIGWINCH), 0);
 	UNTIL(w->rows == 50 && w->columns == 132);
-	assert_int_equal(link_data(w->guest, w->exec, 0, STR("\x1b[31mred\r\n\x1b]52;c;eA==\a\x1b[c\x1b[?1000h")), ERR_OK);
+	assert_int_equal(link_data(w->guest, w->exec, 0,
+				   STR("\x1b[31mred\r\n\x1b]52;c;eA==\a\x1b[c\x1b[?1000h")), ERR_OK);
 	UNTIL(w->claims.len > 0 && w->output.len >= 18);
 	assert_true(str_eq(buf_str(&w->output), STR("\x1b[31mred\r\n\x1b[?1000h")));
 	assert_non_null(memmem(w->claims.p, w->claims.len, "OSC 52", 6));

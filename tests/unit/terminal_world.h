@@ -112,7 +112,8 @@ static void world_start(struct world *w, bool terminal, bool confine)
 	} else {
 		assert_int_equal(pipe2(in, O_CLOEXEC) | pipe2(out, O_CLOEXEC) | pipe2(err, O_CLOEXEC), 0);
 	}
-	memcpy(fds, (int[]){ in[0], out[1], err[1], guest[1], courier[1], supervisor[1], config_fd(terminal) },
+	memcpy(fds,
+	       (int[]){ in[0], out[1], err[1], guest[1], courier[1], supervisor[1], config_fd(terminal) },
 	       sizeof fds);
 	w->pid = fork();
 	if (w->pid == 0)
@@ -205,7 +206,8 @@ static void courier_frame(struct world *w, const struct link_frame *f)
 	link_consumed(w->courier, f->stream, f->payload.n);
 }
 
-static void exchange(struct world *w, int *fd, struct link *l, void (*frame)(struct world *, const struct link_frame *))
+static void exchange(struct world *w, int *fd, struct link *l,
+		     void (*frame)(struct world *, const struct link_frame *))
 {
 	static char bytes[65536];
 	struct link_frame f;

@@ -70,7 +70,8 @@ static void put_leaf(struct str host)
 	auto_buf der = BUF_EMPTY;
 
 	buf_init(&der, MINT_LEAF_MAX_BYTES);
-	assert_int_equal(mint_leaf(mint, host, (const uint8_t *)guest_tls_public_key(context).p, &der), ERR_OK);
+	assert_int_equal(mint_leaf(mint, host, (const uint8_t *)guest_tls_public_key(context).p, &der),
+			 ERR_OK);
 	assert_int_equal(guest_tls_put_leaf(context, host, buf_str(&der)), ERR_OK);
 	assert_true(guest_tls_has_leaf(context, host));
 }
@@ -236,7 +237,8 @@ static void http2_and_http1_are_agreed_on(void **state)
 		unsigned n;
 
 		pair_open(&p, "api.example", 0);
-		SSL_set_alpn_protos(p.client, (const unsigned char *)offers[i].offer.p, (unsigned)offers[i].offer.n);
+		SSL_set_alpn_protos(p.client, (const unsigned char *)offers[i].offer.p,
+				    (unsigned)offers[i].offer.n);
 		assert_int_equal(shake(&p, 4096), ERR_MORE);
 		assert_int_equal(guest_tls_accept(p.server, STR("api.example")), ERR_OK);
 		assert_int_equal(shake(&p, 4096), offers[i].taken.n ? ERR_OK : ERR_TLS);
@@ -296,11 +298,13 @@ static void leaves_must_fit(void **state)
 	assert_int_equal(mint_leaf(mint, STR("x.example"), other, &der), ERR_OK);
 	assert_int_equal(guest_tls_put_leaf(context, STR("x.example"), buf_str(&der)), ERR_INPUT);
 	buf_clear(&der);
-	assert_int_equal(mint_leaf(mint, STR("x.example"), (const uint8_t *)guest_tls_public_key(context).p, &der),
+	assert_int_equal(mint_leaf(mint, STR("x.example"), (const uint8_t *)guest_tls_public_key(context).p,
+				   &der),
 			 ERR_OK);
 	buf_put_byte(&der, 0);
 	assert_int_equal(guest_tls_put_leaf(context, STR("x.example"), buf_str(&der)), ERR_INPUT);
-	assert_int_equal(guest_tls_put_leaf(context, STR("X.example"), str_head(buf_str(&der), der.len - 1)), ERR_INPUT);
+	assert_int_equal(guest_tls_put_leaf(context, STR("X.example"), str_head(buf_str(&der), der.len - 1)),
+			 ERR_INPUT);
 	assert_int_equal(guest_tls_put_leaf(context, STR("x.example"), STR("")), ERR_INPUT);
 	assert_false(guest_tls_has_leaf(context, STR("x.example")));
 }
@@ -312,7 +316,8 @@ static void the_oldest_leaf_makes_room(void **state)
 
 	put_leaf(STR("first.example"));
 	buf_init(&der, MINT_LEAF_MAX_BYTES);
-	assert_int_equal(mint_leaf(mint, STR("many.example"), (const uint8_t *)guest_tls_public_key(context).p, &der),
+	assert_int_equal(mint_leaf(mint, STR("many.example"),
+				   (const uint8_t *)guest_tls_public_key(context).p, &der),
 			 ERR_OK);
 	for (unsigned i = 0; i < GUEST_TLS_LEAVES_MAX; i++) {
 		auto_buf name = BUF_EMPTY;

@@ -1,7 +1,7 @@
 /* token_test.c - one token a credential: shared, got anew shortly before its end, left alone after failures
  *
- * The test is the way to a token (token_step()): it counts attempts, and ends them as it likes. Time passes by moving
- * what a token's times say.
+ * The test is the way to a token (token_step()): it counts attempts, and
+ * ends them as it likes. Time passes by moving what a token's times say.
  */
 #include "courier/token_internal.h"
 
@@ -104,8 +104,8 @@ static void changed(void *user)
 
 static enum err ask(struct vault_wait *w, const struct vault_secret **ret, const char **ret_reason)
 {
-	return token_ask(courier.tokens, policy_credential(snapshot_policy(courier.snapshot), 0), STR("request-1"), w,
-			 changed, NULL, ret, ret_reason);
+	return token_ask(courier.tokens, policy_credential(snapshot_policy(courier.snapshot), 0),
+			 STR("request-1"), w, changed, NULL, ret, ret_reason);
 }
 
 /* Is @token what there is? */
@@ -166,13 +166,14 @@ static void one_attempt_is_everybodys(void **state)
 	assert_int_equal(changes, 2);
 	assert_true(has(FIRST) && has(FIRST));
 	assert_int_equal(attempts, 1);
-	assert_true(scrub_search(vault_current(courier.vault)->set, FIRST, &hit));	/* before anybody had it */
+	assert_true(scrub_search(vault_current(courier.vault)->set, FIRST, &hit)); /* before anybody had it */
 }
 
 static void another_is_got_shortly_before_the_end(void **state)
 {
 	(void)state;
-	static const struct { uint64_t life_s, early_s; } cases[] = { { 3600, TOKEN_EARLY_S }, { 100, 10 }, { 600, 60 } };
+	static const struct { uint64_t life_s, early_s; } cases[] = { { 3600, TOKEN_EARLY_S }, { 100, 10 },
+								      { 600, 60 } };
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		get(FIRST, cases[i].life_s);
@@ -253,7 +254,7 @@ static void a_refused_token_is_replaced_but_not_each_time(void **state)
 	assert_true(has(FIRST));
 	token_refused(courier.tokens, c, k->current->generation);
 	get(SECOND, 3600);
-	token_refused(courier.tokens, c, k->current->generation);	/* at once again: it is not the token */
+	token_refused(courier.tokens, c, k->current->generation); /* at once again: it is not the token */
 	assert_true(has(SECOND));
 	pass(TOKEN_REFUSED_MS / 1000);
 	token_refused(courier.tokens, c, k->current->generation);
@@ -281,8 +282,9 @@ static void the_policy_in_force_says_which_token(void **state)
 	const char *reason = "";
 
 	put_in_force("version: 1\nnetwork:\n  - {hosts: [api.test], methods: [GET]}\n");
-	assert_int_equal(token_ask(courier.tokens, policy_credential(before, 0), STR("request-2"), &w, changed, NULL, &s,
-				   &reason), ERR_CREDENTIAL);
+	assert_int_equal(token_ask(courier.tokens, policy_credential(before, 0), STR("request-2"), &w,
+				   changed, NULL, &s, &reason),
+			 ERR_CREDENTIAL);
 	policy_free(before);
 	assert_string_equal(reason, "the policy in force, or the run's keeper, does not know it");
 }

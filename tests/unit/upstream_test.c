@@ -22,7 +22,8 @@ struct authority {
 
 static struct authority trusted, stranger;
 
-static X509 *certificate(EVP_PKEY *key, const struct authority *by, const char *name, const char *alt, long days)
+static X509 *certificate(EVP_PKEY *key, const struct authority *by, const char *name, const char *alt,
+			 long days)
 {
 	X509 *x = X509_new();
 	X509V3_CTX ctx;
@@ -178,7 +179,8 @@ static void chains_dates_and_versions_are_verified(void **state)
 	(void)state;
 	check("api.test", &(struct server){ .alt = "DNS:api.test", .by = &stranger }, ERR_UPSTREAM_TLS);
 	check("api.test", &(struct server){ .alt = "DNS:api.test", .days = -1 }, ERR_UPSTREAM_TLS);
-	check("api.test", &(struct server){ .alt = "DNS:api.test", .version_max = TLS1_1_VERSION }, ERR_UPSTREAM_TLS);
+	check("api.test", &(struct server){ .alt = "DNS:api.test", .version_max = TLS1_1_VERSION },
+	     ERR_UPSTREAM_TLS);
 	check("api.test", &(struct server){ .alt = "DNS:api.test", .version_max = TLS1_2_VERSION }, ERR_OK);
 }
 
@@ -258,7 +260,8 @@ static void a_client_certificate_is_shown(void **state)
 			assert_int_equal(X509_cmp(shown, leaf), 0);
 			X509_free(shown);
 		} else {
-			assert_true(e != ERR_OK || upstream_tls_read(p.client, &byte, 1, &n) == ERR_UPSTREAM_TLS);
+			assert_true(e != ERR_OK ||
+				    upstream_tls_read(p.client, &byte, 1, &n) == ERR_UPSTREAM_TLS);
 		}
 		pair_free(&p);
 	}
@@ -289,7 +292,9 @@ static void noise_is_a_failure(void **state)
 	pair_make(&p, "api.test", &(struct server){ .alt = "DNS:api.test" });
 	assert_int_equal(shake(&p, 16384), ERR_OK);
 	carry(&p, 16384);
-	assert_int_equal(upstream_tls_input(p.client, STR("\x17\3\3\0\x20" "0123456789abcdef0123456789abcdef")), ERR_OK);
+	assert_int_equal(upstream_tls_input(p.client, STR("\x17\3\3\0\x20"
+							  "0123456789abcdef0123456789abcdef")),
+			 ERR_OK);
 	assert_int_equal(upstream_tls_read(p.client, &byte, 1, &n), ERR_UPSTREAM_TLS);
 	pair_free(&p);
 }
@@ -309,7 +314,9 @@ static void extra_authorities_must_be_certificates(void **state)
 	assert_int_equal(upstream_tls_context_new(STR(""), &c, &system_ca), ERR_OK);
 	struct upstream_tls *t = NULL;
 
-	assert_int_equal(upstream_tls_new(c, &(struct upstream_tls_options){ .host = STR_INIT("Not Canonical") }, &t), ERR_INPUT);
+	assert_int_equal(upstream_tls_new(c,
+					  &(struct upstream_tls_options){ .host = STR_INIT("Not Canonical") },
+					  &t), ERR_INPUT);
 	assert_null(t);
 	upstream_tls_context_free(c);
 }

@@ -96,7 +96,8 @@ static void a_source_is_asked_once_for_all(void **state)
 static void a_file_is_looked_at_for_each_that_asks(void **state)
 {
 	(void)state;
-	const struct vault_secret *first = obtain("file", STR("stamp-01"), OLD), *second = NULL, *third = NULL;
+	const struct vault_secret *first = obtain("file", STR("stamp-01"), OLD), *second = NULL,
+				  *third = NULL;
 	struct vault_wait w = { .next = NULL };
 
 	assert_int_equal(ask("file", &w, &second), ERR_MORE);
@@ -118,7 +119,8 @@ static void a_file_is_looked_at_for_each_that_asks(void **state)
 	vault_secret_release(third);
 }
 
-/* The look that runs may have come before the change: who asks then gets what another one finds, all together. */
+/* The look that runs may have come before the change: who
+ * asks then gets what another one finds, all together. */
 static void a_look_that_runs_already_answers_nobody_else(void **state)
 {
 	(void)state;
@@ -340,10 +342,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_source_is_asked_once_for_all), T(a_file_is_looked_at_for_each_that_asks),
 		T(a_look_that_runs_already_answers_nobody_else),
-		T(old_secrets_are_searched_for_some_time), T(a_file_may_fail_for_a_moment), T(a_failure_is_kept_for_a_moment),
-		T(what_cannot_be_searched_for_is_not_used), T(a_refused_secret_is_asked_for_anew),
-		T(what_is_detached_is_given_to_nobody), T(what_is_learnt_is_searched_for),
-		T(what_is_learnt_again_stays),
+		T(old_secrets_are_searched_for_some_time), T(a_file_may_fail_for_a_moment),
+		T(a_failure_is_kept_for_a_moment), T(what_cannot_be_searched_for_is_not_used),
+		T(a_refused_secret_is_asked_for_anew), T(what_is_detached_is_given_to_nobody),
+		T(what_is_learnt_is_searched_for), T(what_is_learnt_again_stays),
 		T(later_policies_name_the_same_sources),
 	};
 

@@ -1,5 +1,5 @@
-/* vault_world.h - a vault whose keeper is the test: it takes requests from the other end of the socket pair and answers
- * as it likes. Included by the one file of each test. */
+/* vault_world.h - a vault whose keeper is the test: it takes requests from the other end
+ * of the socket pair and answers as it likes. Included by the one file of each test. */
 #pragma once
 
 #include "courier/vault.h"
@@ -22,7 +22,8 @@ static const char text[] =
 	"  env:\n    source: {environment: A}\n    hosts: [api.test]\n    header: {name: x-a}\n"
 	"  file:\n    source: {file: /tmp/f}\n    hosts: [api.test]\n    header: {name: x-b}\n"
 	"  short:\n    source: {environment: S}\n    hosts: [api.test]\n    header: {name: x-c}\n"
-	"  marked:\n    source: {file: /tmp/g}\n    hosts: [api.test]\n    scrub: false\n    header: {name: x-d}\n"
+	"  marked:\n    source: {file: /tmp/g}\n    hosts: [api.test]\n    scrub: false\n    header: {name: "
+	"x-d}\n"
 	"network:\n"
 	"  - {hosts: [api.test], methods: [GET], paths: [/a], credential: env}\n"
 	"  - {hosts: [api.test], methods: [GET], paths: [/b], credential: file}\n"

@@ -91,9 +91,12 @@ static void npm(void **state)
 		{ ">1.2.3-alpha.3", "1.2.3-alpha.7 3.4.5", "3.4.5-alpha.9" },
 		{ NULL, NULL, NULL },
 	};
-	static const char *const versions[] = { "", "1", "1.2", "v1.2.3", "1.2.3.4", "01.2.3", "1.2.3-", "1.2.3-01", "1.2.3-a..b",
-						"1.2.x", "1.2.3+", "latest", "1.2.9999999999999999999", NULL };
-	static const char *const bad_ranges[] = { "latest", "^", ">=", "1.2.3.4", "a || b", "1 -", "x.1", "git://a", NULL };
+	static const char *const versions[] = { "", "1", "1.2", "v1.2.3", "1.2.3.4", "01.2.3", "1.2.3-",
+						"1.2.3-01", "1.2.3-a..b",
+						"1.2.x", "1.2.3+", "latest", "1.2.9999999999999999999",
+						NULL };
+	static const char *const bad_ranges[] = { "latest", "^", ">=", "1.2.3.4", "a || b", "1 -", "x.1",
+						  "git://a", NULL };
 
 	(void)state;
 	check_order(VERSION_NPM, order);
@@ -124,8 +127,10 @@ static void cargo(void **state)
 static void pypi(void **state)
 {
 	static const char *const order[] = {
-		"1.dev0", "1.0.dev456", "1.0a1", "1.0a2.dev456", "1.0a12.dev456", "1.0a12", "1.0b1.dev456", "1.0b2",
-		"1.0b2.post345.dev456", "1.0b2.post345", "1.0rc1.dev456", "1.0rc1", "1.0", "1.0+abc.5", "1.0+abc.7",
+		"1.dev0", "1.0.dev456", "1.0a1", "1.0a2.dev456", "1.0a12.dev456", "1.0a12", "1.0b1.dev456",
+		"1.0b2",
+		"1.0b2.post345.dev456", "1.0b2.post345", "1.0rc1.dev456", "1.0rc1", "1.0", "1.0+abc.5",
+		"1.0+abc.7",
 		"1.0+5", "1.0.post456.dev34", "1.0.post456", "1.0.15", "1.1.dev1", "1.10", "1!0.1", NULL,
 	};
 	static const struct range_case ranges[] = {
@@ -141,11 +146,15 @@ static void pypi(void **state)
 		{ "===1.0", "1.0", "1.0.0" },
 		{ NULL, NULL, NULL },
 	};
-	static const char *const versions[] = { "", "a", "1.0-x", "1..0", "1.0+", "1.0+a..b", "1.0 ", "1.0foo", "!1", NULL };
-	static const char *const bad_ranges[] = { "1.0", ">", "~=1", "==1.0a1.*", ">=1.0+local", ">=1.0 <2", NULL };
+	static const char *const versions[] = { "", "a", "1.0-x", "1..0", "1.0+", "1.0+a..b", "1.0 ",
+						"1.0foo", "!1", NULL };
+	static const char *const bad_ranges[] = { "1.0", ">", "~=1", "==1.0a1.*", ">=1.0+local", ">=1.0 <2",
+						  NULL };
 	static const char *const same[][2] = {
-		{ "1.0", "1.0.0" }, { "1.0alpha1", "1.0a1" }, { "1.0-1", "1.0.post1" }, { "1.0_RC.1", "1.0c1" },
-		{ "V1.0", "1" }, { "1.0.DEV", "1.0dev0" }, { "1.0.rev4", "1.0.post4" }, { "1.0+ubuntu-1", "1.0+ubuntu.1" },
+		{ "1.0", "1.0.0" }, { "1.0alpha1", "1.0a1" }, { "1.0-1", "1.0.post1" },
+		{ "1.0_RC.1", "1.0c1" },
+		{ "V1.0", "1" }, { "1.0.DEV", "1.0dev0" }, { "1.0.rev4", "1.0.post4" },
+		{ "1.0+ubuntu-1", "1.0+ubuntu.1" },
 	};
 
 	(void)state;
@@ -154,7 +163,8 @@ static void pypi(void **state)
 	for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
 		int order_of = 99;
 
-		if (!version_compare(VERSION_PYPI, str_of(same[i][0]), str_of(same[i][1]), &order_of) || order_of)
+		if (!version_compare(VERSION_PYPI, str_of(same[i][0]), str_of(same[i][1]), &order_of) ||
+		    order_of)
 			fail_msg("%s and %s: %d", same[i][0], same[i][1], order_of);
 	}
 	check_ranges(VERSION_PYPI, ranges + 0);
@@ -163,8 +173,8 @@ static void pypi(void **state)
 static void debian(void **state)
 {
 	static const char *const order[] = {
-		"0~~", "0~", "0", "0+b1", "1.0~rc1-1", "1.0-1", "1.0-1+b1", "1.0-1.1", "1.0-2", "1.0a", "1.0+dfsg-1", "1.2",
-		"1.10", "2.0-1~bpo12+1", "2.0-1", "1:0.1", NULL,
+		"0~~", "0~", "0", "0+b1", "1.0~rc1-1", "1.0-1", "1.0-1+b1", "1.0-1.1", "1.0-2", "1.0a",
+		"1.0+dfsg-1", "1.2", "1.10", "2.0-1~bpo12+1", "2.0-1", "1:0.1", NULL,
 	};
 	static const struct range_case ranges[] = {
 		{ ">= 1.2, << 2", "1.2 1.9-1 1.2+b1", "2 1.1 1:1.5" },
@@ -184,7 +194,8 @@ static void debian(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(npm), cmocka_unit_test(cargo), cmocka_unit_test(pypi), cmocka_unit_test(debian),
+		cmocka_unit_test(npm), cmocka_unit_test(cargo), cmocka_unit_test(pypi),
+		cmocka_unit_test(debian),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

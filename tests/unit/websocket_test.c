@@ -1,4 +1,5 @@
-/* websocket_test.c - frames: the RFC's examples, every violation, every split; the link's form; the handshake's key */
+/* websocket_test.c - frames: the RFC's examples, every
+ * violation, every split; the link's form; the handshake's key */
 #include "wire/websocket.h"
 
 #include <setjmp.h>
@@ -33,7 +34,8 @@ static const char *heard(bool client, struct str bytes, size_t step, size_t max)
 		if (e == ERR_MORE)
 			assert_int_equal(piece.n, 0);
 		else
-			n += (size_t)snprintf(line + n, sizeof line - n, "%s%s %u", n ? " " : "", err_name(e), close);
+			n += (size_t)snprintf(line + n, sizeof line - n, "%s%s %u", n ? " " : "", err_name(e),
+					      close);
 	}
 	if (close) {	/* a failure stays */
 		struct str more = STR("\x81\x00");
@@ -80,28 +82,36 @@ static void violations(void **state)
 		const char *expected;
 		bool client;
 	} bad[] = {
-		{ STR_INIT("\xc1\x00"), "WEBSOCKET 1002", SERVER },			/* a reserved bit: each of three */
+		{ STR_INIT("\xc1\x00"), "WEBSOCKET 1002",
+		  SERVER },			/* a reserved bit: each of three */
 		{ STR_INIT("\xa1\x00"), "WEBSOCKET 1002", SERVER },
 		{ STR_INIT("\x91\x00"), "WEBSOCKET 1002", SERVER },
 		{ STR_INIT("\x83\x00"), "WEBSOCKET 1002", SERVER },			/* reserved opcodes */
 		{ STR_INIT("\x87\x00"), "WEBSOCKET 1002", SERVER },
 		{ STR_INIT("\x8b\x00"), "WEBSOCKET 1002", SERVER },
 		{ STR_INIT("\x8f\x00"), "WEBSOCKET 1002", SERVER },
-		{ STR_INIT("\x81\x80\x01\x02\x03\x04"), "WEBSOCKET 1002", SERVER },	/* a server masks not */
+		{ STR_INIT("\x81\x80\x01\x02\x03\x04"), "WEBSOCKET 1002",
+		  SERVER },	/* a server masks not */
 		{ STR_INIT("\x81\x00"), "WEBSOCKET 1002", CLIENT },			/* a client must */
-		{ STR_INIT("\x80\x00"), "WEBSOCKET 1002", SERVER },			/* a continuation of nothing */
+		{ STR_INIT("\x80\x00"), "WEBSOCKET 1002",
+		  SERVER },			/* a continuation of nothing */
 		{ STR_INIT("\x81\x00\x80\x00"), "1: WEBSOCKET 1002", SERVER },
-		{ STR_INIT("\x01\x00\x81\x00"), "WEBSOCKET 1002", SERVER },		/* a message within another */
+		{ STR_INIT("\x01\x00\x81\x00"), "WEBSOCKET 1002",
+		  SERVER },		/* a message within another */
 		{ STR_INIT("\x01\x00\x02\x00"), "WEBSOCKET 1002", SERVER },
-		{ STR_INIT("\x09\x00"), "WEBSOCKET 1002", SERVER },			/* control frames are whole */
+		{ STR_INIT("\x09\x00"), "WEBSOCKET 1002",
+		  SERVER },			/* control frames are whole */
 		{ STR_INIT("\x89\x7e\x00\x7e"), "WEBSOCKET 1002", SERVER },		/* and short */
-		{ STR_INIT("\x81\x7e\x00\x7d"), "WEBSOCKET 1002", SERVER },		/* lengths in their shortest form */
+		{ STR_INIT("\x81\x7e\x00\x7d"), "WEBSOCKET 1002",
+		  SERVER },		/* lengths in their shortest form */
 		{ STR_INIT("\x81\x7f\0\0\0\0\0\0\xff\xff"), "WEBSOCKET 1002", SERVER },
 		{ STR_INIT("\x81\x7f\x80\0\0\0\0\1\0\0"), "WEBSOCKET 1002", SERVER },	/* the top bit */
 		{ STR_INIT("\x81\x7f\x7f\0\0\0\0\1\0\0"), "BODY_TOO_LARGE 1009", SERVER },
 		{ STR_INIT("\x82\x7f\0\0\0\0\0\1\x11\x71"), "BODY_TOO_LARGE 1009", SERVER },
-		{ STR_INIT("\x88\x01\x03"), "WEBSOCKET 1002", SERVER },			/* half a close code */
-		{ STR_INIT("\x88\x03\x03\xe8\xff"), "WEBSOCKET 1007", SERVER },		/* a reason is UTF-8 */
+		{ STR_INIT("\x88\x01\x03"), "WEBSOCKET 1002",
+		  SERVER },			/* half a close code */
+		{ STR_INIT("\x88\x03\x03\xe8\xff"), "WEBSOCKET 1007",
+		  SERVER },		/* a reason is UTF-8 */
 		{ STR_INIT("\x81\x01\xff"), "WEBSOCKET 1007", SERVER },
 		{ STR_INIT("\x81\x02\xc0\x80"), "WEBSOCKET 1007", SERVER },		/* overlong */
 		{ STR_INIT("\x81\x03\xe0\x9f\xbf"), "WEBSOCKET 1007", SERVER },
@@ -109,9 +119,11 @@ static void violations(void **state)
 		{ STR_INIT("\x81\x04\xf0\x8f\xbf\xbf"), "WEBSOCKET 1007", SERVER },
 		{ STR_INIT("\x81\x04\xf4\x90\x80\x80"), "WEBSOCKET 1007", SERVER },	/* above U+10FFFF */
 		{ STR_INIT("\x81\x01\x80"), "WEBSOCKET 1007", SERVER },
-		{ STR_INIT("\x81\x02\xe2\x82"), "WEBSOCKET 1007", SERVER },		/* cut off at the message's end */
+		{ STR_INIT("\x81\x02\xe2\x82"), "WEBSOCKET 1007",
+		  SERVER },		/* cut off at the message's end */
 		{ STR_INIT("\x01\x01\xe2\x80\x01\x82"), "WEBSOCKET 1007", SERVER },
-		{ STR_INIT("\x01\x01\xe2\x00\x01\x41"), "WEBSOCKET 1007", SERVER },	/* broken in a later fragment */
+		{ STR_INIT("\x01\x01\xe2\x00\x01\x41"), "WEBSOCKET 1007",
+		  SERVER },	/* broken in a later fragment */
 	};
 
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -121,7 +133,8 @@ static void violations(void **state)
 static void text_across_fragments(void **state)
 {
 	(void)state;
-	static const char text[] = "\xe2\x82\xac \xf0\x9f\x98\x80 \xc3\xa9 plain ascii \xf4\x8f\xbf\xbf\xed\x9f\xbf";
+	static const char text[] =
+		"\xe2\x82\xac \xf0\x9f\x98\x80 \xc3\xa9 plain ascii \xf4\x8f\xbf\xbf\xed\x9f\xbf";
 
 	for (size_t cut = 0; cut < sizeof text; cut++) {
 		char bytes[100], expected[100];
@@ -155,11 +168,13 @@ static void close_codes(void **state)
 		websocket_put_close(&payload, (uint16_t)code, STR("why"));
 		if (code == 0)
 			assert_int_equal(payload.len, 0);	/* none given: an empty close */
-		assert_int_equal(websocket_put_frame(&frame, WEBSOCKET_CLOSE, NULL, buf_str(&payload)), ERR_OK);
+		assert_int_equal(websocket_put_frame(&frame, WEBSOCKET_CLOSE, NULL, buf_str(&payload)),
+				 ERR_OK);
 		struct str input = buf_str(&frame);
 
 		websocket_reader_init(&r, SERVER, MAX);
-		assert_int_equal(websocket_read(&r, &input, &m, &close), sent || !code ? ERR_OK : ERR_WEBSOCKET);
+		assert_int_equal(websocket_read(&r, &input, &m, &close),
+				 sent || !code ? ERR_OK : ERR_WEBSOCKET);
 		assert_int_equal(close, sent || !code ? 0 : 1002);
 		websocket_reader_free(&r);
 	}
@@ -239,7 +254,8 @@ static void form_of_the_link(void **state)
 	buf_clear(&b);
 	buf_put(&b, STR("0123456789012345678901234567890123456789012345678901234567890123456789"
 			"01234567890123456789012345678901234567890123456789012345"));
-	assert_int_equal(websocket_put_message(&b, WEBSOCKET_PING, str_head(buf_str(&b), 126)), ERR_BODY_TOO_LARGE);
+	assert_int_equal(websocket_put_message(&b, WEBSOCKET_PING, str_head(buf_str(&b), 126)),
+			 ERR_BODY_TOO_LARGE);
 }
 
 static void form_of_the_link_is_strict(void **state)
@@ -285,9 +301,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(examples_of_the_rfc), cmocka_unit_test(fragments_and_controls),
-		cmocka_unit_test(violations), cmocka_unit_test(text_across_fragments), cmocka_unit_test(close_codes),
-		cmocka_unit_test(lengths_and_masks), cmocka_unit_test(caps), cmocka_unit_test(form_of_the_link),
-		cmocka_unit_test(form_of_the_link_is_strict), cmocka_unit_test(keys),
+		cmocka_unit_test(violations), cmocka_unit_test(text_across_fragments),
+		cmocka_unit_test(close_codes),
+		cmocka_unit_test(lengths_and_masks), cmocka_unit_test(caps),
+		cmocka_unit_test(form_of_the_link), cmocka_unit_test(form_of_the_link_is_strict),
+		cmocka_unit_test(keys),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
