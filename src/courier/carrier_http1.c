@@ -29,6 +29,7 @@ struct http1_carrier {
 	bool websocket;			/* it asks for one; then, without framing, frames go both ways */
 	char accept[WEBSOCKET_ACCEPT_BYTES + 1];	/* what the answer must say */
 	bool ended;			/* its end is in wire */
+	bool personal;			/* it authenticates the connection: nobody else's request may follow */
 
 	struct queue raw;		/* not yet used up */
 	size_t scanned;			/* of raw, for the end of a head */
@@ -70,6 +71,19 @@ static enum err put_handshake(struct http1_carrier *h, const struct head *head)
 	return http1_put_handshake(&h->wire.b, head, buf_str(&key));
 }
 
+/* NTLM, alone or inside Negotiate, holds for the connection: who comes next would be who came first. */
+static bool authenticates_connection(const struct head *head)
+{
+	for (uint32_t i = 0; i < head->field_count; i++) {
+		const struct head_field *f = &head->fields[i];
+
+		if (str_eq(f->name, STR("authorization")) && (str_eq_nocase(str_head(f->value, 4), STR("NTLM")) ||
+							     str_eq_nocase(str_head(f->value, 9), STR("Negotiate"))))
+			return true;
+	}
+	return false;
+}
+
 static enum err http1_send_head(struct carrier *c, const struct head *head)
 {
 	struct http1_carrier *h = c->format;
@@ -79,6 +93,7 @@ static enum err http1_send_head(struct carrier *c, const struct head *head)
 	memcpy(h->method, head->method.p, head->method.n);
 	h->method_bytes = head->method.n;
 	h->streamed = head->framing == HEAD_BODY_STREAMED;
+	h->personal = authenticates_connection(head);
 	return head->websocket ? put_handshake(h, head) : http1_put_request(&h->wire.b, head, false);
 }
 
@@ -305,8 +320,8 @@ static void http1_release(struct carrier *c, bool clean)
 {
 	struct http1_carrier *h = c->format;
 
-	upstream_release(h->connection, clean && h->whole && h->keep && h->ended && queue_bytes(&h->wire) == 0 &&
-						queue_bytes(&h->raw) == 0);
+	upstream_release(h->connection, clean && h->whole && h->keep && !h->personal && h->ended &&
+						queue_bytes(&h->wire) == 0 && queue_bytes(&h->raw) == 0);
 	queue_free(&h->wire);
 	queue_free(&h->raw);
 	buf_free(&h->storage);

@@ -118,10 +118,15 @@ static struct str index_of(const struct registry_rule *rule, struct str host)
 	return host;
 }
 
-/* A request for a package's metadata says itself where it is. */
-static bool says_where(const struct registry *g, const struct registry_rule *rule)
+/* A request for a package's metadata says itself where it is; to a host of files it says nothing. */
+static bool says_where(const struct protocol_run *run)
 {
-	return g->request.action == REGISTRY_METADATA && !rule->index_host.n && !g->request.single;
+	const struct registry_rule *rule = run->data;
+	const struct registry *g = run->state;
+	struct str host = run->x->head.host;
+
+	return g->request.action == REGISTRY_METADATA && !rule->index_host.n && !g->request.single &&
+	       str_eq(index_of(rule, host), host);
 }
 
 static enum err origin_of(struct protocol_run *run, struct buf *path, struct registry_origin *ret)
@@ -136,7 +141,7 @@ static enum err origin_of(struct protocol_run *run, struct buf *path, struct reg
 		o.scheme = rule->index_scheme;
 		o.port = rule->index_port;
 	}
-	if (says_where(g, rule)) {
+	if (says_where(run)) {
 		buf_put(path, head->path);
 	} else {
 		buf_put(path, rule->base);
@@ -198,7 +203,7 @@ static enum err ask(struct protocol_run *run, const struct registry_table **ret,
 		    (credential.n && str_eq(signed_head.fields[i].name, x->credential->header_name)))
 			fields[count++] = signed_head.fields[i];
 	return registry_table_ask(x->courier, x->rule, registry_package(&g->request), &origin,
-				  says_where(g, run->data), str_of(x->request_id), credential, fields, count, &g->wait, ret,
+				  says_where(run), str_of(x->request_id), credential, fields, count, &g->wait, ret,
 				  ret_reason);
 }
 

@@ -223,7 +223,7 @@ static void put_variables(const struct gate *g, struct buf *b)
 {
 	static const char *const proxies[] = { "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy" };
 	static const char *const bundles[] = { "SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO",
-					       "PIP_CERT", "CARGO_HTTP_CAINFO", "AWS_CA_BUNDLE" };
+					       "PIP_CERT", "CARGO_HTTP_CAINFO", "AWS_CA_BUNDLE", "npm_config_cafile" };
 
 	for (size_t i = 0; i < sizeof proxies / sizeof *proxies; i++)
 		buf_printf(b, "%s=http://%s\n", proxies[i], g->listen);

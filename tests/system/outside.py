@@ -19,9 +19,7 @@ class Outside(Sandbox):
 
     def run(self, command, *options, env=None, timeout=None, **kwargs):
         with gate(self, *gate_options(options), env=env) as g:
-            # where an npmrc of this machine names authorities, npm asks for no others; told as an operator would be
-            told = {"HOME": str(self.home), "NODE_PATH": str(BASE / "clients" / "node_modules"),
-                    "npm_config_cafile": g.env["SSL_CERT_FILE"], **variables(options)}
+            told = {"HOME": str(self.home), "NODE_PATH": str(BASE / "clients" / "node_modules"), **variables(options)}
             try:
                 return g.run(command, env=told, timeout=timeout or 60, cwd=self.workspace, **kwargs)
             except subprocess.TimeoutExpired as e:

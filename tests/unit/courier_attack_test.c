@@ -344,6 +344,23 @@ static void an_answer_that_nobody_asked_for_is_no_answer(void **state)
 	rig_stop(&rig);
 }
 
+/* Whoever came next on a connection that NTLM has authenticated would be who came first. */
+static void an_authenticated_connection_is_nobody_elses(void **state)
+{
+	(void)state;
+	static const char *const schemes[] = { "NTLM TlRMTVNTUAAB", "ntlm TlRM", "Negotiate YIIC" };
+
+	for (int i = 0; i < 3; i++) {
+		ask_wait(&rig, &(struct ask){ .path = "/a", .name = "authorization", .value = schemes[i] });
+		assert_int_equal(world.connections, i + 1);
+	}
+	ask_wait(&rig, &(struct ask){ .path = "/a", .name = "authorization", .value = "Basic TlRMTQ==" });
+	assert_int_equal(world.connections, 4);
+	ask_wait(&rig, &(struct ask){ .path = "/b" });
+	assert_int_equal(world.connections, 4);
+	rig_stop(&rig);
+}
+
 #define CREDENTIAL(name) "  " name ":\n    source: {environment: " name "}\n    hosts: [api.test]\n" \
 			 "    header: {name: x-key-" name "}\n"
 #define RULE(name) "  - {hosts: [api.test], methods: [GET], paths: [/" name "], credential: " name "}\n"
@@ -516,6 +533,7 @@ int main(void)
 		T(a_keeper_that_lies_opens_nothing),
 		T(without_a_keeper_nothing_opens),
 		T(an_answer_that_nobody_asked_for_is_no_answer),
+		T(an_authenticated_connection_is_nobody_elses),
 		T(a_reload_does_not_mix_the_connections_of_credentials),
 		T(streams_without_a_request_do_not_fill_the_disk),
 		T(a_record_that_is_too_long_is_cut_and_stored),
