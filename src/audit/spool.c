@@ -126,7 +126,8 @@ static void undo_write(struct spool *s)
 		s->failed = true;
 	} else {
 		s->now.allocated = s->now.written;
-		(void)!segment_allocate(&s->now, s->now.written + s->waiting.len + reserved_bytes(s->open_intents));
+		(void)!segment_allocate(&s->now,
+					s->now.written + s->waiting.len + reserved_bytes(s->open_intents));
 	}
 	errno = why;
 }

@@ -41,7 +41,8 @@ void clock_rfc3339(uint64_t unix_ns, char ret[CLOCK_RFC3339_BYTES])
 	*p = '\0';
 }
 
-uint64_t clock_civil_s(uint64_t year, uint64_t month, uint64_t day, uint64_t hour, uint64_t minute, uint64_t second)
+uint64_t clock_civil_s(uint64_t year, uint64_t month, uint64_t day, uint64_t hour, uint64_t minute,
+		       uint64_t second)
 {
 	year -= month <= 2;	/* years begin in March, so that the odd day is the last */
 	uint64_t era = year / 400, of_era = year % 400;

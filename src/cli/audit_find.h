@@ -20,5 +20,5 @@ must_use enum err audit_find(int trails, const char *id, const char *name, struc
 /** audit_find_each() - every trail in the order of their ids, until @f returns false; @found
  *  is closed afterwards
  * Return: ERR_OK; ERR_LOCAL with one line in @why */
-must_use enum err audit_find_each(int trails, bool (*f)(void *ctx, const struct audit_found *found), void *ctx,
-				  struct buf *why);
+must_use enum err audit_find_each(int trails, bool (*f)(void *ctx, const struct audit_found *found),
+				  void *ctx, struct buf *why);

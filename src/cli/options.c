@@ -27,7 +27,8 @@
 #define CLIENTS_MAX 1024u
 
 enum option_key {
-	OPTION_POLICY = 256, OPTION_WORKSPACE, OPTION_IMAGE, OPTION_MEMORY, OPTION_CPUS, OPTION_ENV, OPTION_NAME,
+	OPTION_POLICY = 256, OPTION_WORKSPACE, OPTION_IMAGE, OPTION_MEMORY, OPTION_CPUS, OPTION_ENV,
+	OPTION_NAME,
 	OPTION_TIMEOUT, OPTION_RESOLVE, OPTION_UPSTREAM_CA, OPTION_MACHINE, OPTION_LISTEN, OPTION_CLIENTS,
 	OPTION_ENV_FILE,
 };
@@ -94,8 +95,10 @@ static bool quantity(struct str text, const struct unit *units, size_t count, ui
 
 bool size_parse(struct str text, uint64_t max, uint64_t *ret_bytes)
 {
-	static const struct unit units[] = { { STR_INIT(""), 1 }, { STR_INIT("B"), 1 }, { STR_INIT("KiB"), 1ull << 10 },
-		{ STR_INIT("MiB"), 1ull << 20 }, { STR_INIT("GiB"), 1ull << 30 }, { STR_INIT("K"), 1ull << 10 },
+	static const struct unit units[] = { { STR_INIT(""), 1 }, { STR_INIT("B"), 1 },
+					     { STR_INIT("KiB"), 1ull << 10 },
+		{ STR_INIT("MiB"), 1ull << 20 }, { STR_INIT("GiB"), 1ull << 30 },
+		{ STR_INIT("K"), 1ull << 10 },
 		{ STR_INIT("M"), 1ull << 20 }, { STR_INIT("G"), 1ull << 30 } };
 
 	return quantity(text, units, sizeof units / sizeof *units, max, ret_bytes);
@@ -103,7 +106,8 @@ bool size_parse(struct str text, uint64_t max, uint64_t *ret_bytes)
 
 bool duration_parse(struct str text, uint64_t max_ms, uint64_t *ret_ms)
 {
-	static const struct unit units[] = { { STR_INIT(""), 1000 }, { STR_INIT("ms"), 1 }, { STR_INIT("s"), 1000 },
+	static const struct unit units[] = { { STR_INIT(""), 1000 }, { STR_INIT("ms"), 1 },
+					     { STR_INIT("s"), 1000 },
 		{ STR_INIT("m"), 60000 }, { STR_INIT("h"), 3600000 }, { STR_INIT("d"), 86400000 } };
 
 	return quantity(text, units, sizeof units / sizeof *units, max_ms, ret_ms);
@@ -125,7 +129,8 @@ static enum err add_environment(struct spec *s, const char *value, struct buf *w
 	auto_buf pair = BUF_EMPTY;
 
 	if (!variable_name(name))
-		return wrong(why, "--env", value, "expected NAME or NAME=VALUE, NAME of letters, digits and _");
+		return wrong(why, "--env", value,
+			     "expected NAME or NAME=VALUE, NAME of letters, digits and _");
 	if (s->environment_count == SPEC_ENVIRONMENT_MAX)
 		return wrong(why, "--env", value, "too many; at most 256 variables can be given");
 	buf_init(&pair, 128 * 1024);
@@ -134,7 +139,8 @@ static enum err add_environment(struct spec *s, const char *value, struct buf *w
 		const char *mine = getenv(value);
 
 		if (!mine)
-			return wrong(why, "--env", value, "is not set here; give it as NAME=VALUE, or set it first");
+			return wrong(why, "--env", value,
+				     "is not set here; give it as NAME=VALUE, or set it first");
 		buf_put_byte(&pair, '=');
 		buf_put_z(&pair, mine);
 	}
@@ -191,7 +197,8 @@ static enum err add_resolve(struct spec *s, const char *value, struct buf *why)
 		return wrong(why, "--resolve", value, "too many; at most 64");
 	if (!parse_resolve(s, str_of(value), &s->resolve[s->resolve_count]))
 		return wrong(why, "--resolve", value,
-			     "expected HOST:PORT:ADDRESS or HOST:PORT:ADDRESS:PORT, for example api.example:443:127.0.0.1:8443");
+			     "expected HOST:PORT:ADDRESS or HOST:PORT:ADDRESS:PORT, for example "
+			     "api.example:443:127.0.0.1:8443");
 	s->resolve_count++;
 	return ERR_OK;
 }
@@ -201,7 +208,8 @@ static bool name_check(struct str name)
 	bool good = name.n > 0 && name.n <= NAME_MAX_BYTES && name.p[0] != '-' && name.p[0] != '.';
 
 	for (size_t i = 0; i < name.n; i++)
-		good = good && (ascii_alpha(name.p[i]) || ascii_digit(name.p[i]) || memchr("-_.", name.p[i], 3));
+		good = good &&
+		       (ascii_alpha(name.p[i]) || ascii_digit(name.p[i]) || memchr("-_.", name.p[i], 3));
 	return good;
 }
 
@@ -227,7 +235,8 @@ static bool read_client(struct spec *s, struct str line)
 		;
 	if (line.n == 0 || line.p[0] == '#')
 		return true;
-	if (s->client_count == CLIENTS_MAX || !name_check(str_head(line, end)) || line.n - from != sizeof c->digest - 1)
+	if (s->client_count == CLIENTS_MAX || !name_check(str_head(line, end)) ||
+	    line.n - from != sizeof c->digest - 1)
 		return false;
 	for (size_t i = from; i < line.n; i++)
 		if (ascii_hex(line.p[i]) < 0)
@@ -268,7 +277,8 @@ static enum err set_quantity(struct spec *s, int key, const char *value, struct 
 	switch (key) {
 	case OPTION_MEMORY:
 		if (!size_parse(str_of(value), MEMORY_MAX, &s->memory_bytes) || s->memory_bytes < MEMORY_MIN)
-			return wrong(why, "--memory", value, "expected a size of at least 128MiB, for example 2GiB");
+			return wrong(why, "--memory", value,
+				     "expected a size of at least 128MiB, for example 2GiB");
 		s->memory_bytes &= ~((1ull << 20) - 1);
 		return ERR_OK;
 	case OPTION_CPUS:
@@ -278,7 +288,8 @@ static enum err set_quantity(struct spec *s, int key, const char *value, struct 
 		return ERR_OK;
 	default:
 		if (!duration_parse(str_of(value), TIMEOUT_MAX_MS, &s->timeout_ms) || s->timeout_ms == 0)
-			return wrong(why, "--timeout", value, "expected a duration over 0, for example 90s, 10m or 2h");
+			return wrong(why, "--timeout", value,
+				     "expected a duration over 0, for example 90s, 10m or 2h");
 		return ERR_OK;
 	}
 }
@@ -325,8 +336,8 @@ static enum err set_option(struct spec *s, int key, char *value, const char **wo
 	}
 }
 
-static enum err read_arguments(int argc, char **argv, const char *verb, const struct option *options, struct spec *s,
-			       const char **workspace, struct buf *why)
+static enum err read_arguments(int argc, char **argv, const char *verb, const struct option *options,
+			       struct spec *s, const char **workspace, struct buf *why)
 {
 	int key;
 	enum err e = ERR_OK;
@@ -378,7 +389,8 @@ static enum err resolve_workspace(struct spec *s, const char *given, struct buf 
 	if (!copy.p || stat(copy.p, &st) || !S_ISDIR(st.st_mode))
 		return wrong(why, "--workspace", given ? given : ".", "is not a directory");
 	if (copy.n == 1)
-		return wrong(why, "--workspace", "/", "the whole host cannot be a workspace; name a project's directory");
+		return wrong(why, "--workspace", "/",
+			     "the whole host cannot be a workspace; name a project's directory");
 	if (holds_home(copy))
 		return wrong(why, "--workspace", copy.p,
 			     "holds your home directory, and with it your keys; name a project's directory");
@@ -411,15 +423,19 @@ static enum err find_policy(struct spec *s, struct buf *why)
 	e = s->policy_path ? paths_read(s->policy_path, POLICY_BYTES_MAX, &s->policy_text) : ERR_LOCAL;
 	if (given) {
 		if (e)
-			return wrong(why, "--policy", given, e == ERR_LIMIT ? "is larger than 8 MiB" : strerror(errno));
+			return wrong(why, "--policy", given,
+				     e == ERR_LIMIT ? "is larger than 8 MiB" : strerror(errno));
 		if (!str_is_utf8(str_of(s->policy_path)))
-			return wrong(why, "--policy", given, "its path is not UTF-8, so it could not be protected; rename it");
+			return wrong(why, "--policy", given,
+				     "its path is not UTF-8, so it could not be protected; rename it");
 		return ERR_OK;
 	}
 	if (e)
-		s->policy_note = "no policy: everything is denied; `paddock init claude` (or codex, generic) writes one to start from";
+		s->policy_note = "no policy: everything is denied; `paddock init claude` (or codex, generic) "
+				 "writes one to start from";
 	else if (!trust_is_trusted(buf_str(&s->policy_text)))
-		s->policy_note = "paddock.yaml is not trusted, so everything is denied; read it, then run `paddock policy trust`";
+		s->policy_note = "paddock.yaml is not trusted, so everything is denied; read it, then run "
+				 "`paddock policy trust`";
 	if (s->policy_note) {
 		buf_clear(&s->policy_text);
 		s->policy_path = NULL;
@@ -439,7 +455,8 @@ static enum err load_policy(struct spec *s, struct buf *why)
 	e = policy_load(buf_str(&s->policy_text), s->policy_path, getenv("HOME"), &s->policy, &error);
 	if (e == ERR_POLICY_SYNTAX) {
 		buf_clear(why);
-		buf_printf(why, "%s:%u:%u: %s", s->policy_path, (unsigned)error.line, (unsigned)error.column, error.text);
+		buf_printf(why, "%s:%u:%u: %s", s->policy_path, (unsigned)error.line, (unsigned)error.column,
+			   error.text);
 		return ERR_INPUT;
 	}
 	return e;
@@ -450,9 +467,11 @@ static enum err check_limits(struct spec *s, struct buf *why)
 	const struct policy_limits *limits = policy_limits(s->policy);
 
 	if (limits->memory_bytes && s->memory_bytes > limits->memory_bytes)
-		return wrong(why, "--memory", "value", "is over limits.memory of the policy; lower it, or change the policy");
+		return wrong(why, "--memory", "value",
+			     "is over limits.memory of the policy; lower it, or change the policy");
 	if (limits->cpus && s->cpus > limits->cpus)
-		return wrong(why, "--cpus", "value", "is over limits.cpus of the policy; lower it, or change the policy");
+		return wrong(why, "--cpus", "value",
+			     "is over limits.cpus of the policy; lower it, or change the policy");
 	if (!s->memory_bytes)
 		s->memory_bytes = limits->memory_bytes ? limits->memory_bytes : MEMORY_DEFAULT;
 	if (!s->cpus)

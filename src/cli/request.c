@@ -58,7 +58,8 @@ static enum err take_scheme(struct request *r, struct str *rest, struct buf *why
 			return bad(why, "a WebSocket begins with a GET");
 		return ERR_OK;
 	}
-	return bad(why, "expected a URL that begins with https:// or http://, or wss:// or ws:// for a WebSocket");
+	return bad(why,
+		   "expected a URL that begins with https:// or http://, or wss:// or ws:// for a WebSocket");
 }
 
 static enum err take_url(struct request *r, const char *url, struct buf *why)

@@ -1,8 +1,9 @@
 /* verb_credential.c - `paddock credential`: the sealed store
  *
  * A value comes from standard input or a file, never from an argument, which every process of this host could
- * read. What is written is an envelope; the value itself is never printed, and lives here in memory that is wiped.
- * A new key opens what the old one sealed before it is alone: a rotation that is interrupted loses nothing.
+ * read. What is written is an envelope; the value itself is never printed, and lives here in memory that is
+ * wiped. A new key opens what the old one sealed before it is alone: a rotation that is interrupted loses
+ * nothing.
  */
 #include "base/auto.h"
 #include "base/nearest.h"
@@ -86,7 +87,8 @@ static int sealing_key(struct store *s, bool keyring, const struct seal_key **re
 		s->keys.key[s->keys.count] = one.key[0];
 		*ret = &s->keys.key[s->keys.count++];
 		if (keyring)
-			fputs("a key was made in the kernel's keyring: a reboot forgets it, and what it sealed\n",
+			fputs("a key was made in the kernel's keyring: a reboot forgets it, and what it "
+			      "sealed\n",
 			      stderr);
 		else
 			fprintf(stderr, "a key was made, %s in Paddock's configuration directory: keep it from others, "
@@ -207,8 +209,8 @@ static enum err list_one(void *ctx, struct str name)
 	memset(id, 0, sizeof id);
 	bad = state_of(l->store, name, id);
 	if (l->json)
-		printf("%s{\"name\":\"%.*s\",\"key\":\"%s\",\"opens\":%s}", l->count ? "," : "", STR_FMT(name), id,
-		       bad ? "false" : "true");
+		printf("%s{\"name\":\"%.*s\",\"key\":\"%s\",\"opens\":%s}", l->count ? "," : "",
+		       STR_FMT(name), id, bad ? "false" : "true");
 	else
 		printf("%-32.*s key %-16s %s\n", STR_FMT(name), id, bad ? bad : "opens");
 	l->count++;
@@ -300,7 +302,8 @@ static int rotate(struct store *s, const struct arguments *a)
 	printf("%zu sealed with a new key, in %s\n", r.sealed,
 	       a->keyring ? "the kernel's keyring" : SEAL_KEY_FILE);
 	if (r.lost)
-		fprintf(stderr, "paddock credential rotate-key: %zu could not be opened; the old keys are kept\n",
+		fprintf(stderr,
+			"paddock credential rotate-key: %zu could not be opened; the old keys are kept\n",
 			r.lost);
 	return r.lost ? CLI_EXIT_FAILURE : 0;
 }
@@ -358,7 +361,8 @@ int verb_credential(int argc, char **argv)
 		return cli_usage("credential", "%s: arguments that it does not take%s", sub->name,
 				 sub->takes_name ? " (a value comes by standard input or --file)" : "");
 	if (a.name && !seal_name(str_of(a.name)))
-		return cli_usage("credential", "a name is 1 to %d of A-Z a-z 0-9 . _ - and does not begin with '.'",
+		return cli_usage("credential",
+				 "a name is 1 to %d of A-Z a-z 0-9 . _ - and does not begin with '.'",
 				 SEAL_NAME_MAX);
 	code = store_open(&s);
 	if (!code)

@@ -60,7 +60,8 @@ static void check_namespaces(struct finding *f)
 		return;
 	}
 	f->health = HEALTH_BAD;
-	buf_printf(&f->text, "user namespaces cannot be made (%s), so no process can be confined", strerror(code));
+	buf_printf(&f->text, "user namespaces cannot be made (%s), so no process can be confined",
+		   strerror(code));
 	buf_put_z(&f->mend, "sysctl user.max_user_namespaces=10000; on Debian also kernel.unprivileged_userns_clone=1, on "
 			    "Ubuntu kernel.apparmor_restrict_unprivileged_userns=0; in a container, run it with its own");
 }
@@ -91,8 +92,10 @@ static void check_landlock(struct finding *f)
 		return;
 	}
 	f->health = HEALTH_WARN;
-	buf_put_z(&f->text, "no Landlock: file access is confined by namespaces and system call filters alone");
-	buf_put_z(&f->mend, "add landlock to the lsm= list on the kernel's command line (Linux 5.13 or later)");
+	buf_put_z(&f->text,
+		  "no Landlock: file access is confined by namespaces and system call filters alone");
+	buf_put_z(&f->mend,
+		  "add landlock to the lsm= list on the kernel's command line (Linux 5.13 or later)");
 }
 
 static void check_program(struct finding *f, const char *program, const char *package, const char *what)
@@ -137,12 +140,14 @@ static void check_machine(struct finding *f)
 		f->health = HEALTH_BAD;
 		if (!f->text.len)
 			buf_put_z(&f->text, "the qemu driver cannot run a guest");
-		buf_put_z(&f->mend, "see the line above; a Debian kernel for the guest comes with `./try`, or name one in $PADDOCK_KERNEL");
+		buf_put_z(&f->mend, "see the line above; a Debian kernel for the guest comes with `./try`, "
+				    "or name one in $PADDOCK_KERNEL");
 		return;
 	}
 	if (memmem(f->text.p, f->text.len, "software", 8)) {
 		f->health = HEALTH_WARN;
-		buf_put_z(&f->mend, "for speed and a hardware boundary: enable virtualization, and join the group kvm (usermod -aG kvm $USER)");
+		buf_put_z(&f->mend, "for speed and a hardware boundary: enable virtualization, and join the "
+				    "group kvm (usermod -aG kvm $USER)");
 	}
 }
 
@@ -154,16 +159,20 @@ static void check_directory(struct finding *f, enum paths_kind kind, const char 
 	buf_init(&path, PATHS_MAX);
 	if (paths_directory(kind, &path) || access(buf_z(&path), R_OK | W_OK | X_OK)) {
 		f->health = HEALTH_BAD;
-		buf_printf(&f->text, "%s: %.300s: %s", what, buf_z(&path) ? buf_z(&path) : "?", strerror(errno));
-		buf_put_z(&f->mend, "make that directory yours and writable, or point its XDG variable elsewhere");
+		buf_printf(&f->text, "%s: %.300s: %s", what, buf_z(&path) ? buf_z(&path) : "?",
+			   strerror(errno));
+		buf_put_z(&f->mend,
+			  "make that directory yours and writable, or point its XDG variable elsewhere");
 		return;
 	}
 	buf_printf(&f->text, "%.400s", buf_z(&path));
 	if (kind == PATHS_CACHE && statvfs(buf_z(&path), &v) == 0 &&
 	    (unsigned long long)v.f_bavail * v.f_frsize < DISK_WANTED) {
 		f->health = HEALTH_WARN;
-		buf_printf(&f->text, ": only %llu MiB free", (unsigned long long)v.f_bavail * v.f_frsize >> 20);
-		buf_put_z(&f->mend, "an image of the host's tools takes some GiB: free space, or set XDG_CACHE_HOME");
+		buf_printf(&f->text, ": only %llu MiB free",
+			   (unsigned long long)v.f_bavail * v.f_frsize >> 20);
+		buf_put_z(&f->mend,
+			  "an image of the host's tools takes some GiB: free space, or set XDG_CACHE_HOME");
 	}
 }
 
@@ -188,8 +197,8 @@ static void report(const char *name, struct finding *f, json_t *list)
 
 	if (list) {
 		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "check", name, "health",
-						      health_names[f->health], "text", text ? text : "", "mend",
-						      mend ? mend : ""));
+						      health_names[f->health], "text", text ? text : "",
+						      "mend", mend ? mend : ""));
 		return;
 	}
 	printf("%-5s %-11s %s\n", health_names[f->health], name, text ? text : "");
@@ -223,8 +232,8 @@ int verb_doctor(int argc, char **argv)
 		printf("\n");
 		json_decref(list);
 	} else {
-		printf(bad ? "\n%u need%s not met: mend what is BAD above\n" : "\nPaddock can run here\n", bad,
-		       bad == 1 ? " is" : "s are");
+		printf(bad ? "\n%u need%s not met: mend what is BAD above\n" : "\nPaddock can run here\n",
+		       bad, bad == 1 ? " is" : "s are");
 	}
 	return bad ? CLI_EXIT_FAILURE : 0;
 }

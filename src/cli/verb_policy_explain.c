@@ -1,7 +1,8 @@
 /* verb_policy_explain.c - `paddock policy explain`: what would be decided of a request, and why
  *
- * The request is made of words as a person writes them (request.c), what its body or a registry's metadata would tell is
- * said by options: they become the facts that paddock-decoder and the metadata give in an exchange (policy/protocol.h).
+ * The request is made of words as a person writes them (request.c), what its body or a registry's metadata
+ * would tell is said by options: they become the facts that paddock-decoder and the metadata give in an
+ * exchange (policy/protocol.h).
  */
 #include "cli/cli.h"
 #include "cli/policy_file.h"
@@ -31,7 +32,8 @@ static int take_ref(struct question *q, const char *text)
 		{ STR_INIT("delete"), STR_INIT("delete"), STR_INIT("") },
 		{ STR_INIT("force"), STR_INIT("update"), STR_INIT("yes") },
 	};
-	struct str whole = str_of(text), name = str_head(whole, str_find(whole, ':')), how = str_from(whole, name.n + 1);
+	struct str whole = str_of(text), name = str_head(whole, str_find(whole, ':')),
+		   how = str_from(whole, name.n + 1);
 	auto_buf ref = BUF_EMPTY;
 	size_t i = 0;
 	enum err e;
@@ -41,8 +43,10 @@ static int take_ref(struct question *q, const char *text)
 	buf_put(&ref, name);
 	while (i < sizeof changes / sizeof *changes && !str_eq(how, changes[i].word))
 		i++;
-	if (name.n == 0 || buf_err(&ref) != ERR_OK || (name.n < whole.n && i == sizeof changes / sizeof *changes))
-		return cli_usage("policy", "explain: expected --ref NAME, or NAME:create, :update, :delete, :force");
+	if (name.n == 0 || buf_err(&ref) != ERR_OK ||
+	    (name.n < whole.n && i == sizeof changes / sizeof *changes))
+		return cli_usage("policy",
+				 "explain: expected --ref NAME, or NAME:create, :update, :delete, :force");
 	e = protocol_facts_add(&q->told, STR("git.ref"), buf_str(&ref));
 	if (e == ERR_OK && name.n < whole.n)
 		e = protocol_facts_add(&q->told, STR("git.change"), changes[i].change);
@@ -187,7 +191,8 @@ static int answer_tunnel(const struct policy *p, const struct head *target, bool
 }
 
 /* The request of the question, or with CONNECT its target alone. */
-static enum err make_request(struct request *r, const struct question *q, int argc, char **argv, struct buf *why)
+static enum err make_request(struct request *r, const struct question *q, int argc, char **argv,
+			     struct buf *why)
 {
 	enum err e;
 
@@ -213,7 +218,8 @@ static int answer(const struct question *q, int argc, char **argv)
 		if (!p)
 			status = CLI_EXIT_OURS;
 		else
-			status = q->tunnel ? answer_tunnel(p, &r.head, q->json) : answer_request(p, &r.head, q);
+			status = q->tunnel ? answer_tunnel(p, &r.head, q->json)
+					   : answer_request(p, &r.head, q);
 	}
 	policy_free(p);
 	request_free(&r);

@@ -44,7 +44,8 @@ static bool print_row(void *ctx, const struct rundir_entry *e)
 	if ((*count)++ == 0)
 		printf("%-24s %-16s %-8s %-21s %s\n", "ID", "NAME", "PID", "STARTED", "COMMAND");
 	printf("%-24s %-16s %-8lld %-21.19s ", e->id, o && *text_of(o, "name") ? text_of(o, "name") : "-",
-	       o ? (long long)json_integer_value(json_object_get(o, "pid")) : 0, o ? text_of(o, "started") : "starting");
+	       o ? (long long)json_integer_value(json_object_get(o, "pid")) : 0,
+	       o ? text_of(o, "started") : "starting");
 	if (o)
 		print_command(json_object_get(o, "command"));
 	printf("\n");
@@ -102,7 +103,8 @@ static bool match(void *ctx, const struct rundir_entry *e)
 {
 	struct search *s = ctx;
 	json_t *o = json_loadb(e->state.p, e->state.n, 0, NULL);
-	bool hit = !strncmp(e->id, s->wanted, strlen(s->wanted)) || (o && !strcmp(text_of(o, "name"), s->wanted));
+	bool hit = !strncmp(e->id, s->wanted, strlen(s->wanted)) ||
+		   (o && !strcmp(text_of(o, "name"), s->wanted));
 
 	json_decref(o);
 	if (!hit)
@@ -135,8 +137,8 @@ static int wait_for_end(struct search *s)
 			return 0;
 		poll(NULL, 0, STOP_STEP_MS);
 	}
-	log_error("stop: %s was asked to stop and has not ended within %u s: kill its pid (see `paddock ps`)", s->id,
-		  STOP_WAIT_MS / 1000);
+	log_error("stop: %s was asked to stop and has not ended within %u s: kill its pid (see `paddock ps`)",
+		  s->id, STOP_WAIT_MS / 1000);
 	return CLI_EXIT_FAILURE;
 }
 
@@ -157,11 +159,13 @@ int verb_stop(int argc, char **argv)
 	}
 	if (s.found != 1) {
 		log_error(s.found ? "stop: %s names %u sandboxes: give more of the ID"
-				  : "stop: no running sandbox is called %s (%u found): see `paddock ps`", s.wanted, s.found);
+				  : "stop: no running sandbox is called %s (%u found): see `paddock ps`",
+			  s.wanted, s.found);
 		return CLI_EXIT_FAILURE;
 	}
 	if (control_request(s.path, STR("stop"), &answer)) {
-		log_error("stop: %s does not answer: %s", s.id, answer.len ? buf_z(&answer) : strerror(errno));
+		log_error("stop: %s does not answer: %s", s.id,
+			  answer.len ? buf_z(&answer) : strerror(errno));
 		return CLI_EXIT_FAILURE;
 	}
 	return wait_for_end(&s);

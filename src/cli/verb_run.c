@@ -54,8 +54,8 @@ static enum err ensure_image(struct spec *s, char path[IMAGE_PATH_MAX], struct b
 		return ERR_OK;
 	}
 	if (paths_directory(PATHS_CACHE, &cache)) {
-		buf_printf(why, "the image cache cannot be used: %.300s: %s", buf_z(&cache) ? buf_z(&cache) : "?",
-			   strerror(errno));
+		buf_printf(why, "the image cache cannot be used: %.300s: %s",
+			   buf_z(&cache) ? buf_z(&cache) : "?", strerror(errno));
 		return ERR_LOCAL;
 	}
 	o.cache = buf_z(&cache);
@@ -94,7 +94,8 @@ static enum err find_tools(struct spec *s, struct buf *why)
 		else
 			s->tools[s->tool_count++] = tree;
 		if (!e && !s->quiet)
-			log_note("%s is visible inside, read-only, because %s needs it", tree.p, s->command[0]);
+			log_note("%s is visible inside, read-only, because %s needs it", tree.p,
+				 s->command[0]);
 	}
 	struct str executable = arena_copy(s->arena, str_of(trees->executable));
 

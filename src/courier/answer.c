@@ -1,7 +1,8 @@
 /* answer.c - what the body of an answer passes through on its way to the agent
  *
  * Theory of operation: asked once for each final head. Without a filter the bytes pass as they came, searched
- * by relay_down.c; those in a content coding are decoded for the search. What cannot be searched is refused (I4).
+ * by relay_down.c; those in a content coding are decoded
+ * for the search. What cannot be searched is refused (I4).
  */
 #include "courier/answer.h"
 
@@ -20,5 +21,6 @@ enum step answer_begin(struct exchange *x, struct head *head, bool body)
 		e = answer_encoded_begin(x, head);
 	if (e == ERR_OK)
 		return STEP_NEXT;
-	return exchange_fail(x, e, e == ERR_CANNOT_SCRUB ? "a content coding that is not known here, or several" : "");
+	return exchange_fail(x, e,
+			     e == ERR_CANNOT_SCRUB ? "a content coding that is not known here, or several" : "");
 }

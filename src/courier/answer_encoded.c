@@ -1,15 +1,15 @@
 /* answer_encoded.c - answers that come in a content coding, though a secret is searched for
  *
- * Theory of operation: the body passes in the encoding in which it came; its plain form, from paddock-decoder, is
- * searched before (encoded.c). What came waits here until that says that it may pass, and is searched too, as it is:
- * a gzip header has room for a name, zstd for frames that are skipped, and a captured decoder could keep silent.
- * Decoded is whatever comes encoded under a policy that has credentials, and not only where one was attached: all
- * that are known are searched for in every answer.
- * `unscrubbed: pass` in a rule lets pass what cannot be searched: an unknown coding, several, one that does not decode.
- * The head of an answer that says its length waits until the first of the body passes: one that must be refused is
- * then refused in words. The head of one that streams does not wait.
- * Bounded: ENCODED_MAX bytes here and in the relay together, over the largest block of any coding. Trailers and the
- * end wait for the last mark.
+ * Theory of operation: the body passes in the encoding in which it came; its plain form, from
+ * paddock-decoder, is searched before (encoded.c). What came waits here until that says that it may pass, and
+ * is searched too, as it is: a gzip header has room for a name, zstd for frames that are skipped, and a
+ * captured decoder could keep silent. Decoded is whatever comes encoded under a policy that has credentials,
+ * and not only where one was attached: all that are known are searched for in every answer.
+ * `unscrubbed: pass` in a rule lets pass what cannot be searched: an unknown coding, several, one that does
+ * not decode. The head of an answer that says its length waits until the first of the body passes: one that
+ * must be refused is then refused in words. The head of one that streams does not wait.
+ * Bounded: ENCODED_MAX bytes here and in the relay together, over the
+ * largest block of any coding. Trailers and the end wait for the last mark.
  */
 #include "courier/answer_encoded.h"
 
@@ -180,7 +180,8 @@ static bool secrets_to_search_for(const struct exchange *x)
 enum err answer_encoded_begin(struct exchange *x, const struct head *head)
 {
 	static const struct encoded_ops ops = { .search = on_search, .clear = on_clear, .done = on_done };
-	static const struct filter_ops filter = { .room = filter_room, .input = filter_input, .verify = filter_verify,
+	static const struct filter_ops filter = { .room = filter_room, .input = filter_input,
+						  .verify = filter_verify,
 						  .end = filter_end, .free = answer_encoded_free };
 	enum decoder_job coding = 0;
 	struct answer_encoded *a;
@@ -206,6 +207,7 @@ enum err answer_encoded_begin(struct exchange *x, const struct head *head)
 	}
 	x->down.filter = &filter;
 	x->down.filter_of = a;
-	x->down.head_held = head->framing == HEAD_BODY_LENGTH;	/* until the first of it passes: no stream waits */
+	x->down.head_held = head->framing == HEAD_BODY_LENGTH;	/* until the first of it
+								   passes: no stream waits */
 	return ERR_OK;
 }

@@ -35,7 +35,8 @@ static enum step refuse_or_pass(struct exchange *x, enum attach_own own)
 	case POLICY_OWN_REFUSE:
 		break;
 	}
-	return exchange_fail(x, ERR_CREDENTIAL_FOREIGN, own == ATTACH_OWN_BESIDE ? "beside where the bound one goes" : "");
+	return exchange_fail(x, ERR_CREDENTIAL_FOREIGN,
+			     own == ATTACH_OWN_BESIDE ? "beside where the bound one goes" : "");
 }
 
 enum step binding_examine(struct exchange *x)
@@ -137,7 +138,8 @@ void binding_free(struct binding *b)
 static struct str needle(struct binding *b, struct buf *own)
 {
 	buf_init_secret(own, ATTACH_OWN_MAX);
-	if (b->credential->strategy == POLICY_STRATEGY_PLACEHOLDER && b->credential->own == POLICY_OWN_REPLACE &&
+	if (b->credential->strategy == POLICY_STRATEGY_PLACEHOLDER &&
+	    b->credential->own == POLICY_OWN_REPLACE &&
 	    attach_own(b->credential, b->placeholder, &b->exchange->head, own) == ATTACH_OWN_REAL)
 		return buf_str(own);
 	return b->placeholder;
@@ -158,7 +160,8 @@ static enum err replace_body(struct binding *b, const char **ret_reason)
 		return ERR_MORE;
 	b->body_done = true;
 	buf_init_secret(&body, 2 * (size_t)BINDING_BODY_MAX);
-	enum err e = attach_text(kind, secret_str(b->secret->secret), b->placeholder, relay_body(x), &body, &changed);
+	enum err e = attach_text(kind, secret_str(b->secret->secret), b->placeholder, relay_body(x), &body,
+				 &changed);
 
 	if (e != ERR_OK)
 		return e == ERR_LIMIT ? ERR_BODY_TOO_LARGE : e;
@@ -208,8 +211,8 @@ enum err binding_apply(struct binding *b, const struct head *in, struct buf *out
 	if (b->ops->apply)
 		e = b->ops->apply(b, in, out, ret_head);
 	else
-		e = attach_apply(b->credential, secret_str(b->secret->secret), needle(b, &own), in, out, ret_head,
-				 &attached);
+		e = attach_apply(b->credential, secret_str(b->secret->secret), needle(b, &own), in, out,
+				 ret_head, &attached);
 	return e == ERR_OK ? refuse_left(b, ret_head) : e;
 }
 

@@ -1,8 +1,8 @@
 /* binding_sigv4.c - AWS requests, signed anew over what is sent; see credential/sigv4.h
  *
- * Theory of operation: the keeper is asked for the key's name and session token, then for a signature over the
- * head as it will be sent: two questions, since the name is part of what is signed. If the keys changed in
- * between, once more. The signing key never leaves the keeper; a signature is worth this request alone.
+ * Theory of operation: the keeper is asked for the key's name and session token, then for a signature over
+ * the head as it will be sent: two questions, since the name is part of what is signed. If the keys changed
+ * in between, once more. The signing key never leaves the keeper; a signature is worth this request alone.
  */
 #include "courier/binding_internal.h"
 
@@ -111,7 +111,8 @@ static enum err ask(struct binding *b, struct str text)
 {
 	struct signing *g = b->own;
 	int32_t number = binding_number(b);
-	struct keeper_question question = { .op = KEEPER_SIGV4, .credential = (uint32_t)number, .text = text };
+	struct keeper_question question = { .op = KEEPER_SIGV4, .credential = (uint32_t)number,
+					    .text = text };
 
 	if (number < 0 || number >= POLICY_CREDENTIALS_MAX)
 		return ERR_CREDENTIAL;
@@ -195,7 +196,8 @@ static enum err signing_run(struct binding *b, const char **ret_reason)
 	return e;
 }
 
-static enum err signing_apply(struct binding *b, const struct head *in, struct buf *out, struct head *ret_head)
+static enum err signing_apply(struct binding *b, const struct head *in, struct buf *out,
+			      struct head *ret_head)
 {
 	const struct signing *g = b->own;
 
@@ -204,7 +206,8 @@ static enum err signing_apply(struct binding *b, const struct head *in, struct b
 	return ERR_OK;
 }
 
-/* Keys that are over: AWS says 403, S3 and the services that speak JSON 400, and only in the body that it is this. */
+/* Keys that are over: AWS says 403, S3 and the services that
+ * speak JSON 400, and only in the body that it is this. */
 static void signing_refused(struct binding *b, uint16_t status)
 {
 	const struct signing *g = b->own;
@@ -234,7 +237,8 @@ enum step binding_sigv4_examine(struct exchange *x, struct str placeholder)
 		return exchange_fail(x, e, reason);
 	if (s.form != SIGV4_UNSIGNED)
 		e = sigv4_check(&s, x->credential, &x->head, clock_unix_ns() / 1000000000, &reason);
-	bool own = s.form != SIGV4_UNSIGNED && !str_eq(s.key_id, placeholder) && attach_judge(s.key_id) == ATTACH_OWN_REAL;
+	bool own = s.form != SIGV4_UNSIGNED && !str_eq(s.key_id, placeholder) &&
+		   attach_judge(s.key_id) == ATTACH_OWN_REAL;
 
 	sigv4_free(&s);
 	if (e != ERR_OK)

@@ -17,8 +17,8 @@ static enum err token_run(struct binding *b, const char **ret_reason)
 {
 	struct exchange *x = b->exchange;
 	const struct vault_secret *secret;
-	enum err e = token_ask(x->courier->tokens, b->credential, str_of(x->request_id), &b->wait, binding_changed, b,
-			       &secret, ret_reason);
+	enum err e = token_ask(x->courier->tokens, b->credential, str_of(x->request_id), &b->wait,
+			       binding_changed, b, &secret, ret_reason);
 
 	if (e == ERR_OK)
 		binding_take(b, secret);
@@ -38,8 +38,8 @@ const struct binding_ops binding_token = { .run = token_run, .refused = token_ag
 static enum err certificate_run(struct binding *b, const char **ret_reason)
 {
 	struct certificate *c;
-	enum err e = certificate_ask(b->exchange->courier->certificates, b->credential, &b->wait, binding_changed, b,
-				     &c, ret_reason);
+	enum err e = certificate_ask(b->exchange->courier->certificates, b->credential, &b->wait,
+				     binding_changed, b, &c, ret_reason);
 
 	if (e != ERR_OK)
 		return e;
@@ -49,7 +49,8 @@ static enum err certificate_run(struct binding *b, const char **ret_reason)
 	return ERR_OK;
 }
 
-static enum err certificate_apply(struct binding *b, const struct head *in, struct buf *out, struct head *ret_head)
+static enum err certificate_apply(struct binding *b, const struct head *in, struct buf *out,
+				  struct head *ret_head)
 {
 	(void)out;
 	if (b->exchange->head.scheme != HEAD_HTTPS)
@@ -68,7 +69,8 @@ static struct str certificate_pem(const struct binding *b)
 }
 
 const struct binding_ops binding_client_certificate = {
-	.run = certificate_run, .apply = certificate_apply, .free = certificate_end, .certificate = certificate_pem,
+	.run = certificate_run, .apply = certificate_apply, .free = certificate_end,
+	.certificate = certificate_pem,
 };
 
 /* ---- token endpoints ---- */

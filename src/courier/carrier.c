@@ -1,16 +1,16 @@
 /* carrier.c - one exchange's way to its upstream: had, dialled, or waited for
  *
- * Theory of operation: a carrier begins with a stream of an HTTP/2 connection that is there, or with a connection
- * of its own that is being dialled, or waits for what becomes of another's (its lead): many requests at once to one
- * place then make one connection if the place speaks HTTP/2. Places that chose HTTP/1.1 are remembered for a while,
- * and not waited for. When a connection is ready, what the upstream chose in its handshake says which format the
- * carrier gets.
- * A WebSocket takes a stream of a connection that is there and offers that (RFC 8441), or else dials for HTTP/1.1
- * alone, since few that choose h2 take WebSockets over it. A place that refuses this in the handshake, because it
- * speaks nothing but h2, is dialled again and asked over that.
+ * Theory of operation: a carrier begins with a stream of an HTTP/2 connection that is there, or with a
+ * connection of its own that is being dialled, or waits for what becomes of another's (its lead): many
+ * requests at once to one place then make one connection if the place speaks HTTP/2. Places that chose
+ * HTTP/1.1 are remembered for a while, and not waited for. When a connection is ready, what the upstream
+ * chose in its handshake says which format the carrier gets.
+ * A WebSocket takes a stream of a connection that is there and offers that (RFC 8441), or else dials for
+ * HTTP/1.1 alone, since few that choose h2 take WebSockets over it. A place that refuses this in the
+ * handshake, because it speaks nothing but h2, is dialled again and asked over that.
  * Only carriers of the same rule wait for each other: the addresses were judged by it.
- * Failure: carrier_status() says why; the owner releases. A lead that is released leaves its connection to one of
- * those that wait for it.
+ * Failure: carrier_status() says why; the owner releases. A lead that
+ * is released leaves its connection to one of those that wait for it.
  */
 #include "courier/http2_session.h"
 
@@ -76,7 +76,8 @@ static bool speaks_http1(const struct carriers *p, const struct upstream_target 
 {
 	uint64_t place = place_of(t);
 
-	return t->scheme == HEAD_HTTP || t->http1_only || p->http1_known[place % CARRIER_HTTP1_KNOWN] == place;
+	return t->scheme == HEAD_HTTP || t->http1_only ||
+	       p->http1_known[place % CARRIER_HTTP1_KNOWN] == place;
 }
 
 /* ---- from a wish to a way ---- */
@@ -170,7 +171,8 @@ static enum err settle(struct carrier *c)
 	enum err e = upstream_status(c->connection);
 	struct http2_session *s;
 
-	if (e == ERR_UPSTREAM_TLS && c->target.websocket && c->target.http1_only && upstream_no_protocol(c->connection))
+	if (e == ERR_UPSTREAM_TLS && c->target.websocket && c->target.http1_only &&
+	    upstream_no_protocol(c->connection))
 		return dial_http2(c);
 	if (e == ERR_MORE)
 		return e;

@@ -42,14 +42,14 @@ struct carriers *carriers_new(uv_loop_t *loop, struct upstream *u);
 void carriers_free(struct carriers *p);
 /** carriers_tick() - deadlines; at least once a second */
 void carriers_tick(struct carriers *p, uint64_t now_ms);
-/** carriers_drop() - no connection with @credential (upstream.h) is used for anything that begins later; those that
- *  nobody uses are closed. Exchanges that run on one are the caller's to end. */
+/** carriers_drop() - no connection with @credential (upstream.h) is used for anything that begins
+ *  later; those that nobody uses are closed. Exchanges that run on one are the caller's to end. */
 void carriers_drop(struct carriers *p, uint32_t credential);
 
 /** carrier_dial() - a way to the target: a kept connection, a stream, or a new connection
  * Return: ERR_OK and *ret (see carrier_status()); ERR_LIMIT, ERR_MEMORY, ERR_LOCAL */
-must_use enum err carrier_dial(struct carriers *p, const struct upstream_target *t, void (*changed)(void *user),
-			       void *user, struct carrier **ret);
+must_use enum err carrier_dial(struct carriers *p, const struct upstream_target *t,
+			       void (*changed)(void *user), void *user, struct carrier **ret);
 /** carrier_status() - as upstream_status() */
 must_use enum err carrier_status(struct carrier *c);
 /** carrier_reason() - static words for the last failure, without bytes of the peer's; maybe empty */

@@ -29,7 +29,8 @@ struct http1_carrier {
 	bool websocket;			/* it asks for one; then, without framing, frames go both ways */
 	char accept[WEBSOCKET_ACCEPT_BYTES + 1];	/* what the answer must say */
 	bool ended;			/* its end is in wire */
-	bool personal;			/* it authenticates the connection: nobody else's request may follow */
+	bool personal;			/* it authenticates the connection:
+					   nobody else's request may follow */
 
 	struct queue raw;		/* not yet used up */
 	size_t scanned;			/* of raw, for the end of a head */
@@ -77,8 +78,9 @@ static bool authenticates_connection(const struct head *head)
 	for (uint32_t i = 0; i < head->field_count; i++) {
 		const struct head_field *f = &head->fields[i];
 
-		if (str_eq(f->name, STR("authorization")) && (str_eq_nocase(str_head(f->value, 4), STR("NTLM")) ||
-							     str_eq_nocase(str_head(f->value, 9), STR("Negotiate"))))
+		if (str_eq(f->name, STR("authorization")) &&
+		    (str_eq_nocase(str_head(f->value, 4), STR("NTLM")) ||
+		     str_eq_nocase(str_head(f->value, 9), STR("Negotiate"))))
 			return true;
 	}
 	return false;
@@ -260,7 +262,8 @@ static enum err fill(struct carrier *c)
 		return e;
 	h->answered = true;
 	h->raw.b.len += n;
-	for (size_t room = READ_BYTES - n; e == ERR_OK && room && upstream_pending(h->connection); room -= n) {
+	for (size_t room = READ_BYTES - n; e == ERR_OK && room && upstream_pending(h->connection);
+	     room -= n) {
 		e = upstream_read(h->connection, buf_tail(&h->raw.b), room, &n);
 		n = e == ERR_OK ? n : 0;
 		h->raw.b.len += n;

@@ -1,10 +1,11 @@
 /* carrier_http2.c - one exchange as a stream of an HTTP/2 connection
  *
- * Theory of operation: towards the upstream, what the owner offers is taken by nghttp2 at the moment it frames it
- * (read_body()), as far as the windows and the session's output have room; the owner is told when there is room
- * again. From the upstream, http2_session.c leaves heads, body and trailers here, and the window opens again by
- * what the owner has taken.
- * An answer that is whole before the request is stops the request: RST_STREAM. So does an owner who leaves early.
+ * Theory of operation: towards the upstream, what the owner offers is taken by nghttp2 at the moment it
+ * frames it (read_body()), as far as the windows and the session's output have room; the owner is told when
+ * there is room again. From the upstream, http2_session.c leaves heads, body and trailers here, and the
+ * window opens again by what the owner has taken.
+ * An answer that is whole before the request is stops the
+ * request: RST_STREAM. So does an owner who leaves early.
  * Secrets: where a credential may stand in a field (the target has a pool), HPACK keeps no field whose value
  * differs between requests.
  * Source: RFC 9113 s5, s8.
@@ -40,7 +41,8 @@ static size_t make_fields(const struct http2_nv *from, size_t count, bool carefu
 	for (size_t i = 0; i < count; i++) {
 		bool never = from[i].never_index || (careful && !common(from[i].name));
 
-		to[i] = (nghttp2_nv){ bytes_of(from[i].name), bytes_of(from[i].value), from[i].name.n, from[i].value.n,
+		to[i] = (nghttp2_nv){ bytes_of(from[i].name), bytes_of(from[i].value), from[i].name.n,
+				      from[i].value.n,
 				      never ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE };
 	}
 	return count;

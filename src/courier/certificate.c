@@ -1,8 +1,8 @@
 /* certificate.c - client certificates; see certificate.h
  *
- * Theory of operation: read when first needed and looked at again for each request, by its stamp, so that a renewed
- * certificate is used by the next one; one that is the same stays the same generation, and connections are kept.
- * Their keys are in this process, since it is the one that speaks TLS to the upstream.
+ * Theory of operation: read when first needed and looked at again for each request, by its stamp, so that a
+ * renewed certificate is used by the next one; one that is the same stays the same generation, and
+ * connections are kept. Their keys are in this process, since it is the one that speaks TLS to the upstream.
  * Failure: kept for a moment; what is held serves for a moment more if a later look fails, as in the vault.
  */
 #include "courier/certificate.h"
@@ -107,7 +107,8 @@ static struct entry *entry_of(struct certificates *t, int32_t number)
 static enum err look(struct entry *k, uint32_t number)
 {
 	const struct keeper_question question = { .op = KEEPER_CERTIFICATE, .credential = number,
-						  .text = str_make(k->stamp, k->current ? sizeof k->stamp : 0) };
+						  .text = str_make(k->stamp,
+								   k->current ? sizeof k->stamp : 0) };
 	enum err e = keeper_call(k->owner->courier->keeper, &question, answered, k, &k->call);
 
 	k->look.begun += e == ERR_OK;
@@ -115,7 +116,8 @@ static enum err look(struct entry *k, uint32_t number)
 }
 
 enum err certificate_ask(struct certificates *t, const struct policy_credential *c, struct vault_wait *w,
-			 void (*changed)(void *user), void *user, struct certificate **ret, const char **ret_reason)
+			 void (*changed)(void *user), void *user, struct certificate **ret,
+			 const char **ret_reason)
 {
 	int32_t number = vault_number(t->courier->vault, c);
 	struct entry *k = entry_of(t, number);
@@ -124,7 +126,8 @@ enum err certificate_ask(struct certificates *t, const struct policy_credential 
 
 	*ret_reason = "its certificate and key cannot be read (the operator's log says why)";
 	if (k && clock_ms() >= k->look.failed_until_ms) {
-		if ((changes && vault_look_due(&k->look, w)) || !k->current || k->look.failed_until_ms || k->call) {
+		if ((changes && vault_look_due(&k->look, w)) || !k->current || k->look.failed_until_ms ||
+		    k->call) {
 			e = k->call ? ERR_OK : look(k, (uint32_t)number);
 			if (e == ERR_OK) {
 				vault_wait_join(w, &k->waits, changed, user);

@@ -18,7 +18,7 @@ void certificates_free(struct certificates *t);
 /** certificate_ask() - the present one of @c, as its file or command has it after @w asked first; waits as
  *  vault_ask() does
  * *ret: counted: certificate_release(). ERR_OK; ERR_MORE; ERR_CREDENTIAL; ERR_MEMORY */
-must_use enum err certificate_ask(struct certificates *t, const struct policy_credential *c, struct vault_wait *w,
-				  void (*changed)(void *user), void *user, struct certificate **ret,
-				  const char **ret_reason);
+must_use enum err certificate_ask(struct certificates *t, const struct policy_credential *c,
+				  struct vault_wait *w, void (*changed)(void *user), void *user,
+				  struct certificate **ret, const char **ret_reason);
 void certificate_release(struct certificate *c);	/* NULL is fine */

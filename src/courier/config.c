@@ -45,7 +45,8 @@ static const char *read_sandbox(struct config *c, json_t *v, void *to)
 	bool ok = s.n >= 1 && s.n <= 64;
 
 	for (size_t i = 0; ok && i < s.n; i++)
-		ok = ascii_alpha(s.p[i]) || ascii_digit(s.p[i]) || s.p[i] == '.' || s.p[i] == '_' || s.p[i] == '-';
+		ok = ascii_alpha(s.p[i]) || ascii_digit(s.p[i]) || s.p[i] == '.' || s.p[i] == '_' ||
+		     s.p[i] == '-';
 	return ok ? NULL : "sandbox must be 1 to 64 of A-Z a-z 0-9 . _ -";
 }
 

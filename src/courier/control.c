@@ -31,7 +31,8 @@ void control_reloaded(struct courier *c, enum err result, const char *text)
 	if (result == ERR_OK)
 		tell(c, json_pack("{s:s, s:s}", "op", "reloaded", "policy_digest", text));
 	else
-		tell(c, json_pack("{s:s, s:s}", "op", "reload-refused", "text", text[0] ? text : err_text(result)));
+		tell(c, json_pack("{s:s, s:s}", "op", "reload-refused", "text",
+				  text[0] ? text : err_text(result)));
 }
 
 /* Read once, into memory of our own: nobody can change what is being compiled. */
@@ -53,7 +54,8 @@ static bool reload(struct courier *c, json_t *message, int fd)
 	auto_buf text = BUF_EMPTY;
 
 	buf_init(&text, POLICY_BYTES_MAX);
-	if (json_unpack_ex(message, NULL, JSON_STRICT, "{s:s, s?s%}", "op", &op, "policy", &policy, &policy_bytes) ||
+	if (json_unpack_ex(message, NULL, JSON_STRICT, "{s:s, s?s%}", "op", &op, "policy", &policy,
+			   &policy_bytes) ||
 	    !policy == (fd < 0))
 		return false;
 	if (!policy && !read_policy(fd, &text)) {

@@ -7,8 +7,8 @@
  * what it wrote to the links goes, each in one go: nobody is told the end of an exchange whose
  * outcome is not stored.
  * The policy in force is a counted snapshot: a reload replaces it for exchanges to come, those that
- * run keep theirs; but what may last for ever, a tunnel or a WebSocket, is judged anew, and ends if it would not
- * be opened any more.
+ * run keep theirs; but what may last for ever, a tunnel or a WebSocket,
+ * is judged anew, and ends if it would not be opened any more.
  * Failure: a link that breaks its protocol is closed and its exchanges get their outcomes; without
  * the inspector's link nothing is asked any more, and the courier waits to be stopped. The
  * supervisor's end (control) is our end too: nothing runs unsupervised (I8).
@@ -65,7 +65,8 @@ enum err courier_client_enter(struct courier *c, struct str token, const struct 
 	const struct config_client *client;
 	enum err e = config_client(config, token, &client);
 
-	if (e == ERR_OK && client && c->client_streams[client - config->clients]++ == COURIER_CLIENT_STREAMS_MAX) {
+	if (e == ERR_OK && client &&
+	    c->client_streams[client - config->clients]++ == COURIER_CLIENT_STREAMS_MAX) {
 		courier_client_leave(c, client);
 		if (!c->client_limit_recorded)
 			journal_limit(c, "a client's requests at once");
@@ -200,7 +201,8 @@ static void closed(void *user, enum err why)
 	struct courier_link *link = user;
 
 	if (why != ERR_CLOSED) {
-		log_error("the link of the %.*s is closed: %s", STR_FMT(journal_peer(link->peer)), err_text(why));
+		log_error("the link of the %.*s is closed: %s", STR_FMT(journal_peer(link->peer)),
+			  err_text(why));
 		journal_limit(link->courier, "a link was closed: its peer broke the protocol");
 	}
 	link_over(link);
@@ -245,7 +247,8 @@ static void judge_lasting(struct courier *c)
 {
 	for (struct exchange *x = c->exchanges, *next; x; x = next) {
 		const struct policy_rule *rule;
-		enum err e = x->websocket ? policy_match(snapshot_policy(c->snapshot), &x->head, &rule) : ERR_OK;
+		enum err e =
+			x->websocket ? policy_match(snapshot_policy(c->snapshot), &x->head, &rule) : ERR_OK;
 
 		next = x->next;
 		if (x->websocket && (e != ERR_OK || rule->verdict == POLICY_DENY || !rule->websocket))
@@ -370,7 +373,8 @@ enum err courier_prepare(const struct courier_options *o, struct courier **ret, 
 	c->leaves = leaves_new();
 	c->tokens = tokens_new(c);
 	c->certificates = certificates_new(c);
-	enum err e = c->leaves && c->tokens && c->certificates ? load_policy(c, ret_problem, problem_bytes) : ERR_MEMORY;
+	enum err e = c->leaves && c->tokens && c->certificates ? load_policy(c, ret_problem, problem_bytes)
+							       : ERR_MEMORY;
 
 	if (e == ERR_OK)
 		e = load_upstream(c, ret_problem, problem_bytes);

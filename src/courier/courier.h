@@ -46,8 +46,8 @@ struct exchange;
 struct tunnel;
 struct courier;
 
-/** struct courier_stream - what stands behind a stream's user pointer on the inspector's link: the first member
- *  of its owner */
+/** struct courier_stream - what stands behind a stream's user
+ *  pointer on the inspector's link: the first member of its owner */
 struct courier_stream {
 	void (*frame)(struct courier_stream *s, const struct link_frame *f);
 };
@@ -97,8 +97,10 @@ struct courier {
 	unsigned decodes;			/* jobs of the decoder that run: decode.h */
 	uint64_t bodies;			/* bytes that wait, against COURIER_BODIES_MAX */
 	uint64_t request_number, bytes;		/* counted against the limits */
-	uint16_t client_streams[CONFIG_CLIENTS_MAX];	/* exchanges and tunnels that run, of each of config->clients */
-	uint32_t reflections[POLICY_CREDENTIALS_MAX];	/* answers that held a secret, by vault_number(): detach.c */
+	uint16_t client_streams[CONFIG_CLIENTS_MAX];	/* exchanges and tunnels that run,
+							   of each of config->clients */
+	uint32_t reflections[POLICY_CREDENTIALS_MAX];	/* answers that held a secret,
+							   by vault_number(): detach.c */
 	uint64_t detached[POLICY_CREDENTIALS_MAX / 64];
 	bool detach_due;
 	struct courier_doubt doubts[POLICY_CREDENTIALS_MAX];	/* by vault_number() */
@@ -125,8 +127,8 @@ must_use enum err courier_prepare(const struct courier_options *o, struct courie
  *  ERR_MEMORY; then courier_free() is the only call left */
 must_use enum err courier_start(struct courier *c);
 /** courier_stop() - ends every exchange, writes the stop record and the last checkpoint; `stopped`
- *  is called. At once, or, while a refresh is under way, when that is over or COURIER_STOP_MS have passed; another call
- *  waits no longer. @result, @exit_code (-1: unknown) go into the record. */
+ *  is called. At once, or, while a refresh is under way, when that is over or COURIER_STOP_MS have
+ *  passed; another call waits no longer. @result, @exit_code (-1: unknown) go into the record. */
 void courier_stop(struct courier *c, struct str result, int exit_code);
 /** courier_free() - run the loop once more afterwards, so that its handles close; NULL is fine */
 void courier_free(struct courier *c);
@@ -138,7 +140,9 @@ uint64_t courier_limit_requests(const struct courier *c);
 uint64_t courier_limit_bytes(const struct courier *c);
 /** courier_limit_reached() - recorded once, counted from then on */
 void courier_limit_reached(struct courier *c, const char *what);
-/** courier_client_enter() - a request that brings @token begins: courier_client_leave() when it is over (NULL is fine)
- * Return: ERR_OK and *ret as config_client(); ERR_UNAUTHORIZED; ERR_LIMIT: that client has too many; ERR_MEMORY */
+/** courier_client_enter() - a request that brings @token begins:
+ * courier_client_leave() when it is over (NULL is fine)
+ * Return: ERR_OK and *ret as config_client(); ERR_UNAUTHORIZED;
+ * ERR_LIMIT: that client has too many; ERR_MEMORY */
 must_use enum err courier_client_enter(struct courier *c, struct str token, const struct config_client **ret);
 void courier_client_leave(struct courier *c, const struct config_client *client);

@@ -1,12 +1,13 @@
 /* decode.c - the courier's side of paddock-decoder; see decode.h
  *
- * Theory of operation: a job is a socketpair, one end of which goes to the fork server with one packet; what is
- * written to the other end reaches a process that exists for this job alone. The pair is made here, and not by the
+ * Theory of operation: a job is a socketpair, one end of which goes to the fork server with one packet; what
+ * is written to the other end reaches a process that exists for this job alone. The pair is made here, and
+ * not by the
  * server: so a job begins without a wait, no descriptor ever comes from a less trusted process, and all that
  * it costs the courier's confinement is socketpair(AF_UNIX), whose ends lead nowhere.
- * Messages wait in `out` until the socket takes them, and in `in` until they are whole; interest in the socket
- * follows from these and from `paused` alone (watch()). What was read already when a pause ends is delivered from
- * the loop (`again`).
+ * Messages wait in `out` until the socket takes them, and in `in` until they are whole; interest in the
+ * socket follows from these and from `paused` alone (watch()). What was read already when a pause ends is
+ * delivered from the loop (`again`).
  * Bytes: every message is checked for form, order and bounds. Its payload is the owner's to judge.
  * Failure: whatever goes wrong is one `done`, after which nothing comes.
  */

@@ -66,7 +66,8 @@ static void set_change(json_t *o, const struct deny *d)
 	    policy_denial_text(d->policy, d->head, &text) == ERR_OK && text.len)
 		set(o, "change", buf_str(&text));
 	else if (d->result == ERR_ADDRESS_REFUSED)
-		set(o, "change", STR("name the address in the rule's addresses, if it is meant to be reached"));
+		set(o, "change",
+		    STR("name the address in the rule's addresses, if it is meant to be reached"));
 	else if (d->result == ERR_PLACEHOLDER_BLOCKED)
 		set(o, "change", STR("send this credential only to the hosts that it is for"));
 }
@@ -81,7 +82,8 @@ enum err deny_body(const struct deny *d, struct buf *out)
 	json_object_set_new(root, "type", json_string("error"));
 	json_object_set_new(error, "type", json_string(type_of(d->result)));
 	set(error, "message", buf_err(&message) == ERR_OK ? buf_str(&message) : str_of(err_text(d->result)));
-	json_object_set_new(paddock, "verdict", json_string(err_http_status(d->result) == 403 ? "deny" : "error"));
+	json_object_set_new(paddock, "verdict",
+			    json_string(err_http_status(d->result) == 403 ? "deny" : "error"));
 	json_object_set_new(paddock, "result", json_string(err_name(d->result)));
 	set(paddock, "request_id", str_of(d->request_id));
 	set(paddock, "credential", d->credential);

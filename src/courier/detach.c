@@ -1,9 +1,9 @@
 /* detach.c - credentials that are taken away from a sandbox while it runs
  *
- * Theory of operation: the vault refuses a detached credential to whoever asks. What is under way is ended from the
- * tick and not at once, since whoever detaches may stand in the middle of an exchange. Counts are of the run, under
- * whatever policy; a credential that a reload brings back stays detached. A reload takes a credential away from what
- * the policy in force would not give it to, or not in the same way.
+ * Theory of operation: the vault refuses a detached credential to whoever asks. What is under way is ended
+ * from the tick and not at once, since whoever detaches may stand in the middle of an exchange. Counts are of
+ * the run, under whatever policy; a credential that a reload brings back stays detached. A reload takes a
+ * credential away from what the policy in force would not give it to, or not in the same way.
  */
 #include "courier/detach.h"
 

@@ -1,13 +1,14 @@
 /* encoded.c - a body in a content coding, that passes as it came once its plain form has been searched
  *
- * Theory of operation: a mark says that the first `input` bytes of the body are wholly in the first `output` plain
- * bytes. It is due when those plain bytes are searched and none of them may still become part of a needle. Marks
- * that are not due wait in a short list; when it is full the newest takes the place of the one before it, which
- * only sets bytes free later.
- * A compressed symbol that is cut by the end of what is clear can say something of the one plain byte that follows,
- * and the tables of a compressed block something of which bytes occur in it; never a part of a needle beyond that.
- * Trust: a captured decoder can set this body free without a search (I2: it misjudges its own exchange); that is
- * why the owner searches the encoded bytes too.
+ * Theory of operation: a mark says that the first `input` bytes of the body are wholly in the first `output`
+ * plain bytes. It is due when those plain bytes are searched and none of them may still become part of a
+ * needle. Marks that are not due wait in a short list; when it is full the newest takes the place of the one
+ * before it, which only sets bytes free later.
+ * A compressed symbol that is cut by the end of what is clear can say something of the one plain byte that
+ * follows, and the tables of a compressed block something of which bytes occur in it; never a part of a
+ * needle beyond that.
+ * Trust: a captured decoder can set this body free without a search (I2: it
+ * misjudges its own exchange); that is why the owner searches the encoded bytes too.
  */
 #include "courier/encoded.h"
 

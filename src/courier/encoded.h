@@ -1,8 +1,9 @@
 /* encoded.h - a body in a content coding, that passes as it came once its plain form has been searched
  *
- * A copy of the body goes to paddock-decoder; the plain bytes come back and go to the owner's search. The decoder's
- * marks tell how much of the input is reflected in the plain bytes so far: what was searched, and could not
- * still become what is searched for, sets that much of the input free. The owner holds the encoded bytes.
+ * A copy of the body goes to paddock-decoder; the plain bytes come back and go to the owner's search. The
+ * decoder's marks tell how much of the input is reflected in the plain bytes so far: what was searched, and
+ * could not still become what is searched for, sets that much of the input free. The owner holds the encoded
+ * bytes.
  */
 #pragma once
 
@@ -13,11 +14,13 @@ struct encoded;
 
 /** struct encoded_ops - called from the loop; each may call encoded_free(), @done must */
 struct encoded_ops {
-	/** the next plain bytes; *ret_held: how many of the last of all of them may not be taken as searched yet.
-	 *  An error ends it: `done` is called with that error. */
+	/** the next plain bytes; *ret_held: how many of the last of all of them may not
+	 *  be taken as searched yet. An error ends it: `done` is called with that error. */
 	enum err (*search)(void *user, struct str plain, size_t *ret_held);
-	void (*clear)(void *user);		/* encoded_clear() has grown, or encoded_room() is no longer 0 */
-	/** last: ERR_OK, the body was whole and good, all of it is clear; what `search` returned; what decode.h says.
+	void (*clear)(void *user);		/* encoded_clear() has grown, or
+						   encoded_room() is no longer 0 */
+	/** last: ERR_OK, the body was whole and good, all of it
+	 *  is clear; what `search` returned; what decode.h says.
 	 *  @reason: valid for the call */
 	void (*done)(void *user, enum err e, const char *reason);
 };

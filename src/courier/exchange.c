@@ -99,7 +99,8 @@ bool exchange_carries(struct exchange *x, const struct scrub_set *placeholders, 
 {
 	uint32_t hit;
 	bool found = scrub_search(placeholders, h->host, &hit) || scrub_search(placeholders, h->path, &hit) ||
-		     scrub_search(placeholders, h->query, &hit) || scrub_search(placeholders, h->method, &hit);
+		     scrub_search(placeholders, h->query, &hit) ||
+		     scrub_search(placeholders, h->method, &hit);
 
 	for (uint32_t i = 0; !found && i < h->field_count; i++)
 		found = scrub_search(placeholders, h->fields[i].name, &hit) ||
@@ -125,8 +126,8 @@ static enum step decide_credential(struct exchange *x)
 	return STEP_NEXT;
 }
 
-/* Placeholders where they must not stand: in the head now, in the body as it comes. What is not to be sent with
- * a credential (a denial, an observation) is judged by its host alone, like a body. */
+/* Placeholders where they must not stand: in the head now, in the body as it comes. What is not to
+ * be sent with a credential (a denial, an observation) is judged by its host alone, like a body. */
 static enum step decide_placeholders(struct exchange *x, bool sent)
 {
 	const struct scrub_set *foreign;
@@ -145,7 +146,8 @@ static enum step decide_placeholders(struct exchange *x, bool sent)
 	x->up.scrub = scrub_new(foreign);
 	e = x->up.scrub ? request_encoded_begin(x, foreign) : ERR_MEMORY;
 	if (e == ERR_CANNOT_SCRUB)
-		return exchange_fail(x, ERR_DECODER, "the request's: a content coding that is not known here, or several");
+		return exchange_fail(x, ERR_DECODER,
+				     "the request's: a content coding that is not known here, or several");
 	return e == ERR_OK ? STEP_NEXT : exchange_fail(x, e, "");
 }
 
@@ -182,8 +184,9 @@ static enum step stage_intent(struct exchange *x)
 	return STEP_NEXT;
 }
 
-/* What a rule must know of the body before the request may leave is found out here: relay_body() is what has come
- * of it, relay_collect() asks for all of it; a frame runs this again. It can deny, and nothing else (I2). */
+/* What a rule must know of the body before the request may leave is found out here: relay_body() is what
+ * has come of it, relay_collect() asks for all of it; a frame runs this again. It can deny, and nothing
+ * else (I2). */
 static enum step stage_examine(struct exchange *x)
 {
 	return protocol_examine(x);
@@ -230,8 +233,10 @@ static enum step stage_dial(struct exchange *x)
 		const struct upstream_target target = {
 			.scheme = x->head.scheme, .host = x->head.host, .port = x->head.port,
 			.pool = x->binding ? binding_pool(x->binding) : 0, .client = x->client,
-			.credential = x->credential ? (uint32_t)(vault_number(x->courier->vault, x->credential) + 1) : 0,
-			.certificate = x->binding ? binding_certificate(x->binding) : STR(""), .rule = x->rule,
+			.credential = x->credential ? (uint32_t)(vault_number(x->courier->vault,
+									      x->credential) + 1) : 0,
+			.certificate = x->binding ? binding_certificate(x->binding) : STR(""),
+			.rule = x->rule,
 			.websocket = x->head.websocket, .fresh = x->retried, .repeatable = repeatable(x),
 		};
 		enum err e = carrier_dial(x->courier->carriers, &target, carrier_changed, x, &x->carrier);
@@ -254,8 +259,8 @@ static enum step stage_dial(struct exchange *x)
 
 /* ---- send, reply ---- */
 
-/* With a credential, the answer has to be searchable: no encoding, and no parts of a body whose rest was asked for
- * elsewhere, unless what it could give away is worth nothing. */
+/* With a credential, the answer has to be searchable: no encoding, and no parts of a body
+ * whose rest was asked for elsewhere, unless what it could give away is worth nothing. */
 enum err exchange_plain_head(const struct exchange *x, struct head *ret)
 {
 	head_copy(ret, &x->head);
@@ -315,8 +320,8 @@ static enum step answer_locally(struct exchange *x)
 	return STEP_NEXT;
 }
 
-/* The values that carry secrets are in one buffer for all, as stages do not nest: it is wiped as far as it was
- * used, where one of its own would be made and wiped as a whole for each request. */
+/* The values that carry secrets are in one buffer for all, as stages do not nest: it is wiped as
+ * far as it was used, where one of its own would be made and wiped as a whole for each request. */
 static enum err send_head(struct exchange *x)
 {
 	static struct buf secret_values;
@@ -337,7 +342,8 @@ static enum step stage_send(struct exchange *x)
 	if (x->local)
 		return answer_locally(x);
 	if (x->credential && x->head.scheme == HEAD_HTTP && address_is_public(&x->address))
-		return exchange_fail(x, ERR_CREDENTIAL, "no credential crosses a public network in clear text");
+		return exchange_fail(x, ERR_CREDENTIAL,
+				     "no credential crosses a public network in clear text");
 	enum err e = send_head(x);
 
 	if (e != ERR_OK)
@@ -354,7 +360,8 @@ static bool try_again(struct exchange *x)
 		return false;
 	enum carrier_again again = carrier_again(x->carrier);
 
-	if (again == CARRIER_AGAIN_NO || (again == CARRIER_AGAIN_IF_SAFE && !repeatable(x)) || !relay_again(x))
+	if (again == CARRIER_AGAIN_NO || (again == CARRIER_AGAIN_IF_SAFE && !repeatable(x)) ||
+	    !relay_again(x))
 		return false;
 	carrier_release(x->carrier, false);
 	x->carrier = NULL;
@@ -520,7 +527,8 @@ void exchange_open(struct courier *c, struct link *link, const struct link_frame
 	x->started_ms = clock_ms();
 	x->deadline_ms = x->started_ms + EXCHANGE_HEAD_MS;
 	x->beyond_limit = ++c->request_number > courier_limit_requests(c);
-	snprintf(x->request_id, sizeof x->request_id, "%.*s-%u", STR_FMT(c->options.config->sandbox), f->stream);
+	snprintf(x->request_id, sizeof x->request_id, "%.*s-%u", STR_FMT(c->options.config->sandbox),
+		 f->stream);
 	buf_init(&x->open_bytes, LINK_OPEN_MAX);
 	buf_init(&x->head_bytes, HEAD_MAX_BYTES);
 	relay_init(x);

@@ -1,7 +1,7 @@
 /* exchange.h - one request and its answer
  *
- * The struct is visible to the parts of one exchange (exchange.c, relay_*.c, answer.c, binding.c, protocol_*.c,
- * journal.c) alone.
+ * The struct is visible to the parts of one exchange (exchange.c,
+ * relay_*.c, answer.c, binding.c, protocol_*.c, journal.c) alone.
  */
 #pragma once
 
@@ -19,8 +19,8 @@
 #define EXCHANGE_REQUEST_ID_BYTES 96
 #define REFUSAL_MAX 32768			/* an error answer's body: under a link window with its head */
 
-/* what is held back because it may be the beginning of a secret, at most: the longest form of the longest, and
- * more; and what filters may leave here */
+/* what is held back because it may be the beginning of a secret, at most:
+ * the longest form of the longest, and more; and what filters may leave here */
 #define RELAY_CLEAR_MAX ((size_t)8 * SECRET_MAX_BYTES + 4 * (size_t)LINK_PAYLOAD_MAX)
 
 #define STAGES(X) X(admit) X(decide) X(intent) X(examine) X(credential) X(dial) X(send) X(reply) X(outcome)
@@ -53,8 +53,10 @@ struct relay_up {
 	struct queue body;		/* from the link, not yet with the carrier */
 	size_t clear;			/* of body: searched, and no part of a placeholder */
 	struct scrub *scrub;		/* for foreign placeholders; NULL: there are none */
-	struct request_encoded *encoded;	/* their search in a body in a content coding; NULL: it is in none */
-	struct request_chunked *chunked;	/* its payload goes, not its signed chunks; NULL: it has none */
+	struct request_encoded *encoded;	/* their search in a body in a content
+						   coding; NULL: it is in none */
+	struct request_chunked *chunked;	/* its payload goes, not its signed
+						   chunks; NULL: it has none */
 	struct buf trailers;		/* encoded, checked; go when the body is gone */
 	size_t uncredited;		/* received, and its credit not yet given back */
 	size_t collect_max;		/* 0, or relay_collect() */
@@ -65,7 +67,8 @@ struct relay_up {
 	bool done;			/* all of it is with the upstream */
 	bool broken;			/* the upstream takes no more; its answer may still come */
 	uint64_t bytes, taken;		/* received; given to the carrier */
-	size_t kept;			/* of the courier's `bodies`, on behalf of this exchange, either way */
+	size_t kept;			/* of the courier's `bodies`, on
+					   behalf of this exchange, either way */
 };
 
 /** the answer, from the upstream to the link */
@@ -103,7 +106,8 @@ struct exchange {
 	struct buf open_bytes, head_bytes;	/* copies of the peer's messages: copied once, then checked */
 	bool head_received;
 	struct msg_connect asked;
-	const struct config_client *client;	/* of an explicit proxy, by its token, once it is counted; or NULL */
+	const struct config_client *client;	/* of an explicit proxy, by its
+						   token, once it is counted; or NULL */
 	char request_id[EXCHANGE_REQUEST_ID_BYTES];
 
 	struct snapshot *snapshot;
@@ -119,7 +123,8 @@ struct exchange {
 	bool dialled;			/* bytes may have left */
 
 	struct buf refusal;		/* what the head of a protocol's refusal points into */
-	struct protocol_run *protocol;	/* of a rule that understands what passes; NULL: it does not, or not yet */
+	struct protocol_run *protocol;	/* of a rule that understands what
+					   passes; NULL: it does not, or not yet */
 
 	struct relay_up up;
 	struct relay_down down;
@@ -133,7 +138,8 @@ struct exchange {
 	const char *spoken;		/* with the upstream: carrier_protocol(); NULL: nothing yet */
 	uint64_t started_ms, deadline_ms;
 
-	struct head head;		/* canonical; what was decided on. Last, for it is large: see exchange_open() */
+	struct head head;		/* canonical; what was decided on. Last,
+					   for it is large: see exchange_open() */
 };
 
 /** exchange_open() - an EXCHANGE stream begins; resets it if there is no room */
@@ -156,6 +162,6 @@ bool exchange_carries(struct exchange *x, const struct scrub_set *placeholders, 
 /** exchange_plain_head() - the head as it is sent, but for the credential; ERR_HEAD_TOO_LARGE */
 must_use enum err exchange_plain_head(const struct exchange *x, struct head *ret);
 
-/** refusal_make() - the error answer for x->result, encoded into the places of the upstream's answer (refusal.c).
- *  buf_err(), ERR_MEMORY */
+/** refusal_make() - the error answer for x->result, encoded into the
+ *  places of the upstream's answer (refusal.c). buf_err(), ERR_MEMORY */
 must_use enum err refusal_make(struct exchange *x);

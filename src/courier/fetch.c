@@ -1,7 +1,7 @@
 /* fetch.c - the courier's own requests; see fetch.h
  *
- * Theory of operation: an exchange without an agent. Intent on record, then dial, send, receive, all through a
- * carrier of its own that nobody shares; then the outcome on record, then the owner is told. What fails
+ * Theory of operation: an exchange without an agent. Intent on record, then dial, send, receive, all through
+ * a carrier of its own that nobody shares; then the outcome on record, then the owner is told. What fails
  * anywhere leads to finish(). The whole answer is kept: it is small, and its taker reads it once.
  * Trust: the answer is an upstream's: bounded, parsed by the carrier, and no more believed than any.
  */
@@ -124,7 +124,8 @@ static void tell(struct fetch *f)
 
 	if (e == ERR_OK && head_decode(buf_str(&f->answer_head), &head) != ERR_OK)
 		e = ERR_UPSTREAM_MALFORMED;
-	f->done(f->user, e, f->reason, e == ERR_OK ? &head : NULL, e == ERR_OK ? buf_str(&f->answer) : STR(""));
+	f->done(f->user, e, f->reason, e == ERR_OK ? &head : NULL,
+		e == ERR_OK ? buf_str(&f->answer) : STR(""));
 	destroy(f);
 }
 
@@ -193,7 +194,8 @@ static enum err take_head(struct fetch *f, const struct head *h)
 {
 	if (!h->final)
 		return ++f->interim > INTERIM_MAX ? ERR_UPSTREAM_MALFORMED : ERR_OK;
-	if (h->framing == HEAD_BODY_LENGTH && h->length > f->answer_max && !str_eq(f->head.method, STR("HEAD")))
+	if (h->framing == HEAD_BODY_LENGTH && h->length > f->answer_max &&
+	    !str_eq(f->head.method, STR("HEAD")))
 		return ERR_BODY_TOO_LARGE;
 	return head_encode(h, &f->answer_head);
 }
@@ -285,7 +287,8 @@ static enum err copy(struct fetch *f, const struct fetch_request *r)
 
 	if (e != ERR_OK)
 		return e;
-	*h = (struct head){ .kind = HEAD_REQUEST, .scheme = r->scheme, .port = r->port, .has_query = r->has_query };
+	*h = (struct head){ .kind = HEAD_REQUEST, .scheme = r->scheme, .port = r->port,
+			    .has_query = r->has_query };
 	h->method = keep(f, r->method);
 	h->host = keep(f, r->host);
 	h->path = keep(f, r->path);
@@ -310,7 +313,8 @@ static enum err copy(struct fetch *f, const struct fetch_request *r)
 		return ERR_MEMORY;
 	for (uint32_t i = 0; i < r->address_count; i++)
 		f->addresses[i] = r->addresses[i];
-	f->rule = (struct policy_rule){ .verdict = POLICY_ALLOW, .credential = -1, .address_count = r->address_count,
+	f->rule = (struct policy_rule){ .verdict = POLICY_ALLOW, .credential = -1,
+					.address_count = r->address_count,
 					.addresses = f->addresses };
 	return ERR_OK;
 }
@@ -395,7 +399,8 @@ enum err fetch_start(struct courier *c, const struct fetch_request *r, fetch_don
 void fetch_tick(struct courier *c, uint64_t now_ms)
 {
 	for (struct fetch *f = c->fetches, *next; f; f = next) {
-		next = f->next;	/* NOLINT(clang-analyzer-unix.Malloc): what was freed is not in the list any more */
+		next = f->next;	/* NOLINT(clang-analyzer-unix.Malloc): what
+				   was freed is not in the list any more */
 		if (f->over)
 			tell(f);
 		else if (now_ms >= f->deadline_ms)

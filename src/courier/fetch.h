@@ -2,8 +2,8 @@
  *
  * Each is an exchange with an intent and an outcome of its own in the trail (I3), names the request of the
  * agent's that it serves, resolves, judges addresses, verifies and counts as theirs do. Requests and answers
- * may hold secrets: both live in secret memory and are wiped. HTTP/1.1 only, one request a connection, at most
- * FETCH_AT_ONCE at a time, no redirects (a redirect is an answer like another).
+ * may hold secrets: both live in secret memory and are wiped. HTTP/1.1 only, one request a
+ * connection, at most FETCH_AT_ONCE at a time, no redirects (a redirect is an answer like another).
  */
 #pragma once
 
@@ -26,17 +26,19 @@ struct fetch_request {
 	uint16_t port;
 	uint32_t field_count;			/* besides host and content-length; copied */
 	const struct head_field *fields;
-	struct str body;			/* copied; with POST, PUT and PATCH also an empty one is sent */
+	struct str body;			/* copied; with POST, PUT and
+						   PATCH also an empty one is sent */
 	uint32_t address_count;			/* private ranges that may be dialled */
 	const struct policy_cidr *addresses;	/* copied */
-	size_t answer_max;			/* <= FETCH_ANSWER_MAX; a longer answer is ERR_BODY_TOO_LARGE */
+	size_t answer_max;			/* <= FETCH_ANSWER_MAX; a longer
+						   answer is ERR_BODY_TOO_LARGE */
 	uint64_t timeout_ms;			/* 0: FETCH_TIMEOUT_MS */
 };
 
 /** fetch_done - once, never from within fetch_start(); @head and @body are borrowed for the call.
  *  @e: ERR_OK (whatever the status), else @head is NULL: ERR_RESOLVE, ERR_DIAL, ERR_ADDRESS_REFUSED,
- *  ERR_UPSTREAM_*, ERR_BODY_TOO_LARGE, ERR_LIMIT, ERR_CREDENTIAL (clear text), ERR_MEMORY; @reason: static words,
- *  maybe empty. It may start and cancel fetches. */
+ *  ERR_UPSTREAM_*, ERR_BODY_TOO_LARGE, ERR_LIMIT, ERR_CREDENTIAL (clear text),
+ *  ERR_MEMORY; @reason: static words, maybe empty. It may start and cancel fetches. */
 typedef void fetch_done(void *user, enum err e, const char *reason, const struct head *head, struct str body);
 
 /** fetch_start() - ERR_OK and *ret; ERR_LIMIT (FETCH_AT_ONCE, or a limit of the sandbox's), ERR_INPUT (not

@@ -1,8 +1,8 @@
 /* http2_budget.c - what an upstream may send that is of no use to anybody
  *
- * A bucket of glitches that fills with time, and with each piece of an answer; a frame that carries none takes one out,
- * and so do bytes that nghttp2 took for no frame of use: it tells of none that it ignores, so those are what remains of
- * all bytes received when the frames that it told of are taken off.
+ * A bucket of glitches that fills with time, and with each piece of an answer; a frame that carries none
+ * takes one out, and so do bytes that nghttp2 took for no frame of use: it tells of none that it ignores, so
+ * those are what remains of all bytes received when the frames that it told of are taken off.
  */
 #include "courier/http2_session.h"
 

@@ -1,7 +1,7 @@
 /* http2_memory.c - memory for nghttp2, wiped when it is given back
  *
- * Heads that carry a credential pass through nghttp2: it copies fields, packs frames and keeps a table. None of that
- * memory comes back to the process with a secret in it. Source: nghttp2_mem in nghttp2.h.
+ * Heads that carry a credential pass through nghttp2: it copies fields, packs frames and keeps a table.
+ * None of that memory comes back to the process with a secret in it. Source: nghttp2_mem in nghttp2.h.
  */
 #include "courier/http2_session.h"
 

@@ -1,16 +1,17 @@
 /* http2_session.c - one HTTP/2 connection to an upstream, which many exchanges share
  *
- * Theory of operation: nghttp2 parses and frames, without I/O. A turn is: read what is there, let nghttp2 have it
- * (its callbacks below put heads and bodies into streams and mark these as ready), frame what it answers, write,
- * then tell the owners of ready streams. A turn runs when the connection has something to say, or before the loop
- * waits again for sessions that became `due` by a call of an owner's: what many owners do in one go leaves in few
- * TLS records.
- * Flow control: a stream's window is given back as its owner takes bytes, the connection's at once, so that one
- * slow agent does not stop another; each stream so holds one window at most (I7). Towards the upstream nothing is
+ * Theory of operation: nghttp2 parses and frames, without I/O. A turn is: read what is there, let nghttp2
+ * have it (its callbacks below put heads and bodies into streams and mark these as ready), frame what it
+ * answers, write, then tell the owners of ready streams. A turn runs when the connection has something to
+ * say, or before the loop waits again for sessions that became `due` by a call of an owner's: what many
+ * owners do in one go leaves in few TLS records.
+ * Flow control: a stream's window is given back as its owner takes bytes, the connection's at once, so that
+ * one slow agent does not stop another; each stream so holds one window at most (I7). Towards the upstream
+ * nothing is
  * queued: nghttp2 takes a body from its owner at the moment it frames it.
- * Trust: none in the upstream. What nghttp2 refuses, ends the stream or the connection; on top of its own bounds,
- * frames that carry nothing are paid for from a budget which answers refill. ALTSVC and ORIGIN frames are ignored,
- * pushes are refused by SETTINGS.
+ * Trust: none in the upstream. What nghttp2 refuses, ends the stream or the connection; on top of its own
+ * bounds, frames that carry nothing are paid for from a budget which answers refill. ALTSVC and ORIGIN frames
+ * are ignored, pushes are refused by SETTINGS.
  * Secrets: heads that carry one pass through nghttp2's memory, which is wiped when it is freed.
  * Source: RFC 9113; CVE-2019-9511 to -9518, CVE-2023-44487, CVE-2024-28182 for what to bound.
  */
@@ -274,7 +275,8 @@ static int on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 	if (frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS)
 		http2_earn(s, 4);		/* it will be answered by WINDOW_UPDATE, for one */
 	if (frame->hd.type == NGHTTP2_RST_STREAM)
-		s->useful += 2 * HTTP2_WINDOW_BYTES;	/* what may be on the way to a stream that is no more */
+		s->useful += 2 * HTTP2_WINDOW_BYTES;	/* what may be on the way to
+							   a stream that is no more */
 	return 0;
 }
 
@@ -446,7 +448,8 @@ static int greet(struct http2_session *s)
 		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP2_WINDOW_BYTES },
 		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP2_HEADER_LIST_MAX },
 	};
-	int r = nghttp2_submit_settings(s->ng, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof *settings);
+	int r = nghttp2_submit_settings(s->ng, NGHTTP2_FLAG_NONE, settings,
+					sizeof settings / sizeof *settings);
 
 	return r ? r : nghttp2_session_set_local_window_size(s->ng, NGHTTP2_FLAG_NONE, 0,
 							     HTTP2_CONNECTION_WINDOW_BYTES);
@@ -503,7 +506,8 @@ enum err http2_session_new(struct carriers *p, struct upstream_connection *conne
 
 void http2_session_free(struct http2_session *s)
 {
-	if (!s->over) {	/* as friendly as it can be done without waiting: resets first, none goes behind GOAWAY */
+	if (!s->over) {	/* as friendly as it can be done without waiting:
+			   resets first, none goes behind GOAWAY */
 		pump(s);
 		(void)!nghttp2_session_terminate_session(s->ng, NGHTTP2_NO_ERROR);
 		pump(s);
@@ -556,7 +560,8 @@ bool http2_session_websocket(const struct http2_session *s)
 struct http2_session *http2_session_find(struct carriers *p, const struct upstream_target *t, bool websocket)
 {
 	for (struct http2_session *s = p->sessions; s; s = s->next)
-		if (has_room(s) && upstream_matches(s->connection, t) && (!websocket || http2_session_websocket(s)))
+		if (has_room(s) && upstream_matches(s->connection, t) &&
+		    (!websocket || http2_session_websocket(s)))
 			return s;
 	return NULL;
 }

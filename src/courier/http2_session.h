@@ -1,8 +1,8 @@
 /* http2_session.h - one HTTP/2 connection to an upstream, which many exchanges share; for carrier*.c alone
  *
- * What the upstream can make us hold, do or wait for is bounded (I7): a window for each stream, a bound on header
- * lists, a budget of frames that carry nothing. Each stream's owner is told through its carrier's `changed`, always
- * from the loop.
+ * What the upstream can make us hold, do or wait for is bounded (I7): a window for each stream, a bound on
+ * header lists, a budget of frames that carry nothing. Each stream's owner is told through its carrier's
+ * `changed`, always from the loop.
  */
 #pragma once
 
@@ -20,8 +20,9 @@
 #define HTTP2_SETTINGS_MS 10000				/* for a WebSocket, which must know them, to begin */
 #define HTTP2_SILENT_MS 10000				/* an exchange that ends badly after so long without a byte: */
 							/* nothing new on that connection */
-/* Frames that carry no piece of an answer: SETTINGS, PING, WINDOW_UPDATE, empty DATA ...; and bytes that belong to
- * no frame of use (unknown frames, CONTINUATION, closed streams), of which so many count as one frame. */
+/* Frames that carry no piece of an answer: SETTINGS, PING, WINDOW_UPDATE, empty DATA ...; and bytes that
+ * belong to no frame of use (unknown frames, CONTINUATION, closed streams), of which so many count as one
+ * frame. */
 #define HTTP2_GLITCHES_BURST 2000
 #define HTTP2_GLITCHES_PER_SECOND 500
 #define HTTP2_GLITCH_BYTES 64
@@ -73,7 +74,8 @@ struct http2_session {
 	struct http2_stream *streams, *ready;
 	uint32_t count;
 	bool draining;				/* nothing new begins on it */
-	bool over;				/* it is of no more use; freed when the last stream is released */
+	bool over;				/* it is of no more use; freed when
+						   the last stream is released */
 	bool busy;				/* its streams are being told: not freed meanwhile */
 	bool settled;				/* the upstream's SETTINGS are here */
 	bool more;				/* the last read was cut short: there is more to read */
@@ -83,9 +85,10 @@ struct http2_session {
 	int64_t useful;				/* bytes of frames of use that began, less those received */
 };
 
-/** http2_session_new() - over a READY connection that chose h2, which is the session's on ERR_OK. ERR_MEMORY */
-must_use enum err http2_session_new(struct carriers *p, struct upstream_connection *connection, uint32_t credential,
-				    struct http2_session **ret);
+/** http2_session_new() - over a READY connection that
+ * chose h2, which is the session's on ERR_OK. ERR_MEMORY */
+must_use enum err http2_session_new(struct carriers *p, struct upstream_connection *connection,
+				    uint32_t credential, struct http2_session **ret);
 /** http2_session_find() - one that has room for a stream to @t, or NULL
  * @websocket: it must take those (RFC 8441) */
 struct http2_session *http2_session_find(struct carriers *p, const struct upstream_target *t, bool websocket);
@@ -112,8 +115,10 @@ void http2_session_leave(struct http2_stream *st, bool clean);
 /** http2_memory() - for nghttp2, which sees secrets: wiped when it is freed */
 nghttp2_mem http2_memory(void);
 
-/** http2_earn() - something of use came or went; http2_pay() - a frame that carries nothing came; http2_pay_bytes() -
- *  @n bytes came, and nghttp2 has told what of them were frames. False: it is too much, end the connection. */
+/** http2_earn() - something of use came or went; http2_pay()
+ *  - a frame that carries nothing came; http2_pay_bytes() -
+ *  @n bytes came, and nghttp2 has told what of them were
+ *  frames. False: it is too much, end the connection. */
 void http2_earn(struct http2_session *s, uint64_t glitches);
 must_use bool http2_pay(struct http2_session *s);
 must_use bool http2_pay_bytes(struct http2_session *s, size_t n);

@@ -129,7 +129,8 @@ static void receive_all(struct keeper_client *c)
 			c->over = true;
 		else
 			take_reply(c, (size_t)n);
-		explicit_bzero(c->reply, n > 0 && (size_t)n < sizeof *c->reply ? (size_t)n : sizeof *c->reply);
+		explicit_bzero(c->reply,
+			       n > 0 && (size_t)n < sizeof *c->reply ? (size_t)n : sizeof *c->reply);
 	}
 }
 
@@ -307,8 +308,8 @@ static enum err call_new(struct keeper_client *c, const struct keeper_question *
 	return ERR_OK;
 }
 
-enum err keeper_call(struct keeper_client *c, const struct keeper_question *question, keeper_answered *answered,
-		     void *user, struct keeper_call **ret)
+enum err keeper_call(struct keeper_client *c, const struct keeper_question *question,
+		     keeper_answered *answered, void *user, struct keeper_call **ret)
 {
 	struct keeper_call *call;
 	enum err e = call_new(c, question, &call);
@@ -340,7 +341,8 @@ static void wait_for(struct keeper_client *c, const struct keeper_call *call, ui
 	(void)poll(&p, 1, left > 60000 ? 60000 : (int)left);
 }
 
-enum err keeper_client_wait(struct keeper_client *c, const struct keeper_question *question, struct buf *reply)
+enum err keeper_client_wait(struct keeper_client *c, const struct keeper_question *question,
+			    struct buf *reply)
 {
 	struct keeper_call *call;
 	enum err e = call_new(c, question, &call);

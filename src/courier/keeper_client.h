@@ -40,7 +40,8 @@ void keeper_client_free(struct keeper_client *c);
 
 /** keeper_call() - asks
  * @ret: for keeper_cancel(); invalid once the answer has come. May be NULL.
- * Return: ERR_OK; ERR_INPUT (text too long); ERR_LIMIT (KEEPER_CALLS_MAX outstanding); ERR_CLOSED; ERR_MEMORY */
+ * Return: ERR_OK; ERR_INPUT (text too long); ERR_LIMIT
+ * (KEEPER_CALLS_MAX outstanding); ERR_CLOSED; ERR_MEMORY */
 must_use enum err keeper_call(struct keeper_client *c, const struct keeper_question *question,
 			      keeper_answered *answered, void *user, struct keeper_call **ret);
 /** keeper_cancel() - it will not be answered; NULL is fine */

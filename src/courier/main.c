@@ -26,7 +26,8 @@
 #include <sys/stat.h>
 
 enum {
-	FD_INSPECTOR = 3, FD_KEEPER, FD_SUPERVISOR, FD_TERMINAL, FD_FILES, FD_TRAIL, FD_CONFIG, FD_CONTROL, FD_DECODER,
+	FD_INSPECTOR = 3, FD_KEEPER, FD_SUPERVISOR, FD_TERMINAL, FD_FILES, FD_TRAIL, FD_CONFIG, FD_CONTROL,
+	FD_DECODER,
 	FD_COUNT
 };
 
@@ -108,7 +109,8 @@ int main(void)
 	uv_loop_t loop;
 	enum err e;
 
-	/* buffers come and go with each request: asking the kernel each time costs more than what they hold */
+	/* buffers come and go with each request: asking the
+	 * kernel each time costs more than what they hold */
 	(void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
 	(void)mallopt(M_TOP_PAD, KEPT_BYTES / 4);
 	look_at_descriptors();

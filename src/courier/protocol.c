@@ -1,9 +1,10 @@
-/* protocol.c - the protocols in an exchange: which steps a rule's has, and the reading of bodies; see protocol.h
+/* protocol.c - the protocols in an exchange: which steps
+ * a rule's has, and the reading of bodies; see protocol.h
  *
- * Theory of operation: what is read of a request's body is read by paddock-decoder, from the courier's own copy: the
- * bytes stay in x->up.body, as many of them are given to the decoder as it has room for, and no byte goes on before
- * the decoder has marked it (protocol_clear()). So a body streams as fast as it is read, and what it says is judged
- * before the byte that would make it count has left.
+ * Theory of operation: what is read of a request's body is read by paddock-decoder, from the courier's own
+ * copy: the bytes stay in x->up.body, as many of them are given to the decoder as it has room for, and no
+ * byte goes on before the decoder has marked it (protocol_clear()). So a body streams as fast as it is read,
+ * and what it says is judged before the byte that would make it count has left.
  */
 #include "courier/protocol.h"
 
@@ -38,12 +39,14 @@ enum step protocol_examine(struct exchange *x)
 {
 	if (begin(x) != ERR_OK)
 		return exchange_fail(x, ERR_MEMORY, "");
-	return x->protocol && x->protocol->steps->examine ? x->protocol->steps->examine(x->protocol) : STEP_NEXT;
+	return x->protocol && x->protocol->steps->examine ? x->protocol->steps->examine(x->protocol)
+							  : STEP_NEXT;
 }
 
 enum step protocol_prepare(struct exchange *x)
 {
-	return x->protocol && x->protocol->steps->prepare ? x->protocol->steps->prepare(x->protocol) : STEP_NEXT;
+	return x->protocol && x->protocol->steps->prepare ? x->protocol->steps->prepare(x->protocol)
+							  : STEP_NEXT;
 }
 
 enum err protocol_answer(struct exchange *x, struct head *head, bool body, const char **ret_reason)
@@ -106,7 +109,8 @@ enum step protocol_deny(struct protocol_run *run, const char *words)
 
 enum err protocol_judge(struct protocol_run *run, const struct protocol_facts *facts)
 {
-	return run->protocol->judge(run->data, facts, &run->reason) == ERR_OK ? ERR_OK : protocol_denied(run, "");
+	return run->protocol->judge(run->data, facts, &run->reason) == ERR_OK ? ERR_OK
+									      : protocol_denied(run, "");
 }
 
 void protocol_end(struct exchange *x, enum err why, const char *reason)
@@ -252,9 +256,11 @@ static void on_done(void *user, enum err e, const char *reason)
 	exchange_run(x);
 }
 
-enum err protocol_read_body(struct protocol_run *run, enum decoder_job job, struct str parameters, size_t collect)
+enum err protocol_read_body(struct protocol_run *run, enum decoder_job job, struct str parameters,
+			    size_t collect)
 {
-	static const struct decode_ops ops = { .fact = on_fact, .mark = on_mark, .room = on_room, .done = on_done };
+	static const struct decode_ops ops = { .fact = on_fact, .mark = on_mark, .room = on_room,
+					       .done = on_done };
 	enum err e = decode_start(run->x->courier, job, parameters, &ops, run, &run->decode);
 
 	if (e != ERR_OK)

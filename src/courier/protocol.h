@@ -1,7 +1,7 @@
 /* protocol.h - what rules that understand what passes do in an exchange
  *
- * A protocol's part in the courier is a file, courier/protocol_<name>.c, and a row in the table of protocol.c. It sees
- * the exchange at these points, and may at each of them deny, and nothing else (I2):
+ * A protocol's part in the courier is a file, courier/protocol_<name>.c, and a row in the table of
+ * protocol.c. It sees the exchange at these points, and may at each of them deny, and nothing else (I2):
  *
  *   examine   before the credential: the body, read by paddock-decoder; the head is made to ask for what can be read
  *   prepare   with the credential: what the courier itself has to ask for (package metadata)
@@ -9,8 +9,8 @@
  *   refusal   the request ends in words: how its client wants to read them
  *   journal   the outcome is recorded
  *
- * Under a rule that observes nothing is denied: what would have been is noted, for the record, and the exchange goes on
- * (protocol_denied()). What cannot be read is refused all the same.
+ * Under a rule that observes nothing is denied: what would have been is noted, for the record,
+ * and the exchange goes on (protocol_denied()). What cannot be read is refused all the same.
  */
 #pragma once
 
@@ -28,7 +28,8 @@ struct protocol_steps {
 	enum step (*examine)(struct protocol_run *run);
 	enum step (*prepare)(struct protocol_run *run);
 	enum err (*answer)(struct protocol_run *run, struct head *head, bool body);
-	/** true: @head (status, content-type) and @body are the refusal; @head is filled with the usual one before */
+	/** true: @head (status, content-type) and @body are the
+	 * refusal; @head is filled with the usual one before */
 	bool (*refusal)(struct protocol_run *run, struct head *head, struct buf *body);
 	void (*journal)(const struct protocol_run *run, struct record *r);
 	void (*free)(struct protocol_run *run);
@@ -61,27 +62,30 @@ must_use enum err protocol_feed(struct exchange *x);
 size_t protocol_clear(const struct exchange *x);
 /** protocol_answer() - may set a filter. ERR_OK, or why the answer cannot pass (*ret_reason: words) */
 must_use enum err protocol_answer(struct exchange *x, struct head *head, bool body, const char **ret_reason);
-/** protocol_refusal() - the words as the protocol's clients read them; also for a rule whose protocol refused */
+/** protocol_refusal() - the words as the protocol's clients
+ * read them; also for a rule whose protocol refused */
 void protocol_refusal(struct exchange *x, struct head *head, struct buf *body);
 /** protocol_journal() - facts of the head; in an outcome what came to light since */
 void protocol_journal(const struct exchange *x, struct record *r, bool outcome);
 void protocol_free(struct exchange *x);
 
 /* for the protocols: */
-/** protocol_read_body() - the body goes through @job; `fact` and `read` are called from the loop. @collect: it is
- *  waited for as a whole, up to so many bytes; 0: it goes on as the job's marks allow */
-must_use enum err protocol_read_body(struct protocol_run *run, enum decoder_job job, struct str parameters, size_t collect);
+/** protocol_read_body() - the body goes through @job; `fact` and `read` are called from the loop.
+ *  @collect: it is waited for as a whole, up to so many bytes; 0: it goes on as the job's marks allow */
+must_use enum err protocol_read_body(struct protocol_run *run, enum decoder_job job, struct str parameters,
+				     size_t collect);
 /** protocol_observes() - is nothing to be denied? */
 bool protocol_observes(const struct protocol_run *run);
-/** protocol_denied() - @words into run->reason, and ERR_CONTENT_DENIED; noted, and ERR_OK, by a rule that observes.
- *  protocol_deny() - the same for a step: STEP_END, or STEP_NEXT. protocol_judge() - the same, if the rule's judge()
- *  has something against @facts */
+/** protocol_denied() - @words into run->reason, and ERR_CONTENT_DENIED; noted, and ERR_OK, by a rule that
+ *  observes. protocol_deny() - the same for a step: STEP_END, or STEP_NEXT. protocol_judge() - the same,
+ *  if the rule's judge() has something against @facts */
 must_use enum err protocol_denied(struct protocol_run *run, const char *words);
 enum step protocol_deny(struct protocol_run *run, const char *words);
 must_use enum err protocol_judge(struct protocol_run *run, const struct protocol_facts *facts);
 /** protocol_end() - from the loop: ends the exchange, which may be gone afterwards */
 void protocol_end(struct exchange *x, enum err why, const char *reason);
 /** protocol_filter_answer() - the answer's body passes through @job */
-must_use enum err protocol_filter_answer(struct protocol_run *run, enum decoder_job job, struct str parameters);
+must_use enum err protocol_filter_answer(struct protocol_run *run, enum decoder_job job,
+					 struct str parameters);
 
 extern const struct protocol_steps protocol_steps_git, protocol_steps_registry;

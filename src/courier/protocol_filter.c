@@ -1,9 +1,10 @@
 /* protocol_filter.c - an answer whose body passes through a job of paddock-decoder and comes out as another
  *
- * Theory of operation: what comes is given to the decoder as far as it has room; what comes out is searched for secrets
- * and passed on (relay_pass()). No more is given to it than it has marked as read and the agent has taken, but for
- * UNDER_WAY_MAX bytes: with what a job keeps back at most (decoder/json_walk.h) that fits into the relay's queue (I7).
- * The head waits until the first output, so that a document which cannot be read is refused in words.
+ * Theory of operation: what comes is given to the decoder as far as it has room; what comes out is searched
+ * for secrets and passed on (relay_pass()). No more is given to it than it has marked as read and the agent
+ * has taken, but for UNDER_WAY_MAX bytes: with what a job keeps back at most (decoder/json_walk.h) that fits
+ * into the relay's queue (I7). The head waits until the first output, so that a document which cannot be read
+ * is refused in words.
  */
 #include "courier/protocol.h"
 
@@ -107,8 +108,9 @@ enum err protocol_filter_answer(struct protocol_run *run, enum decoder_job job, 
 {
 	static const struct decode_ops ops = { .output = on_output, .mark = on_mark, .room = on_room,
 						 .done = on_done };
-	static const struct filter_ops filter = { .room = filter_room, .input = filter_input, .end = filter_end,
-						  .free = filter_free };
+	static const struct filter_ops filter = {
+		.room = filter_room, .input = filter_input, .end = filter_end, .free = filter_free
+	};
 	struct protocol_filter *f = calloc(1, sizeof *f);
 	enum err e;
 

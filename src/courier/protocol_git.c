@@ -1,11 +1,12 @@
 /* protocol_git.c - git's requests in an exchange: what a push changes is judged before it can take effect
  *
- * Theory of operation: the decoder reads the body as it comes. The commands of a push are judged one by one; nothing
- * of it leaves before all of them are known and allowed. Then the pack streams, but for its checksum, without which no
- * server applies it: that goes once the decoder has said of each update whether it loses commits (where the rule
- * forbids that). An LFS batch is read whole before it goes. A fetch has to be one of the commands that are known.
- * A push that is refused is answered as a server would that refuses every ref, so that `git push` prints the reason
- * beside each of them; everything else in plain text, which git shows as the remote's words.
+ * Theory of operation: the decoder reads the body as it comes. The commands of a push are judged one by one;
+ * nothing of it leaves before all of them are known and allowed. Then the pack streams, but for its checksum,
+ * without which no server applies it: that goes once the decoder has said of each update whether it loses
+ * commits (where the rule forbids that). An LFS batch is read whole before it goes. A fetch has to be one of
+ * the commands that are known. A push that is refused is answered as a server would that refuses every ref,
+ * so that `git push` prints the reason beside each of them; everything else in plain text, which git shows as
+ * the remote's words.
  */
 #include "courier/protocol.h"
 
@@ -159,7 +160,8 @@ static enum err read_whole(struct protocol_run *run)
 		return ERR_OK;
 	if (protocol_observes(run) && run->fed > rule->pack_max && protocol_denied(run, too_large) != ERR_OK)
 		return ERR_CONTENT_DENIED;
-	return g->known && (!protocol_git_needs_history(run->data) || g->histories == g->updates) ? ERR_OK : ERR_DECODER;
+	return g->known && (!protocol_git_needs_history(run->data) ||
+			    g->histories == g->updates) ? ERR_OK : ERR_DECODER;
 }
 
 /* ---- the steps ---- */
@@ -173,14 +175,16 @@ static enum err start(struct protocol_run *run)
 {
 	struct git *g = run->state;
 	const struct head_field *coding = coding_of(&run->x->head);
-	bool gzip = coding && (str_eq_nocase(coding->value, STR("gzip")) || str_eq_nocase(coding->value, STR("x-gzip")));
+	bool gzip = coding && (str_eq_nocase(coding->value, STR("gzip")) ||
+			       str_eq_nocase(coding->value, STR("x-gzip")));
 
 	if (coding && (!gzip || g->request.body != GIT_BODY_FETCH))
 		return ERR_DECODER;
 	switch (g->request.body) {
 	case GIT_BODY_PUSH:
 		return protocol_read_body(run, DECODER_GIT_PUSH,
-					  protocol_git_needs_history(run->data) ? STR("history") : STR(""), 0);
+					  protocol_git_needs_history(run->data) ? STR("history") : STR(""),
+					  0);
 	case GIT_BODY_FETCH:
 		return protocol_read_body(run, DECODER_GIT_FETCH, gzip ? STR("gzip") : STR(""), 0);
 	case GIT_BODY_BATCH:
@@ -206,7 +210,8 @@ static enum step examine(struct protocol_run *run)
 		if (g->request.body == GIT_BODY_PUSH && !protocol_observes(run))
 			run->body_max = rule->pack_max;
 		e = start(run);
-		if (e == ERR_BODY_TOO_LARGE || (x->head.framing == HEAD_BODY_LENGTH && x->head.length > run->body_max))
+		if (e == ERR_BODY_TOO_LARGE ||
+		    (x->head.framing == HEAD_BODY_LENGTH && x->head.length > run->body_max))
 			return protocol_deny(run, too_large);
 		if (e != ERR_OK)
 			return exchange_fail(x, e, "a body that is not read");

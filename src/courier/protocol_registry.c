@@ -1,15 +1,15 @@
 /* protocol_registry.c - a registry's requests in an exchange
  *
  * Theory of operation: whether package and version may be had was decided over the head. Here comes what the
- * registry's own metadata adds (registry_table.c): the age of a file's version is judged before the request leaves,
- * and what is delivered is hashed as it passes and compared with the digest that the metadata has; the last bytes wait
- * for that, so that a file with another digest never arrives whole.
- * Metadata for the guest goes through the decoder with a filter (policy/registry_filter.h): versions that may not be
- * installed are left out, so that a package manager resolves to what may.
- * The head asks for what can be read: whole, unencoded, not "if it changed" (what passes depends on today's date).
- * A refusal is put as the registry's clients print it: npm the text of "error", cargo the body, apt the status line. pip
- * shows of a page that it cannot have nothing but a Content-Type which it does not know, and only under status 200: that
- * is what it gets, with no link in it. The trail says what it was.
+ * registry's own metadata adds (registry_table.c): the age of a file's version is judged before the request
+ * leaves, and what is delivered is hashed as it passes and compared with the digest that the metadata has;
+ * the last bytes wait for that, so that a file with another digest never arrives whole.
+ * Metadata for the guest goes through the decoder with a filter (policy/registry_filter.h):
+ * versions that may not be installed are left out, so that a package manager resolves to what may.
+ * The head asks for what can be read: whole, unencoded, not "if it changed" (what passes depends on today's
+ * date). A refusal is put as the registry's clients print it: npm the text of "error", cargo the body, apt
+ * the status line. pip shows of a page that it cannot have nothing but a Content-Type which it does not know,
+ * and only under status 200: that is what it gets, with no link in it. The trail says what it was.
  */
 #include "courier/protocol.h"
 
@@ -52,8 +52,9 @@ static bool narrows_metadata(const struct registry_rule *r)
 static enum step examine(struct protocol_run *run)
 {
 	static const struct str conditional[] = {
-		STR_INIT("if-none-match"), STR_INIT("if-modified-since"), STR_INIT("if-match"), STR_INIT("if-unmodified-since"),
-		STR_INIT("if-range"), STR_INIT("range"), STR_INIT("accept-encoding"),
+		STR_INIT("if-none-match"), STR_INIT("if-modified-since"), STR_INIT("if-match"),
+		STR_INIT("if-unmodified-since"), STR_INIT("if-range"), STR_INIT("range"),
+		STR_INIT("accept-encoding"),
 	};
 	const struct registry_rule *rule = run->data;
 	struct registry *g = run->state;
@@ -67,8 +68,8 @@ static enum step examine(struct protocol_run *run)
 	g->published = -1;
 	buf_init(&g->filter, DECODER_JOB_MAX);
 	buf_init(&g->words, 1024);
-	g->filtered = g->request.action == REGISTRY_METADATA && !g->request.single && narrows_metadata(rule) &&
-		      rule->ecosystem->ages && !protocol_observes(run);
+	g->filtered = g->request.action == REGISTRY_METADATA && !g->request.single &&
+		      narrows_metadata(rule) && rule->ecosystem->ages && !protocol_observes(run);
 	if (!g->filtered && g->request.action != REGISTRY_FILE)
 		return STEP_NEXT;
 	for (size_t i = 0; i < sizeof conditional / sizeof *conditional; i++)
@@ -113,7 +114,8 @@ static struct str index_of(const struct registry_rule *rule, struct str host)
 		return rule->index_host;
 	if (rule->type == REGISTRY_PYPI && str_eq(host, STR("files.pythonhosted.org")))
 		return STR("pypi.org");
-	if (rule->type == REGISTRY_CRATES && (str_eq(host, STR("static.crates.io")) || str_eq(host, STR("crates.io"))))
+	if (rule->type == REGISTRY_CRATES &&
+	    (str_eq(host, STR("static.crates.io")) || str_eq(host, STR("crates.io"))))
 		return STR("index.crates.io");
 	return host;
 }
@@ -134,7 +136,8 @@ static enum err origin_of(struct protocol_run *run, struct buf *path, struct reg
 	const struct registry_rule *rule = run->data;
 	struct registry *g = run->state;
 	const struct head *head = &run->x->head;
-	struct registry_origin o = { .scheme = head->scheme, .port = head->port, .host = index_of(rule, head->host),
+	struct registry_origin o = { .scheme = head->scheme, .port = head->port,
+				     .host = index_of(rule, head->host),
 				     .ages = rule->min_age_ms > 0 };
 
 	if (rule->index_host.n) {
@@ -155,8 +158,8 @@ static enum err origin_of(struct protocol_run *run, struct buf *path, struct reg
 static void changed(void *user) { exchange_run(user); }
 
 /* The request's own credential goes with ours to the same host, and to no other. */
-static enum err credential_fields(struct protocol_run *run, const struct registry_origin *o, struct buf *secrets,
-				  struct head *signed_head, struct str *ret_name)
+static enum err credential_fields(struct protocol_run *run, const struct registry_origin *o,
+				  struct buf *secrets, struct head *signed_head, struct str *ret_name)
 {
 	struct exchange *x = run->x;
 	struct head plain = x->head;
@@ -203,8 +206,8 @@ static enum err ask(struct protocol_run *run, const struct registry_table **ret,
 		    (credential.n && str_eq(signed_head.fields[i].name, x->credential->header_name)))
 			fields[count++] = signed_head.fields[i];
 	return registry_table_ask(x->courier, x->rule, registry_package(&g->request), &origin,
-				  says_where(run), str_of(x->request_id), credential, fields, count, &g->wait, ret,
-				  ret_reason);
+				  says_where(run), str_of(x->request_id), credential, fields, count, &g->wait,
+				  ret, ret_reason);
 }
 
 /* ---- files ---- */
@@ -217,7 +220,8 @@ static struct str item_of(const struct registry_rule *rule, const struct registr
 }
 
 /* "x.whl.metadata" is of the age of x.whl, and has a digest of its own. */
-static const struct registry_entry *entry_of(const struct registry_table *t, struct str item, bool *ret_derived)
+static const struct registry_entry *entry_of(const struct registry_table *t, struct str item,
+					     bool *ret_derived)
 {
 	*ret_derived = str_ends(item, STR(".metadata"));
 	if (*ret_derived)
@@ -233,7 +237,8 @@ static enum step judge_age(struct protocol_run *run, const struct registry_entry
 	enum err e;
 
 	if (entry && entry->published >= 0)
-		snprintf(age, sizeof age, "%lld", (long long)(now_s() > entry->published ? now_s() - entry->published : 0));
+		snprintf(age, sizeof age, "%lld",
+			 (long long)(now_s() > entry->published ? now_s() - entry->published : 0));
 	protocol_facts_init(&f);
 	e = protocol_facts_add(&f, STR("registry.package"), registry_package(&g->request));
 	if (e == ERR_OK)
@@ -298,9 +303,10 @@ static bool entry_passes(const struct registry_rule *rule, struct str package, c
 	return old_enough(rule, e) && !registry_refuses_version(rule, package, version, NULL);
 }
 
-/* The shorter of two lists: what passes, or what does not. Those that pass are closed: what the table does not have is
- * too young. */
-static enum err put_list(const struct registry_rule *rule, const struct registry_table *t, bool passing, struct buf *out)
+/* The shorter of two lists: what passes, or what does not. Those
+ * that pass are closed: what the table does not have is too young. */
+static enum err put_list(const struct registry_rule *rule, const struct registry_table *t, bool passing,
+			 struct buf *out)
 {
 	for (uint32_t i = 0; i < registry_table_count(t); i++) {
 		const struct registry_entry *e = registry_table_entry(t, i);
@@ -321,7 +327,8 @@ static enum step nothing_passes(struct protocol_run *run)
 
 	buf_put_z(&run->reason, "no version of ");
 	buf_put(&run->reason, registry_package(&g->request));
-	buf_printf(&run->reason, " may be installed: none that the rule takes was published at least %llu days ago",
+	buf_printf(&run->reason,
+		   " may be installed: none that the rule takes was published at least %llu days ago",
 		   (unsigned long long)(rule->min_age_ms / 1000 / DAY_S));
 	return protocol_deny(run, "");
 }
@@ -482,7 +489,8 @@ static void put_line(struct buf *out, struct str s, size_t max)
 {
 	s = str_head(s, max);
 	for (size_t i = 0; i < s.n; i++)
-		buf_put_byte(out, (uint8_t)s.p[i] < 0x20 || (uint8_t)s.p[i] >= 0x7f || s.p[i] == '"' || s.p[i] == '\\'
+		buf_put_byte(out, (uint8_t)s.p[i] < 0x20 || (uint8_t)s.p[i] >= 0x7f || s.p[i] == '"' ||
+			     s.p[i] == '\\'
 					  ? ' ' : (uint8_t)s.p[i]);
 }
 
@@ -502,8 +510,9 @@ static bool plain_refusal(struct protocol_run *run, struct str reason, struct he
 
 	buf_free(line);
 	buf_init(line, 1024);
-	if (rule->type == REGISTRY_PYPI && err_http_status(run->x->result) == 403 && from_pip(&run->x->head) &&
-	    registry_request(rule, &run->x->head, &q) && q.action == REGISTRY_METADATA) {
+	if (rule->type == REGISTRY_PYPI && err_http_status(run->x->result) == 403 &&
+	    from_pip(&run->x->head) && registry_request(rule, &run->x->head, &q) &&
+	    q.action == REGISTRY_METADATA) {
 		buf_put_z(line, "text/plain; refused=\"");
 		put_line(line, reason, 400);
 		buf_put_z(line, "\"");

@@ -155,7 +155,8 @@ void question_name(struct courier_link *link, const struct link_frame *f)
 	else if (policy_host_tunnelled(snapshot_policy(c->snapshot), asked.host))
 		status.tunnel = MSG_TUNNEL_TCP;
 	/* how a connection passes is no question of a name: it has a record of its own */
-	if (!(asked.port && !asked.scheme) && take_token(link) && journal_dns(c, &asked, status.verdict) != ERR_OK)
+	if (!(asked.port && !asked.scheme) && take_token(link) &&
+	    journal_dns(c, &asked, status.verdict) != ERR_OK)
 		status.verdict = false;
 	answer(link, f->stream, &status);
 }
@@ -239,7 +240,8 @@ static void leaf_made(void *user, enum err e, struct str der)
 	if (e == ERR_OK && der.n == 0)
 		e = ERR_CLOSED;
 	if (e == ERR_OK)
-		leaf_keep(link->courier->leaves, str_from(text, POINT_BYTES), str_head(text, POINT_BYTES), der);
+		leaf_keep(link->courier->leaves, str_from(text, POINT_BYTES), str_head(text, POINT_BYTES),
+			  der);
 	while ((w = *at)) {
 		if (!same_leaf(w, first)) {
 			at = &w->next;

@@ -1,7 +1,7 @@
 /* registry_digest.c - see registry_digest.h
  *
- * Theory of operation: each piece is hashed, and passes when the next one comes; so the last one is here when the file
- * is over, and goes only if the digest is the metadata's. A client that got no end has got no file.
+ * Theory of operation: each piece is hashed, and passes when the next one comes; so the last one is here when
+ * the file is over, and goes only if the digest is the metadata's. A client that got no end has got no file.
  */
 #include "courier/registry_digest.h"
 
@@ -85,7 +85,8 @@ static bool is_hex(struct str s)
 static enum err filter_verify(struct exchange *x, void *filter)
 {
 	struct registry_digest *d = filter;
-	bool hex = d->expected.n == 0 || ((d->expected.n == 64 || d->expected.n == 40) && is_hex(d->expected)), same;
+	bool hex = d->expected.n == 0 ||
+	((d->expected.n == 64 || d->expected.n == 40) && is_hex(d->expected)), same;
 	char text[REGISTRY_DIGEST_TEXT];
 	auto_buf got = BUF_EMPTY;
 	enum err e;
@@ -98,7 +99,8 @@ static enum err filter_verify(struct exchange *x, void *filter)
 	snprintf(text, sizeof text, "%s%s%.*s", d->name, hex ? ":" : "-", (int)got.len, got.p);
 	d->done(d->run, text, d->expected.n > 0, same);
 	if (d->expected.n && !same)
-		e = protocol_denied(d->run, "what was delivered has another digest than the registry's metadata says");
+		e = protocol_denied(d->run,
+				    "what was delivered has another digest than the registry's metadata says");
 	return e == ERR_OK ? pass_last(x, d) : e;
 }
 
@@ -117,7 +119,8 @@ static const EVP_MD *algorithm_of(struct str name)
 enum err registry_digest_answer(struct protocol_run *run, struct str algorithm, struct str digest,
 				void (*done)(void *user, const char *text, bool known, bool same))
 {
-	static const struct filter_ops filter = { .room = filter_room, .input = filter_input, .verify = filter_verify,
+	static const struct filter_ops filter = { .room = filter_room, .input = filter_input,
+						  .verify = filter_verify,
 						  .end = filter_end, .free = filter_free };
 	bool known = str_eq(algorithm, STR("sha512")) || str_eq(algorithm, STR("sha384")) ||
 		     str_eq(algorithm, STR("sha256")) || str_eq(algorithm, STR("sha1"));
@@ -128,7 +131,8 @@ enum err registry_digest_answer(struct protocol_run *run, struct str algorithm, 
 	d->run = run;
 	d->done = done;
 	d->expected = known ? digest : (struct str){ NULL, 0 };
-	snprintf(d->name, sizeof d->name, "%.*s", (int)(known ? algorithm.n : 6), known ? algorithm.p : "sha256");
+	snprintf(d->name, sizeof d->name, "%.*s", (int)(known ? algorithm.n : 6),
+		 known ? algorithm.p : "sha256");
 	d->context = EVP_MD_CTX_new();
 	if (!d->context || EVP_DigestInit_ex(d->context, algorithm_of(algorithm), NULL) != 1) {
 		filter_free(d);

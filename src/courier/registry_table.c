@@ -1,9 +1,11 @@
 /* registry_table.c - see registry_table.h
  *
- * Theory of operation: a table is asked for by an exchange, fetched, given to a decoder piece by piece, and filled from
- * its facts; then whoever waited asks again. One that failed is remembered for a short while, so that an agent cannot
- * make the courier ask without end. Tables go, oldest first, when there are too many or too much.
- * Bytes: the answer is the registry's; only the decoder reads it. What that says is bounded and compared, no more.
+ * Theory of operation: a table is asked for by an exchange, fetched, given to a decoder piece by piece, and
+ * filled from its facts; then whoever waited asks again. One that failed is remembered for a short while, so
+ * that an agent cannot make the courier ask without end. Tables go, oldest first, when there are too many or
+ * too much.
+ * Bytes: the answer is the registry's; only the decoder
+ * reads it. What that says is bounded and compared, no more.
  */
 #include "courier/registry_table.h"
 
@@ -48,7 +50,8 @@ struct registry_table {
 
 static int by_item(const void *a, const void *b)
 {
-	return str_compare(((const struct registry_entry *)a)->item, ((const struct registry_entry *)b)->item);
+	return str_compare(((const struct registry_entry *)a)->item,
+			   ((const struct registry_entry *)b)->item);
 }
 
 const struct registry_entry *registry_table_find(const struct registry_table *t, struct str item)
@@ -181,7 +184,8 @@ enum err registry_reserve(struct courier *c, struct registry_wait *wait)
 	return ERR_OK;
 }
 
-/* Called while an exchange is freed: those who wait are called from the loop's next turn (registry_tick()). */
+/* Called while an exchange is freed: those who wait are
+ * called from the loop's next turn (registry_tick()). */
 void registry_release(struct courier *c) { c->registry_filters--; }
 
 /* Each is called once; what they do may free others, or begin new tables. */
@@ -257,7 +261,8 @@ static struct str format_of(const struct registry_table *t, const struct head *h
 	case REGISTRY_CRATES:
 		return STR("crates");
 	case REGISTRY_PYPI:
-		return type && memmem(type->value.p, type->value.n, "json", 4) ? STR("pypi-json") : STR("pypi-html");
+		return type && memmem(type->value.p, type->value.n, "json", 4) ? STR("pypi-json")
+									       : STR("pypi-html");
 	case REGISTRY_APT:
 	case REGISTRY_TYPES:
 		break;
@@ -329,7 +334,8 @@ static enum err start(struct registry_table *t, const struct policy_rule *rule, 
 		      struct str credential, const struct head_field *fields, uint32_t field_count)
 {
 	static const struct head_field accepts[] = {
-		[REGISTRY_NPM] = { STR_INIT("accept"), STR_INIT("application/vnd.npm.install-v1+json, application/json;q=0.8") },
+		[REGISTRY_NPM] = { STR_INIT("accept"),
+				   STR_INIT("application/vnd.npm.install-v1+json, application/json;q=0.8") },
 		[REGISTRY_PYPI] = { STR_INIT("accept"),
 				    STR_INIT("application/vnd.pypi.simple.v1+json, text/html;q=0.1") },
 		[REGISTRY_CRATES] = { STR_INIT("accept"), STR_INIT("*/*") },
@@ -381,7 +387,8 @@ static void make_room(struct courier *c)
 	}
 }
 
-static struct registry_table *find_or_make(struct courier *c, const struct policy_rule *rule, struct str package)
+static struct registry_table *find_or_make(struct courier *c, const struct policy_rule *rule,
+					   struct str package)
 {
 	const struct registry_rule *registry = rule->data;
 	auto_buf key = BUF_EMPTY;
@@ -418,9 +425,10 @@ static bool may_fetch(const struct courier *c)
 }
 
 enum err registry_table_ask(struct courier *c, const struct policy_rule *rule, struct str package,
-			    const struct registry_origin *origin, bool known, struct str parent, struct str credential,
-			    const struct head_field *fields, uint32_t field_count, struct registry_wait *wait,
-			    const struct registry_table **ret, const char **ret_reason)
+			    const struct registry_origin *origin, bool known, struct str parent,
+			    struct str credential, const struct head_field *fields, uint32_t field_count,
+			    struct registry_wait *wait, const struct registry_table **ret,
+			    const char **ret_reason)
 {
 	struct registry_table *t = find_or_make(c, rule, package);
 	enum err e = ERR_OK;

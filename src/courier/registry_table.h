@@ -1,7 +1,8 @@
-/* registry_table.h - what a registry's own metadata says of a package: when what was published, and its digests
+/* registry_table.h - what a registry's own metadata says
+ * of a package: when what was published, and its digests
  *
- * Asked for by the courier itself (fetch.h), read by paddock-decoder, kept for a while: one table a package, shared by
- * all exchanges that need it, and one request in flight for it.
+ * Asked for by the courier itself (fetch.h), read by paddock-decoder, kept for a while: one
+ * table a package, shared by all exchanges that need it, and one request in flight for it.
  */
 #pragma once
 
@@ -39,18 +40,18 @@ struct registry_wait {
 	void *user;
 	struct registry_wait *next, **at;
 };
-/** registry_table_ask() - the table of @package under @rule; @fields (credentials among them) go with the request if one
- *  is made. An origin that was asked before (by a request for the package's metadata) is asked rather than @origin
- *  unless @known.
- * Return: ERR_OK and *ret, good until the loop runs; ERR_MORE: @wait is called; ERR_RESOLVE ..: it cannot be had
- * (*ret_reason: static words); ERR_LIMIT, ERR_MEMORY */
+/** registry_table_ask() - the table of @package under @rule; @fields (credentials among them) go with the
+ *  request if one is made. An origin that was asked before (by a request for the package's metadata) is asked
+ *  rather than @origin unless @known.
+ * Return: ERR_OK and *ret, good until the loop runs; ERR_MORE: @wait is called;
+ * ERR_RESOLVE ..: it cannot be had (*ret_reason: static words); ERR_LIMIT, ERR_MEMORY */
 must_use enum err registry_table_ask(struct courier *c, const struct policy_rule *rule, struct str package,
 				     const struct registry_origin *origin, bool known, struct str parent,
-				     struct str credential, const struct head_field *fields, uint32_t field_count,
-				     struct registry_wait *wait, const struct registry_table **ret,
-				     const char **ret_reason);
-/** registry_reserve() - a place among the answers that are filtered at once: ERR_OK, or ERR_MORE: @wait is called.
- *  registry_release() gives it back. */
+				     struct str credential, const struct head_field *fields,
+				     uint32_t field_count, struct registry_wait *wait,
+				     const struct registry_table **ret, const char **ret_reason);
+/** registry_reserve() - a place among the answers that are filtered at once:
+ *  ERR_OK, or ERR_MORE: @wait is called. registry_release() gives it back. */
 #define REGISTRY_FETCHES_MAX 12			/* that are fetched or read at once, FETCH_ANSWER_MAX each; fewer than
 						   FETCH_AT_ONCE: a token is always to be had */
 #define REGISTRY_FILTERS_MAX 64			/* of the decoder's DECODER_CHILDREN_MAX */

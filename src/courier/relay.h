@@ -19,7 +19,8 @@ bool relay_again(struct exchange *x);
 /** relay_admitted() - the head is known: is there a body to wait for? */
 void relay_admitted(struct exchange *x);
 /** relay_receive() - the inspector's next bytes of body. ERR_LINK_STATE before a HEAD,
- *  ERR_BODY_FRAMING, ERR_BODY_TOO_LARGE, ERR_LIMIT, ERR_PLACEHOLDER_BLOCKED (x->foreign names whose), ERR_MEMORY */
+ *  ERR_BODY_FRAMING, ERR_BODY_TOO_LARGE, ERR_LIMIT,
+ *  ERR_PLACEHOLDER_BLOCKED (x->foreign names whose), ERR_MEMORY */
 must_use enum err relay_receive(struct exchange *x, struct str bytes);
 /** relay_receive_trailers() - a HEAD after the body. ERR_HEAD_MALFORMED, ERR_BODY_FRAMING (not announced),
  *  ERR_PLACEHOLDER_BLOCKED, ERR_POLICY_DENIED (a field that policy looks for in heads), ERR_MEMORY */
@@ -34,11 +35,11 @@ void relay_recount(struct exchange *x);
 /** relay_body() - what is here of the body, from its beginning; x->up.complete: that is all. Valid until the
  *  next frame, and only before relay_up(). */
 struct str relay_body(const struct exchange *x);
-/** relay_collect() - up to @max bytes of body are waited for, whatever the link's window: a longer body ends the
- *  exchange (ERR_BODY_TOO_LARGE). Idempotent; the largest @max counts. */
+/** relay_collect() - up to @max bytes of body are waited for, whatever the link's window: a
+ *  longer body ends the exchange (ERR_BODY_TOO_LARGE). Idempotent; the largest @max counts. */
 void relay_collect(struct exchange *x, size_t max);
-/** relay_replace_body() - all of the body is here, and this goes instead of it; takes @body, which may be secret.
- *  The head that is sent then has its length. */
+/** relay_replace_body() - all of the body is here, and this goes instead of it;
+ *  takes @body, which may be secret. The head that is sent then has its length. */
 void relay_replace_body(struct exchange *x, struct buf *body);
 
 /** relay_up() - writes what the upstream takes: STEP_WAIT, or STEP_END on failure */
@@ -47,7 +48,8 @@ enum step relay_up(struct exchange *x);
  *  link; STEP_END on failure */
 enum step relay_down(struct exchange *x);
 
-/* For filters (exchange.h), from within their functions or from the loop, followed by exchange_run() there: */
+/* For filters (exchange.h), from within their functions
+ * or from the loop, followed by exchange_run() there: */
 /** relay_pass() - bytes for the agent; searched for secrets here unless @searched. ERR_SECRET_REFLECTED,
  *  ERR_BODY_TOO_LARGE, ERR_MEMORY */
 must_use enum err relay_pass(struct exchange *x, struct str bytes, bool searched);
@@ -57,7 +59,8 @@ must_use enum err relay_search(struct exchange *x, struct str bytes);
 must_use enum err relay_count(struct exchange *x, size_t n);
 /** relay_reveals() - does @bytes, which stands alone, hold a secret? */
 bool relay_reveals(struct exchange *x, struct str bytes);
-/** relay_keep() - @n bytes more wait in memory, on behalf of @x; ERR_LIMIT: too many do (and count all the same) */
+/** relay_keep() - @n bytes more wait in memory, on behalf
+ * of @x; ERR_LIMIT: too many do (and count all the same) */
 must_use enum err relay_keep(struct exchange *x, size_t n);
 void relay_unkeep(struct exchange *x, size_t n);
 /** relay_drop() - the first @n bytes of the request's body are used up */

@@ -1,10 +1,10 @@
 /* relay_down.c - an answer, from the upstream to the link
  *
- * Theory of operation: carrier -> (a filter: answer.c) -> search for secrets -> link. Without a filter the bytes
- * go from where the carrier holds them to the link without a stop in between; only what could still become a
- * needle is held back in `clear`: not even a part of a secret passes, and a stream that pauses (server-sent
- * events) is held back by no byte more than that. The carrier is asked for more only when everything that
- * came before is on the link, so that the agent's pace is the upstream's (I7).
+ * Theory of operation: carrier -> (a filter: answer.c) -> search for secrets -> link. Without a filter the
+ * bytes go from where the carrier holds them to the link without a stop in between; only what could still
+ * become a needle is held back in `clear`: not even a part of a secret passes, and a stream that pauses
+ * (server-sent events) is held back by no byte more than that. The carrier is asked for more only when
+ * everything that came before is on the link, so that the agent's pace is the upstream's (I7).
  * Bytes: bodies are searched and counted, never interpreted (I1). Every head is searched before it passes,
  * interim ones and trailers too. Alt-Svc never passes: it names ways around the gate.
  */
@@ -234,7 +234,8 @@ static enum step take_end(struct exchange *x, struct head *trailers)
 	if (down->filter && down->filter->verify) {
 		e = down->filter->verify(x, down->filter_of);
 		if (e != ERR_OK)
-			return exchange_fail(x, e, e == ERR_CONTENT_DENIED ? "the answer is not what the registry's metadata says"
+			return exchange_fail(x, e,
+					     e == ERR_CONTENT_DENIED ? "the answer is not what the registry's metadata says"
 					     : e == ERR_BODY_TOO_LARGE ? "the answer's" : "");
 	}
 	if (down->filter)

@@ -266,8 +266,8 @@ static enum err put_end(struct exchange *x)
 	return e == ERR_OK ? carrier_send_trailers(x->carrier, &trailers) : e;
 }
 
-/* What may go of the body, or of what it decodes to; *ret_all: and that is the end of it. Messages are no body: they
- * wait for the answer that grants a WebSocket, and go by way of relay_websocket.c, or nowhere. */
+/* What may go of the body, or of what it decodes to; *ret_all: and that is the end of it. Messages are no
+ * body: they wait for the answer that grants a WebSocket, and go by way of relay_websocket.c, or nowhere. */
 static struct str front(const struct exchange *x, bool *ret_all)
 {
 	*ret_all = false;

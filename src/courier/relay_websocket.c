@@ -4,10 +4,11 @@
  *  up    link -> message -> judged by the rule, searched for foreign placeholders -> on record (I3) -> its own
  *        placeholders replaced -> one masked frame -> carrier
  *  down  carrier -> frames, joined to a message -> searched for secrets -> link
- * Control messages pass as they are, searched too. A message that the rule denies is on record, goes nowhere, and
- * both sides get a close with 1008. A secret on its way down, or frames that are none, end the exchange at once.
- * Bounds (I7): one message each way (the rule's message_max), and what the windows hold; the next message of the
- * upstream is read when the one before is on the link, and of the agent when the one before is with the upstream.
+ * Control messages pass as they are, searched too. A message that the rule denies is on record, goes nowhere,
+ * and both sides get a close with 1008. A secret on its way down, or frames that are none, end the exchange
+ * at once. Bounds (I7): one message each way (the rule's message_max), and what the windows hold; the next
+ * message of the upstream is read when the one before is on the link, and of the agent when the one before is
+ * with the upstream.
  * Source: RFC 6455, RFC 8441.
  */
 #include "courier/relay.h"
@@ -307,7 +308,8 @@ static enum step down(struct exchange *x)
 			continue;
 		}
 		if (e != ERR_OK || event.type != CARRIER_DATA)
-			return exchange_fail(x, e != ERR_OK ? e : ERR_UPSTREAM_MALFORMED, carrier_reason(x->carrier));
+			return exchange_fail(x, e != ERR_OK ? e : ERR_UPSTREAM_MALFORMED,
+					     carrier_reason(x->carrier));
 		s = take_frames(x, event.data);
 		if (s != STEP_NEXT)
 			return s;
@@ -334,7 +336,8 @@ enum step relay_websocket(struct exchange *x)
 		return exchange_fail(x, ERR_MESSAGE_DENIED, "");
 	}
 	if (w->denied || !(w->gone || (agreed && x->up.ended)) || told != STEP_NEXT)
-		return x->up.ended && !w->closed_up && !w->gone ? exchange_fail(x, ERR_CANCELLED, "") : STEP_WAIT;
+		return x->up.ended && !w->closed_up && !w->gone ? exchange_fail(x, ERR_CANCELLED, "")
+								: STEP_WAIT;
 	if (!w->closed_down)
 		return exchange_fail(x, ERR_UPSTREAM_CLOSED, "without a close frame");
 	link_end(x->link, x->stream);

@@ -1,9 +1,10 @@
 /* request_chunked.c - bodies in signed chunks; see request_chunked.h
  *
- * Theory of operation: an AWS client that signs its body chunk by chunk has signed with a key that is nobody's; so the
- * framing comes off (paddock-decoder reads it, I1) and the payload goes on, of the length that the client
- * announced, over a connection that TLS protects. It is searched for placeholders as it comes out, whatever
- * chunks it came in. What the upstream does not take in time waits here, then in the decoder, then at the agent (I7).
+ * Theory of operation: an AWS client that signs its body chunk by chunk has signed with a key that is
+ * nobody's; so the framing comes off (paddock-decoder reads it, I1) and the payload goes on, of the length
+ * that the client announced, over a connection that TLS protects. It is searched for placeholders as it comes
+ * out, whatever chunks it came in. What the upstream does not take in time waits here, then in the decoder,
+ * then at the agent (I7).
  */
 #include "courier/request_chunked.h"
 
@@ -107,7 +108,8 @@ static void on_done(void *user, enum err e, const char *reason)
 	r->held = 0;
 	r->done = true;
 	if (e != ERR_OK)
-		end_exchange(r->x, e == ERR_MEMORY ? e : ERR_DECODER, "the request's: its aws-chunked framing");
+		end_exchange(r->x, e == ERR_MEMORY ? e : ERR_DECODER,
+			     "the request's: its aws-chunked framing");
 	else if (r->made != r->length)
 		end_exchange(r->x, ERR_BODY_FRAMING, "less than x-amz-decoded-content-length");
 	else

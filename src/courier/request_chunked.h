@@ -1,12 +1,13 @@
-/* request_chunked.h - bodies in signed chunks (aws-chunked), decoded on their way, since their signatures go */
+/* request_chunked.h - bodies in signed chunks (aws-chunked),
+ * decoded on their way, since their signatures go */
 #pragma once
 
 #include "courier/exchange.h"
 
 /** request_chunked_expected() - is @x's body one that its credential takes apart? */
 bool request_chunked_expected(const struct exchange *x);
-/** request_chunked_begin() - from now on the payload, of @length bytes, goes to the upstream instead of the body:
- *  x->up.chunked is set. As decode_start() */
+/** request_chunked_begin() - from now on the payload, of @length bytes, goes to
+ *  the upstream instead of the body: x->up.chunked is set. As decode_start() */
 must_use enum err request_chunked_begin(struct exchange *x, uint64_t length);
 /** request_chunked_feed() - after bytes were added to the body, or it is complete. ERR_MEMORY */
 must_use enum err request_chunked_feed(struct exchange *x);

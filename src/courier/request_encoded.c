@@ -1,9 +1,10 @@
 /* request_encoded.c - requests whose body comes in a content coding, though placeholders are searched for
  *
- * Theory of operation: as for answers (answer_encoded.c), the other way: the body goes to the upstream as it came, but
- * no byte of it before its plain form has been searched for the placeholders that must not go there. The encoded
- * bytes stay where they are, in x->up.body, and are searched there too; this only says how many are clear.
- * Where the credential's strategy takes aws-chunked apart itself, to sign anew, that is left to it.
+ * Theory of operation: as for answers (answer_encoded.c), the other way: the body goes to the upstream as it
+ * came, but no byte of it before its plain form has been searched for the placeholders that must not go
+ * there. The encoded bytes stay where they are, in x->up.body, and are searched there too; this only says how
+ * many are clear. Where the credential's strategy takes aws-chunked apart itself, to sign anew, that is left
+ * to it.
  * A coding that cannot be decoded is refused: it would be the way around the search.
  */
 #include "courier/request_encoded.h"
@@ -79,7 +80,8 @@ static void on_done(void *user, enum err e, const char *reason)
 	else if (e == ERR_PLACEHOLDER_BLOCKED || e == ERR_MEMORY)
 		end_exchange(x, e, "");
 	else
-		end_exchange(x, ERR_DECODER, "the request's: it does not decode, or is over the decoder's limits");
+		end_exchange(x, ERR_DECODER,
+			     "the request's: it does not decode, or is over the decoder's limits");
 }
 
 /* ---- from the exchange ---- */

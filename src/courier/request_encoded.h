@@ -3,7 +3,8 @@
 
 #include "courier/exchange.h"
 
-/** request_encoded_begin() - if the body has a content coding: x->up.encoded is set. @set: built, and outlives @x
+/** request_encoded_begin() - if the body has a content
+ * coding: x->up.encoded is set. @set: built, and outlives @x
  * Return: ERR_OK; ERR_CANNOT_SCRUB (a coding that nothing here decodes, or several); as decode_start() */
 must_use enum err request_encoded_begin(struct exchange *x, const struct scrub_set *set);
 /** request_encoded_feed() - after bytes were added to the body, or it is complete. ERR_MEMORY */

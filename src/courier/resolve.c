@@ -229,7 +229,8 @@ enum err resolve_start(struct resolver *r, struct str host, const void *asker, r
 	memcpy(name, host.p, host.n);
 	name[host.n] = '\0';
 	struct resolve *pending = q;
-	*q = (struct resolve){ .resolver = r, .next = r->queries, .at = &r->queries, .asker = asker, .done = done,
+	*q = (struct resolve){ .resolver = r, .next = r->queries, .at = &r->queries, .asker = asker,
+			       .done = done,
 			       .user = user, .slot = &pending };
 	if (q->next)
 		q->next->at = &q->next;

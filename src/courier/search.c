@@ -1,8 +1,9 @@
 /* search.c - one stream, searched for every secret that is known; see search.h
  *
- * Theory of operation: the vault's set of secrets changes while a stream passes (one is fetched, one rotates). What is
- * held back under the old set may be the beginning of a secret of the new one, so it is kept and looked at again.
- * The tail is never longer than the longest form of the longest secret, and is wiped.
+ * Theory of operation: the vault's set of secrets changes while a stream passes (one is fetched, one
+ * rotates). What is held back under the old set may be the beginning of a secret of the new one, so it is
+ * kept and looked at again. The tail is never longer than the longest form of the longest secret, and is
+ * wiped.
  * Failure: without memory nothing can be said of the bytes, and the caller refuses (I8).
  */
 #include "courier/search.h"

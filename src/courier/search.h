@@ -1,4 +1,5 @@
-/* search.h - one stream, searched for every secret that is known, those too that become known while it passes */
+/* search.h - one stream, searched for every secret that
+ * is known, those too that become known while it passes */
 #pragma once
 
 #include "courier/vault.h"

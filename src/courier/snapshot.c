@@ -1,9 +1,9 @@
 /* snapshot.c - the policy in force
  *
- * Theory of operation: which placeholders are foreign depends on the host, the bound credential and the place,
- * but there are few combinations that differ: each gets a set of needles once. Which hosts may receive a
- * secret, which parts of a request its placeholder is replaced in, and which hosts may see the placeholder are
- * three lists that say nothing of each other. A placeholder whose credential the policy no longer has is
+ * Theory of operation: which placeholders are foreign depends on the host, the bound credential and the
+ * place, but there are few combinations that differ: each gets a set of needles once. Which hosts may receive
+ * a secret, which parts of a request its placeholder is replaced in, and which hosts may see the placeholder
+ * are three lists that say nothing of each other. A placeholder whose credential the policy no longer has is
  * foreign everywhere.
  */
 #include "courier/snapshot.h"
@@ -56,8 +56,8 @@ static bool in_hosts(const struct str *hosts, uint32_t count, struct str host)
 	return false;
 }
 
-static bool is_foreign(const struct policy_credential *owner, struct str host, const struct policy_credential *bound,
-		       enum snapshot_place place)
+static bool is_foreign(const struct policy_credential *owner, struct str host,
+		       const struct policy_credential *bound, enum snapshot_place place)
 {
 	if (!owner)
 		return true;

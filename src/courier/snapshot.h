@@ -19,15 +19,17 @@ const struct policy *snapshot_policy(const struct snapshot *s);
 const struct policy_credential *snapshot_credential(const struct snapshot *s, struct str name);
 /** enum snapshot_place - where a placeholder was found, which says whether it may stand there */
 enum snapshot_place {
-	SNAPSHOT_HEAD,		/* of a request as it came; the bound credential's own are looked for in SENT */
-	SNAPSHOT_SENT,		/* of a request with its credential in place: what is still there of its own */
+	SNAPSHOT_HEAD,		/* of a request as it came; the bound
+				   credential's own are looked for in SENT */
+	SNAPSHOT_SENT,		/* of a request with its credential in
+				   place: what is still there of its own */
 	SNAPSHOT_BODY,		/* a body or message that passes as it is */
 	SNAPSHOT_REPLACED,	/* one in which the bound credential's own are replaced */
 };
 /** snapshot_foreign() - the placeholders that must not stand in that place of a request to @host (canonical)
- *  that has @bound (or NULL). A placeholder goes unreplaced to the hosts that its credential lists for it; if it
- *  lists none, in bodies to those that may receive the secret; nowhere else. *ret is borrowed, NULL if there are
- *  none; a hit's id goes to snapshot_placeholder_name(). ERR_LIMIT, ERR_MEMORY */
+ *  that has @bound (or NULL). A placeholder goes unreplaced to the hosts that its credential lists for it;
+ *  if it lists none, in bodies to those that may receive the secret; nowhere else. *ret is borrowed, NULL
+ *  if there are none; a hit's id goes to snapshot_placeholder_name(). ERR_LIMIT, ERR_MEMORY */
 must_use enum err snapshot_foreign(struct snapshot *s, struct str host, const struct policy_credential *bound,
 				   enum snapshot_place place, const struct scrub_set **ret);
 /** snapshot_placeholder_name() - the credential that a placeholder stands for */

@@ -1,10 +1,10 @@
 /* token.c - one token a credential: kept, shared, renewed; see token.h
  *
- * Theory of operation: who asks gets the present token while it is good. Shortly before its end the first to ask
- * begins an attempt, and the old one serves while that runs; without a good one everybody waits for the same
- * attempt. An attempt is a walk of token_step() (grants) or token_step_login(), which go on when something was
- * answered and end in token_good() or token_bad(): there, who waits is told. A failure is kept for a while,
- * longer each time, so that an agent's retries do not become a flood at the endpoint.
+ * Theory of operation: who asks gets the present token while it is good. Shortly before its end the first to
+ * ask begins an attempt, and the old one serves while that runs; without a good one everybody waits for the
+ * same attempt. An attempt is a walk of token_step() (grants) or token_step_login(), which go on when
+ * something was answered and end in token_good() or token_bad(): there, who waits is told. A failure is kept
+ * for a while, longer each time, so that an agent's retries do not become a flood at the endpoint.
  * Trust: of what an endpoint answers nobody sees more than a status and an error code (grant_error()).
  * Invariant: tokens are in the vault's needles before anybody gets them.
  */
@@ -176,7 +176,8 @@ void token_good(struct token *k, struct str access, uint64_t life_s, uint64_t ea
 	vault_wait_wake(&k->waits);
 }
 
-void token_bad_answer(struct token *k, enum err e, const char *reason, const struct head *head, struct str body)
+void token_bad_answer(struct token *k, enum err e, const char *reason, const struct head *head,
+		      struct str body)
 {
 	char code[GRANT_ERROR_MAX + 1] = "";
 
@@ -237,16 +238,18 @@ void token_post(struct token *k, const struct token_endpoint *to, bool json, str
 		struct str body, fetch_done *done)
 {
 	struct head_field fields[4] = {
-		{ STR("content-type"), json ? STR("application/json") : STR("application/x-www-form-urlencoded") },
+		{ STR("content-type"),
+		  json ? STR("application/json") : STR("application/x-www-form-urlencoded") },
 		{ STR("accept"), STR("application/json") },
 		{ STR("user-agent"), STR("paddock") },
 		{ STR("authorization"), authorization },
 	};
 	const struct fetch_request r = {
-		.purpose = "token", .parent = str_of(k->parent), .credential = k->credential->name, .scheme = to->scheme,
-		.host = to->host, .port = to->port, .method = STR("POST"), .path = to->path,
-		.field_count = authorization.n ? 4 : 3, .fields = fields, .body = body,
-		.address_count = to->address_count, .addresses = to->addresses, .answer_max = GRANT_ANSWER_MAX,
+		.purpose = "token", .parent = str_of(k->parent), .credential = k->credential->name,
+		.scheme = to->scheme, .host = to->host, .port = to->port, .method = STR("POST"),
+		.path = to->path, .field_count = authorization.n ? 4 : 3, .fields = fields, .body = body,
+		.address_count = to->address_count, .addresses = to->addresses,
+		.answer_max = GRANT_ANSWER_MAX,
 	};
 	enum err e = fetch_start(k->owner->courier, &r, done, k, &k->fetch);
 
@@ -291,7 +294,8 @@ void token_put_terms(const struct policy_credential *c, struct buf *out)
 
 	if (!t)
 		return;
-	const struct str parts[] = { t->host, t->path, t->client_id, t->scope, t->audience, t->resource, t->subject,
+	const struct str parts[] = { t->host, t->path, t->client_id, t->scope, t->audience, t->resource,
+				     t->subject,
 				     t->subject_token_type, t->key_id, t->installation_id };
 
 	buf_printf(out, "%d %u %d ", (int)t->scheme, t->port, t->client_basic);
@@ -341,8 +345,9 @@ static enum err answer(struct token *k, struct vault_wait *w, void (*changed)(vo
 	return ERR_MORE;
 }
 
-enum err token_ask(struct tokens *t, const struct policy_credential *c, struct str parent, struct vault_wait *w,
-		   void (*changed)(void *user), void *user, const struct vault_secret **ret, const char **ret_reason)
+enum err token_ask(struct tokens *t, const struct policy_credential *c, struct str parent,
+		   struct vault_wait *w, void (*changed)(void *user), void *user,
+		   const struct vault_secret **ret, const char **ret_reason)
 {
 	const struct policy_credential *now = in_force(t, c);
 	struct token *k = now ? token_of(t, now) : NULL;

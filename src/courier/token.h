@@ -1,8 +1,8 @@
 /* token.h - tokens that the courier gets for the agent: by a grant, or from an agent's own login
  *
- * One a credential and sandbox, whoever asks: kept until shortly before it expires, asked for once however many
- * wait, and not again at once after a failure. What it takes (secrets, signatures, a request to the token
- * endpoint) is asked for without blocking anybody.
+ * One a credential and sandbox, whoever asks: kept until shortly before it expires, asked for once however
+ * many wait, and not again at once after a failure. What it takes (secrets, signatures, a request to the
+ * token endpoint) is asked for without blocking anybody.
  */
 #pragma once
 
@@ -24,7 +24,8 @@ struct tokens *tokens_new(struct courier *c);
 /** tokens_stop() - nothing is asked for any more: before the vault, the keeper's client and the spool go */
 void tokens_stop(struct tokens *t);
 void tokens_free(struct tokens *t);
-/** tokens_spent() - is a refresh token of a file spent, and its successor not there yet? Who ends now loses the login. */
+/** tokens_spent() - is a refresh token of a file spent, and
+ * its successor not there yet? Who ends now loses the login. */
 bool tokens_spent(const struct tokens *t);
 /** tokens_tick() - at least once a second */
 void tokens_tick(struct tokens *t, uint64_t now_ms);
@@ -40,6 +41,6 @@ must_use enum err token_ask(struct tokens *t, const struct policy_credential *c,
 			    const struct vault_secret **ret, const char **ret_reason);
 /** token_refused() - an upstream answered 401 to @generation of @c's */
 void token_refused(struct tokens *t, const struct policy_credential *c, uint64_t generation);
-/** token_put_terms() - what @c's policy has its token be, as a text that differs if that does; nothing for other
- *  strategies. Failures are in buf_err(out). */
+/** token_put_terms() - what @c's policy has its token be, as a text that differs
+ *  if that does; nothing for other strategies. Failures are in buf_err(out). */
 void token_put_terms(const struct policy_credential *c, struct buf *out);

@@ -1,9 +1,9 @@
 /* token_grant.c - the way to a token by a grant; see token.h and credential/grant.h
  *
  * Theory of operation: gather the secrets that the grant needs, or have the keeper sign an assertion (its key
- * stays there); send one request to the endpoint; take the token. A refresh token that the endpoint replaced is
- * written to the file that the first came from by the keeper, with compare and swap; if it came from elsewhere,
- * or that fails, it is kept in memory and used as long as the source stays the same.
+ * stays there); send one request to the endpoint; take the token. A refresh token that the endpoint replaced
+ * is written to the file that the first came from by the keeper, with compare and swap; if it came from
+ * elsewhere, or that fails, it is kept in memory and used as long as the source stays the same.
  * Two sandboxes with the same refresh token in a file take turns: the keeper's lease is held from before the
  * token is read until its successor is written, since a provider takes a token that is used twice for theft.
  */
@@ -37,10 +37,11 @@ static enum err gather_one(struct token *k, enum keeper_part part)
 
 	if (k->parts[part])
 		return ERR_OK;
-	e = vault_ask(k->owner->courier->vault, k->credential, part, &k->part_waits[part], go_on, k, &k->parts[part],
-		      &reason);
+	e = vault_ask(k->owner->courier->vault, k->credential, part, &k->part_waits[part], go_on, k,
+		      &k->parts[part], &reason);
 	if (e != ERR_OK && e != ERR_MORE)
-		token_bad(k, "%s: %s", part == KEEPER_PART_SOURCE ? "its source" : "a secret of its token", reason);
+		token_bad(k, "%s: %s", part == KEEPER_PART_SOURCE ? "its source" : "a secret of its token",
+			  reason);
 	return e;
 }
 
@@ -148,12 +149,13 @@ static void ask_assertion(struct token *k)
 	struct token_endpoint at;
 	auto_buf audience = BUF_EMPTY;
 	bool good = account_fields(k, field) && endpoint_of(k, field[ACCOUNT_ENDPOINT], &at);
-	const struct grant_account a = { field[ACCOUNT_ALGORITHM], field[ACCOUNT_EMAIL], field[ACCOUNT_KEY_ID],
-					 field[ACCOUNT_ENDPOINT] };
+	const struct grant_account a = { field[ACCOUNT_ALGORITHM], field[ACCOUNT_EMAIL],
+					 field[ACCOUNT_KEY_ID], field[ACCOUNT_ENDPOINT] };
 
 	buf_init(&audience, HEAD_PATH_MAX + HEAD_HOST_MAX + 32);
 	if (good)
-		put_endpoint(&at, k->credential->token->host.n ? STR("") : field[ACCOUNT_ENDPOINT], &audience);
+		put_endpoint(&at, k->credential->token->host.n ? STR("") : field[ACCOUNT_ENDPOINT],
+			     &audience);
 	if (!good || buf_err(&audience) ||
 	    grant_claims(k->credential->token, &a, buf_str(&audience), now_s(), &k->assertion) != ERR_OK) {
 		token_bad(k, "an assertion cannot be made: issuer or token endpoint are missing");
@@ -212,8 +214,9 @@ static enum err take_refresh(struct token *k)
 		token_call(k, KEEPER_LEASE, STR("take"), lease_answered);
 		return ERR_MORE;
 	}
-	if (leases(k) && (!keeper_login_fields(buf_str(&k->account), &file) || file.refresh.n == 0 ||
-			  vault_learn(k->owner->courier->vault, k->credential, file.refresh, NULL) != ERR_OK)) {
+	if (leases(k) &&
+	    (!keeper_login_fields(buf_str(&k->account), &file) || file.refresh.n == 0 ||
+	     vault_learn(k->owner->courier->vault, k->credential, file.refresh, NULL) != ERR_OK)) {
 		token_bad(k, "its refresh token cannot be read");
 		return ERR_CREDENTIAL;
 	}
@@ -269,7 +272,8 @@ static void fetched(void *user, enum err e, const char *reason, const struct hea
 
 	k->fetch = NULL;
 	if (!good || grant_parse(body, t->grant == POLICY_GRANT_GITHUB_APP, now_s(), &a) != ERR_OK) {
-		if (e == ERR_OK && (head->status == 400 || head->status == 401) && k->parts[KEEPER_PART_SOURCE])
+		if (e == ERR_OK && (head->status == 400 || head->status == 401) &&
+		    k->parts[KEEPER_PART_SOURCE])
 			vault_invalidate(k->owner->courier->vault, k->credential,
 					 k->parts[KEEPER_PART_SOURCE]->generation);
 		token_bad_answer(k, e, reason, head, body);
@@ -289,7 +293,8 @@ static void request(struct token *k)
 	const struct policy_token *t = k->credential->token;
 	const struct grant_material m = {
 		.source = k->used.len ? buf_str(&k->used) : part(k, KEEPER_PART_SOURCE),
-		.client_secret = part(k, KEEPER_PART_CLIENT_SECRET), .actor_token = part(k, KEEPER_PART_ACTOR_TOKEN),
+		.client_secret = part(k, KEEPER_PART_CLIENT_SECRET),
+		.actor_token = part(k, KEEPER_PART_ACTOR_TOKEN),
 		.assertion = buf_str(&k->assertion),
 	};
 	auto_buf body = BUF_EMPTY, authorization = BUF_EMPTY;

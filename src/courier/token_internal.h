@@ -16,7 +16,8 @@ struct token {
 	struct snapshot *snapshot;		/* NULL: nothing is under way */
 	char parent[EXCHANGE_REQUEST_ID_BYTES];	/* the request that it is got for */
 
-	char terms[65];				/* hash of what the policy asks for: another is another token */
+	char terms[65];				/* hash of what the policy asks
+						   for: another is another token */
 	const struct vault_secret *current;	/* counted; NULL: none */
 	uint64_t renew_ms, expires_ms;		/* clock_boot_ms() */
 	bool stale;				/* an upstream refused it */
@@ -32,7 +33,8 @@ struct token {
 	struct vault_wait part_waits[KEEPER_PARTS];
 	struct keeper_call *call;
 	struct fetch *fetch;
-	struct buf account;			/* secret: fields of the keeper's ACCOUNT, LOGIN or LEASE reply */
+	struct buf account;			/* secret: fields of the keeper's
+						   ACCOUNT, LOGIN or LEASE reply */
 	struct buf assertion;			/* secret */
 	struct buf used;			/* secret: the refresh token that was sent */
 	bool unsearched;			/* what came cannot be searched for: nobody gets it */
@@ -54,7 +56,8 @@ struct tokens {
 /** token_step() - what is next on the way to a token; called again whenever something was answered */
 void token_step(struct token *k);
 void token_step_login(struct token *k);
-/** token_good() - @access is the token, for @life_s; @early_s before its end another is got. Ends the attempt unless
+/** token_good() - @access is the token, for @life_s; @early_s
+ *  before its end another is got. Ends the attempt unless
  *  @more is to be done in it; who waits is told. */
 void token_good(struct token *k, struct str access, uint64_t life_s, uint64_t early_s, bool more);
 /** token_over() - the attempt has ended */
@@ -62,7 +65,8 @@ void token_over(struct token *k);
 /** token_bad() - the attempt has failed; @format: words for the agent */
 void token_bad(struct token *k, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /** token_bad_answer() - the endpoint's answer was none that has a token */
-void token_bad_answer(struct token *k, enum err e, const char *reason, const struct head *head, struct str body);
+void token_bad_answer(struct token *k, enum err e, const char *reason, const struct head *head,
+		      struct str body);
 /** token_call() - asks the keeper; its answer goes to @answered with @k. Failures end the attempt. */
 void token_call(struct token *k, enum keeper_op op, struct str text, keeper_answered *answered);
 /** token_post() - a POST to the endpoint; its answer goes to @done with @k. Failures end the attempt. */
@@ -75,8 +79,8 @@ struct token_endpoint {
 };
 void token_post(struct token *k, const struct token_endpoint *to, bool json, struct str authorization,
 		struct str body, fetch_done *done);
-/** token_rotated() - @refresh took the place of k->used; token_unrotated(): what is to be used for @source, the
- *  token that the source has: its successor, if it could not be written there, or itself */
+/** token_rotated() - @refresh took the place of k->used; token_unrotated(): what is to be used for
+ *  @source, the token that the source has: its successor, if it could not be written there, or itself */
 void token_rotated(struct token *k, struct str refresh);
 struct str token_unrotated(struct token *k, struct str source);
 /** token_put_hash() - SHA-256 in hex, appended */

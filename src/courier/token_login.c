@@ -1,10 +1,10 @@
 /* token_login.c - the way to a token of an agent's own login; see token.h and credential/keeper_replace.c
  *
- * Theory of operation: the keeper reads the login's file. Its access token is good until shortly before its end,
- * or until an upstream refuses it. Then: the keeper's lease, so that nobody else refreshes this file (another
- * sandbox, the agent outside); the file again, since somebody may just have; the provider; and before anybody
- * gets the new token it is in the file, with compare and swap on the refresh token that was read, since the old
- * one is worth nothing from now on and its second use is taken for theft.
+ * Theory of operation: the keeper reads the login's file. Its access token is good until shortly before its
+ * end, or until an upstream refuses it. Then: the keeper's lease, so that nobody else refreshes this file
+ * (another sandbox, the agent outside); the file again, since somebody may just have; the provider; and
+ * before anybody gets the new token it is in the file, with compare and swap on the refresh token that was
+ * read, since the old one is worth nothing from now on and its second use is taken for theft.
  * Failure: what could not be written is kept in memory, and the operator is told.
  */
 #include "courier/token_internal.h"
@@ -89,7 +89,8 @@ static void written(void *user, enum err e, struct str reply)
 	uint64_t life_s;
 
 	k->call = NULL;
-	if (!keeper_fields(buf_str(&k->assertion), got, GOT_FIELDS) || !str_decimal(got[GOT_LIFE], INT64_MAX, &life_s)) {
+	if (!keeper_fields(buf_str(&k->assertion), got, GOT_FIELDS) ||
+	    !str_decimal(got[GOT_LIFE], INT64_MAX, &life_s)) {
 		token_bad(k, "its token was lost");
 		return;
 	}
@@ -102,7 +103,8 @@ static void written(void *user, enum err e, struct str reply)
 		token_bad(k, "its token cannot be searched for in answers");
 		return;
 	}
-	if (e == ERR_OK && str_eq(word, STR("replaced")) && keeper_login_fields(str_from(reply, word.n + 1), &login))
+	if (e == ERR_OK && str_eq(word, STR("replaced")) &&
+	    keeper_login_fields(str_from(reply, word.n + 1), &login))
 		life_s = life_of(&login);
 	token_good(k, got[GOT_ACCESS], life_s, TOKEN_LOGIN_EARLY_S, false);
 }
@@ -160,8 +162,9 @@ static void refresh(struct token *k, struct str token)
 	enum policy_login login = k->credential->login;
 	size_t count;
 	const struct str *hosts = grant_login_hosts(login, &count);
-	const struct token_endpoint at = { .scheme = HEAD_HTTPS, .host = hosts[0], .path = grant_login_path(login),
-					   .port = 443 };
+	const struct token_endpoint at = {
+		.scheme = HEAD_HTTPS, .host = hosts[0], .path = grant_login_path(login), .port = 443
+	};
 	auto_buf body = BUF_EMPTY;
 
 	buf_init_secret(&body, GRANT_BODY_MAX);
@@ -185,7 +188,8 @@ void token_step_login(struct token *k)
 		token_call(k, KEEPER_LOGIN, STR(""), login_read);
 		return;
 	}
-	if (!keeper_login_fields(buf_str(&k->account), &login) || !learn(k, login.refresh) || !learn(k, login.id_token)) {
+	if (!keeper_login_fields(buf_str(&k->account), &login) || !learn(k, login.refresh) ||
+	    !learn(k, login.id_token)) {
 		token_bad(k, "its login cannot be read");
 		return;
 	}

@@ -1,10 +1,11 @@
 /* tunnel.c - see tunnel.h
  *
- * Theory of operation: phases in order. `hello` waits for the whole ClientHello of a passthrough, and judges its
- * name; `dial` stores the intent (I3) and connects; `relay` moves bytes both ways, each as far as the other side
- * takes them (I7), and passes half-closes on. Whatever ends it, over() records the outcome.
- * In raw TCP the agent's bytes are searched for placeholders, all of which are foreign here: a credential cannot be
- * used in a tunnel, but its stand-in shall not wander off either. TLS hides them; so they stay useless.
+ * Theory of operation: phases in order. `hello` waits for the whole ClientHello of a passthrough, and judges
+ * its name; `dial` stores the intent (I3) and connects; `relay` moves bytes both ways, each as far as the
+ * other side takes them (I7), and passes half-closes on. Whatever ends it, over() records the outcome.
+ * In raw TCP the agent's bytes are searched for placeholders, all of which are foreign here: a credential
+ * cannot be used in a tunnel, but its stand-in shall not wander off either. TLS hides them; so they stay
+ * useless.
  * Trust: as in exchange.c. Of the peer's bytes nothing but the ClientHello is read.
  */
 #include "courier/tunnel.h"
@@ -55,8 +56,9 @@ static void put_place(struct record *r, const struct tunnel *t)
 	char url[HEAD_HOST_MAX + 32];
 	bool ipv6 = host_type(t->asked.host) == HOST_IPV6;
 
-	snprintf(url, sizeof url, "%s://%s%.*s%s:%u", t->rule && t->rule->kind == POLICY_KIND_PASSTHROUGH ? "tls" : "tcp",
-		 ipv6 ? "[" : "", STR_FMT(t->asked.host), ipv6 ? "]" : "", t->asked.port);
+	snprintf(url, sizeof url, "%s://%s%.*s%s:%u",
+		 t->rule && t->rule->kind == POLICY_KIND_PASSTHROUGH ? "tls" : "tcp", ipv6 ? "[" : "",
+		 STR_FMT(t->asked.host), ipv6 ? "]" : "", t->asked.port);
 	record_text(r, "request", str_of(t->request_id), sizeof t->request_id);
 	record_text(r, "method", STR("CONNECT"), 8);
 	record_text(r, "url", str_of(url), sizeof url);
@@ -106,7 +108,8 @@ static void record_end(struct tunnel *t)
 		record_integer(r, "bytes_in", t->bytes_in);
 		record_integer(r, "bytes_out", t->bytes_out);
 		if (t->connection && upstream_status(t->connection) == ERR_OK)
-			record_text(r, "address", str_of(address_text(upstream_address(t->connection), address)),
+			record_text(r, "address",
+				    str_of(address_text(upstream_address(t->connection), address)),
 				    sizeof address);
 		e = spool_outcome(t->courier->spool, r);
 	} else if (r) {
@@ -192,7 +195,8 @@ static enum err dial(struct tunnel *t)
 {
 	const struct upstream_target target = {
 		.scheme = HEAD_HTTP,	/* as it comes: TLS, if there is any, is the agent's own */
-		.host = t->asked.host, .port = t->asked.port, .http1_only = true, .rule = t->rule, .fresh = true,
+		.host = t->asked.host, .port = t->asked.port, .http1_only = true, .rule = t->rule,
+		.fresh = true,
 	};
 
 	if (record_intent(t) != ERR_OK)
@@ -372,9 +376,11 @@ enum policy_kind tunnel_kind(const struct courier *c, struct str host, uint16_t 
 	const struct policy *p = snapshot_policy(c->snapshot);
 	const struct policy_rule *rule;
 
-	if (policy_match_tunnel(p, POLICY_KIND_PASSTHROUGH, host, port, &rule) == ERR_OK && rule->verdict != POLICY_DENY)
+	if (policy_match_tunnel(p, POLICY_KIND_PASSTHROUGH, host, port, &rule) == ERR_OK &&
+	    rule->verdict != POLICY_DENY)
 		return POLICY_KIND_PASSTHROUGH;
-	if (policy_match_tunnel(p, POLICY_KIND_TCP, host, port, &rule) == ERR_OK && rule->verdict != POLICY_DENY)
+	if (policy_match_tunnel(p, POLICY_KIND_TCP, host, port, &rule) == ERR_OK &&
+	    rule->verdict != POLICY_DENY)
 		return POLICY_KIND_TCP;
 	return POLICY_KIND_HTTP;
 }
@@ -442,7 +448,8 @@ void tunnel_open(struct courier *c, struct link *link, const struct link_frame *
 		link_reset(link, f->stream, ERR_MEMORY);
 		return;
 	}
-	*t = (struct tunnel){ .stream = { frame }, .courier = c, .link = link, .number = f->stream, .reason = "",
+	*t = (struct tunnel){ .stream = { frame }, .courier = c, .link = link, .number = f->stream,
+			      .reason = "",
 			      .next = c->tunnels, .at = &c->tunnels };
 	if (t->next)
 		t->next->at = &t->next;
@@ -450,7 +457,8 @@ void tunnel_open(struct courier *c, struct link *link, const struct link_frame *
 	t->started_ms = clock_ms();
 	t->deadline_ms = t->started_ms + TUNNEL_HELLO_MS;
 	t->snapshot = snapshot_acquire(c->snapshot);
-	snprintf(t->request_id, sizeof t->request_id, "%.*s-%u", STR_FMT(c->options.config->sandbox), f->stream);
+	snprintf(t->request_id, sizeof t->request_id, "%.*s-%u", STR_FMT(c->options.config->sandbox),
+		 f->stream);
 	buf_init(&t->opened, LINK_OPEN_MAX);
 	queue_init(&t->up, 2 * (size_t)LINK_WINDOW_BYTES);
 	queue_init(&t->down, 2 * PIECE_BYTES);
@@ -477,7 +485,8 @@ void tunnel_run_all(struct courier *c)
 {
 	for (struct tunnel *t = c->tunnels, *next; t; t = next) {
 		next = t->next;
-		tunnel_run(t);	/* NOLINT(clang-analyzer-unix.Malloc): @next was taken first, and nothing frees another */
+		tunnel_run(t);	/* NOLINT(clang-analyzer-unix.Malloc): @next
+				   was taken first, and nothing frees another */
 	}
 }
 
@@ -486,7 +495,8 @@ void tunnel_tick(struct courier *c, uint64_t now_ms)
 	for (struct tunnel *t = c->tunnels, *next; t; t = next) {
 		next = t->next;
 		if (now_ms >= t->deadline_ms)
-			over(t, ERR_TIMEOUT, t->phase == PHASE_HELLO ? "no whole ClientHello came" : "neither side moved");
+			over(t, ERR_TIMEOUT,
+			     t->phase == PHASE_HELLO ? "no whole ClientHello came" : "neither side moved");
 	}
 }
 

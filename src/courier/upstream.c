@@ -229,7 +229,8 @@ static bool quiet(const struct upstream_connection *c)
 {
 	char byte;
 
-	return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+	return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+	       (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
 bool upstream_matches(const struct upstream_connection *c, const struct upstream_target *t)
@@ -293,7 +294,8 @@ enum err upstream_dial(struct upstream *u, const struct upstream_target *t, void
 	}
 	*c = (struct upstream_connection){ .upstream = u, .scheme = t->scheme, .port = t->port, .fd = -1,
 					   .pool = t->pool, .client = t->client, .credential = t->credential,
-					   .certificate = t->certificate, .http1_only = t->http1_only, .rule = t->rule,
+					   .certificate = t->certificate, .http1_only = t->http1_only,
+					   .rule = t->rule,
 					   .host_bytes = t->host.n, .reason = "" };
 	memcpy(c->host, t->host.p, t->host.n);
 	c->deadline_ms = clock_ms() + UPSTREAM_CONNECT_MS;
@@ -374,7 +376,8 @@ static void connected(struct upstream_connection *c)
 		c->rule = NULL;
 		return;
 	}
-	const struct upstream_tls_options o = { .host = { c->host, c->host_bytes }, .http1_only = c->http1_only,
+	const struct upstream_tls_options o = { .host = { c->host, c->host_bytes },
+						.http1_only = c->http1_only,
 						.certificate = c->certificate };
 	enum err e = upstream_tls_new(c->upstream->options.tls, &o, &c->tls);
 

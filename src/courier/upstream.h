@@ -27,13 +27,15 @@ struct upstream_target {
 	uint64_t pool;				/* never shared between two numbers; 0: no credential */
 	const void *client;			/* nor between two clients, whose answers and logins (of NTLM, which
 						   is of a connection) are their own; NULL: there are none */
-	uint32_t credential;			/* that goes over it, for upstream_drop(): vault_number() + 1; 0: none */
+	uint32_t credential;			/* that goes over it, for upstream_drop():
+						   vault_number() + 1; 0: none */
 	struct str certificate;			/* PEM of a client certificate and its key, or empty; implied by
 						   the pool's number; borrowed until READY or failed */
 	bool http1_only;			/* HTTP/2 is not offered; whoever does not say so must be able to
 						   speak it */
 	const struct policy_rule *rule;		/* names addresses; borrowed until READY or failed */
-	bool websocket;				/* for carrier_dial(): RFC 8441 where it can be had, else http1_only */
+	bool websocket;				/* for carrier_dial(): RFC 8441 where
+						   it can be had, else http1_only */
 	bool fresh;				/* no connection that was used before */
 	bool secret;				/* for carrier_dial(), http1_only: the answer may hold one */
 	bool repeatable;			/* can be tried again if a kept connection turns out dead */
@@ -61,8 +63,8 @@ must_use enum err upstream_dial(struct upstream *u, const struct upstream_target
 				void (*changed)(void *user), void *user, struct upstream_connection **ret);
 /** upstream_own() - from now on somebody else is told: who has the connection from whom had it dialled */
 void upstream_own(struct upstream_connection *c, void (*changed)(void *user), void *user);
-/** upstream_matches() - could @t have this connection, which is READY: same place, same pool, and an address that
- *  its rule admits? */
+/** upstream_matches() - could @t have this connection, which is
+ *  READY: same place, same pool, and an address that its rule admits? */
 bool upstream_matches(const struct upstream_connection *c, const struct upstream_target *t);
 /** upstream_status() - ERR_OK: ready; ERR_MORE: not yet; ERR_RESOLVE, ERR_ADDRESS_REFUSED,
  *  ERR_DIAL, ERR_UPSTREAM_TLS, ERR_UPSTREAM_TIMEOUT, ERR_MEMORY, ERR_LIMIT: it will never be */

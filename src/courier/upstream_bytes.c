@@ -1,9 +1,10 @@
 /* upstream_bytes.c - what goes over a connection to an upstream, both ways
  *
- * Theory of operation: with TLS, what is to be sent is ciphertext in tls/upstream.h until the socket takes it, and no
- * more plaintext is taken before; what is received goes straight into it. Reading asks the socket only when nothing
- * that came before is left, and only when the loop said that there is something. ERR_MORE notes which way the owner waits, which is what upstream_interest() goes by.
- * An end without close_notify may have been made by somebody in between, and is no orderly one.
+ * Theory of operation: with TLS, what is to be sent is ciphertext in tls/upstream.h until the socket takes
+ * it, and no more plaintext is taken before; what is received goes straight into it. Reading asks the socket
+ * only when nothing that came before is left, and only when the loop said that there is something. ERR_MORE
+ * notes which way the owner waits, which is what upstream_interest() goes by. An end without close_notify may
+ * have been made by somebody in between, and is no orderly one.
  */
 #include "courier/upstream_connection.h"
 
@@ -60,7 +61,8 @@ enum err upstream_feed(struct upstream_connection *c)
 		upstream_tls_received(c->tls, got);
 		c->drained = got < n;
 	}
-	return e == ERR_CLOSED ? ERR_UPSTREAM_CLOSED : e;	/* without close_notify: it may have been cut off */
+	return e == ERR_CLOSED ? ERR_UPSTREAM_CLOSED : e;	/* without close_notify: it
+								   may have been cut off */
 }
 
 /* Some inputs at most: records without a byte of plaintext could keep the loop from all others. What

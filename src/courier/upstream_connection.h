@@ -34,9 +34,11 @@ struct upstream_connection {
 	int fd;
 	uv_poll_t *poll;
 	int events;
-	bool starved, blocked;			/* the last read, write said ERR_MORE, and nothing came since */
+	bool starved, blocked;			/* the last read, write said
+						   ERR_MORE, and nothing came since */
 	bool quiet;				/* something came, and the owner has yet to ask for it */
-	bool drained;				/* the last of what the socket had was read, and nothing came since */
+	bool drained;				/* the last of what the socket had
+						   was read, and nothing came since */
 	bool eof;
 	struct upstream_tls *tls;
 };
@@ -45,5 +47,6 @@ struct upstream_connection {
 void upstream_interest(struct upstream_connection *c);
 /** upstream_flush() - ciphertext that waits. ERR_MORE, ERR_UPSTREAM_CLOSED */
 must_use enum err upstream_flush(struct upstream_connection *c);
-/** upstream_feed() - the next ciphertext from the socket. ERR_MORE, ERR_UPSTREAM_CLOSED, ERR_LIMIT, ERR_MEMORY */
+/** upstream_feed() - the next ciphertext from the socket.
+ * ERR_MORE, ERR_UPSTREAM_CLOSED, ERR_LIMIT, ERR_MEMORY */
 must_use enum err upstream_feed(struct upstream_connection *c);

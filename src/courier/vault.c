@@ -415,9 +415,9 @@ static enum err ask_source(struct vault *v, struct entry *entry, struct slot *s,
 	return e;
 }
 
-enum err vault_ask(struct vault *v, const struct policy_credential *c, enum keeper_part part, struct vault_wait *w,
-		   void (*changed)(void *user), void *user, const struct vault_secret **ret,
-		   const char **ret_reason)
+enum err vault_ask(struct vault *v, const struct policy_credential *c, enum keeper_part part,
+		   struct vault_wait *w, void (*changed)(void *user), void *user,
+		   const struct vault_secret **ret, const char **ret_reason)
 {
 	struct entry *entry = entry_of(v, c);
 	struct slot *s = entry ? &entry->slots[part] : NULL;

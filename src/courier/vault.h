@@ -1,8 +1,8 @@
 /* vault.h - the secrets of one sandbox, as the courier holds them
  *
- * Asked of the keeper when first needed and kept; a file is looked at for each that asks, the rest again when told
- * that an upstream refuses them. Every secret that may still be reflected is
- * searched for in every answer, whichever credential it was asked with.
+ * Asked of the keeper when first needed and kept; a file is looked at for each that asks, the rest again when
+ * told that an upstream refuses them. Every secret that may still be reflected is searched for in every
+ * answer, whichever credential it was asked with.
  */
 #pragma once
 
@@ -44,8 +44,8 @@ int32_t vault_number(const struct vault *v, const struct policy_credential *c);
  *           return but ERR_MORE, @w is free to be used again
  * *ret:     counted: vault_secret_release()
  * *ret_reason: static words for the operator, on ERR_CREDENTIAL
- * Return: ERR_OK; ERR_MORE; ERR_CREDENTIAL; ERR_MEMORY. However many wait, the source is asked once; a file is looked
- * at after @w asked first. */
+ * Return: ERR_OK; ERR_MORE; ERR_CREDENTIAL; ERR_MEMORY. However many wait,
+ * the source is asked once; a file is looked at after @w asked first. */
 must_use enum err vault_ask(struct vault *v, const struct policy_credential *c, enum keeper_part part,
 			    struct vault_wait *w, void (*changed)(void *user), void *user,
 			    const struct vault_secret **ret, const char **ret_reason);
@@ -54,8 +54,8 @@ void vault_secret_release(const struct vault_secret *s);	/* NULL is fine */
 /** vault_invalidate() - an upstream refuses @generation of @c: the next to ask gets it anew from its source,
  *  if it is still the present one. At most once in VAULT_FAILURE_MS. */
 void vault_invalidate(struct vault *v, const struct policy_credential *c, uint64_t generation);
-/** vault_learn() - @secret is @c's too (a token that was fetched, a session token, the parts of a login): it is
- *  searched for in answers from now on, with VAULT_OLD_MAX * 4 former ones of @c's. Known ones are kept.
+/** vault_learn() - @secret is @c's too (a token that was fetched, a session token, the parts of a login): it
+ *  is searched for in answers from now on, with VAULT_OLD_MAX * 4 former ones of @c's. Known ones are kept.
  * *ret: counted, or NULL if it is not wanted
  * Return: ERR_OK; ERR_CREDENTIAL (it cannot be searched for: too short); ERR_MEMORY */
 must_use enum err vault_learn(struct vault *v, const struct policy_credential *c, struct str secret,

@@ -1,8 +1,8 @@
 /* vault_wait.c - who waits for a source, and which look at it answers them; see vault_wait.h
  *
  * Theory of operation: a source that may have changed is looked at for each asker, so that a secret that was
- * replaced is not used once more. However many ask, one look runs at a time, and answers those that asked before it
- * began; who asks while it runs waits for the next one, which they share.
+ * replaced is not used once more. However many ask, one look runs at a time, and answers those
+ * that asked before it began; who asks while it runs waits for the next one, which they share.
  * Failure: what is held serves while a source has failed for no longer than VAULT_CHECK_MS.
  */
 #include "courier/vault_wait.h"

@@ -31,10 +31,10 @@ struct vault_look {
 	uint64_t failed_until_ms;	/* nobody gets anything before */
 };
 
-/** vault_look_due() - must the source be looked at for @w? Until a look is over that began after @w asked: what
- *  was changed before that is then seen. */
+/** vault_look_due() - must the source be looked at for @w? Until a look is
+ *  over that began after @w asked: what was changed before that is then seen. */
 bool vault_look_due(const struct vault_look *l, struct vault_wait *w);
-/** vault_look_over() - a look has ended: @good; @held: something from before is held, which serves on while the
- *  source is in doubt (a file that is caught half written)
+/** vault_look_over() - a look has ended: @good; @held: something from before is held,
+ *  which serves on while the source is in doubt (a file that is caught half written)
  * Return: what is held may be given away */
 bool vault_look_over(struct vault_look *l, bool good, bool held);

@@ -30,12 +30,13 @@ static struct str written(const struct buf *out, size_t from)
 
 static bool format_is_sound(const struct policy_credential *c)
 {
-	return attach_find(c->header_format, 0, MARK) < c->header_format.n && field_name_check(c->header_name) &&
-	       !field_is_hop_by_hop(c->header_name) && !str_eq(c->header_name, STR("host"));
+	return attach_find(c->header_format, 0, MARK) < c->header_format.n &&
+	       field_name_check(c->header_name) && !field_is_hop_by_hop(c->header_name) &&
+	       !str_eq(c->header_name, STR("host"));
 }
 
-/* A client of the same service that puts its key elsewhere: the placeholder is of no use there, and a key of the
- * agent's own is to be replaced by ours. */
+/* A client of the same service that puts its key elsewhere: the placeholder
+ * is of no use there, and a key of the agent's own is to be replaced by ours. */
 static void drop_siblings(const struct policy_credential *c, struct str placeholder, struct head *head)
 {
 	uint32_t kept = 0;
@@ -44,7 +45,8 @@ static void drop_siblings(const struct policy_credential *c, struct str placehol
 		const struct head_field *f = &head->fields[i];
 
 		if (own_usual_field(f->name) && !str_eq(f->name, c->header_name) &&
-		    (c->own == POLICY_OWN_REPLACE || (placeholder.n && str_eq(own_bare(f->value), placeholder))))
+		    (c->own == POLICY_OWN_REPLACE ||
+		     (placeholder.n && str_eq(own_bare(f->value), placeholder))))
 			continue;
 		head->fields[kept++] = *f;
 	}
@@ -185,8 +187,8 @@ bool attach_sends_secret(const struct policy_credential *c)
 	return c->strategy != POLICY_STRATEGY_SIGV4 && c->strategy != POLICY_STRATEGY_CERTIFICATE;
 }
 
-static enum err put(const struct policy_credential *c, struct str secret, struct str placeholder, struct buf *out,
-		    struct head *head, bool *attached)
+static enum err put(const struct policy_credential *c, struct str secret, struct str placeholder,
+		    struct buf *out, struct head *head, bool *attached)
 {
 	switch (c->strategy) {
 	case POLICY_STRATEGY_LOGIN:

@@ -59,9 +59,9 @@ must_use enum err attach_apply(const struct policy_credential *c, struct str sec
 			       struct str placeholder, const struct head *in, struct buf *out,
 			       struct head *ret_head, bool *ret_attached);
 
-/** attach_sends_secret() - does what the strategy takes from the source, or gets with it, stand in a request so that
- *  an answer could give it away? Not with sigv4 (a signature, and a session token that signs nothing) and
- *  certificate. */
+/** attach_sends_secret() - does what the strategy takes from the source, or gets with it, stand in a
+ *  request so that an answer could give it away? Not with sigv4 (a signature, and a session token that
+ *  signs nothing) and certificate. */
 bool attach_sends_secret(const struct policy_credential *c);
 
 /** enum attach_body - how a body of the agent's is read when a placeholder is to be replaced in it */
@@ -72,8 +72,8 @@ enum attach_body attach_body_kind(const struct policy_credential *c, const struc
 /** attach_text() - appends @text with each whole @placeholder replaced by @secret, escaped as @kind has it
  *  (JSON: also a WebSocket's text message, whatever it is). @out: made by buf_init_secret()
  * Return: ERR_OK and *ret_changed; buf_err(out) */
-must_use enum err attach_text(enum attach_body kind, struct str secret, struct str placeholder, struct str text,
-			      struct buf *out, bool *ret_changed);
+must_use enum err attach_text(enum attach_body kind, struct str secret, struct str placeholder,
+			      struct str text, struct buf *out, bool *ret_changed);
 
 /** enum attach_own - does a request bring a credential of its own where @c's would stand, or beside it? */
 enum attach_own {
@@ -83,10 +83,10 @@ enum attach_own {
 	ATTACH_OWN_BESIDE,	/* the like where ours would not stand, so that it cannot take its place */
 };
 /** attach_own() - looks where attach_apply() would put the secret: the header of strategies header, token
- *  and login; for placeholders authorization and its like (or c->placeholder_fields), the password of Basic, the
- *  parameters that services take keys from. Beside it: the others of those fields (of strategies header and
- *  token not if c->own is REPLACE: they go with attach_apply()) and parameters; with the placeholder in the head,
- *  all of them (none if c->own is PASS: the placeholder is replaced all the same)
+ *  and login; for placeholders authorization and its like (or c->placeholder_fields), the password of Basic,
+ *  the parameters that services take keys from. Beside it: the others of those fields (of strategies header
+ *  and token not if c->own is REPLACE: they go with attach_apply()) and parameters; with the placeholder in
+ *  the head, all of them (none if c->own is PASS: the placeholder is replaced all the same)
  * @ret_own:  REAL, DUMMY: the credential, appended: made by buf_init_secret(own, ATTACH_OWN_MAX). With
  *            it as placeholder, attach_apply() replaces it. */
 #define ATTACH_OWN_MAX HEAD_MAX_BYTES

@@ -12,8 +12,8 @@ enum attach_coding {
 
 /** attach_find() - index of @needle in @s from @from on, or s.n */
 size_t attach_find(struct str s, size_t from, struct str needle);
-/** attach_replace() - appends @text with each whole @placeholder replaced by @secret as @coding has it; it stands
- *  whole when no letter or digit continues it on either side
+/** attach_replace() - appends @text with each whole @placeholder replaced by @secret as
+ *  @coding has it; it stands whole when no letter or digit continues it on either side
  * Return: were there any? If not, @text is appended as it is. Failures are in buf_err(out). */
 bool attach_replace(enum attach_coding coding, struct str secret, struct str placeholder, struct str text,
 		    struct buf *out);

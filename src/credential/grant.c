@@ -81,7 +81,8 @@ enum err grant_body(const struct policy_token *t, const struct grant_material *m
 		put_parameter("subject_token_type", t->subject_token_type, out);
 		put_parameter("actor_token", m->actor_token, out);
 		if (m->actor_token.n)
-			put_parameter("actor_token_type", STR("urn:ietf:params:oauth:token-type:access_token"), out);
+			put_parameter("actor_token_type",
+				      STR("urn:ietf:params:oauth:token-type:access_token"), out);
 	}
 	if (!client_by_basic(t, m)) {
 		put_parameter("client_id", t->client_id, out);
@@ -146,7 +147,8 @@ static json_t *make_claims(const struct policy_token *t, const struct grant_acco
 		return NULL;
 	set(o, "iss", issuer);
 	json_object_set_new(o, "iat", json_integer((json_int_t)now_s - (github ? GITHUB_SKEW_S : 0)));
-	json_object_set_new(o, "exp", json_integer((json_int_t)now_s + (github ? GITHUB_LIFE_S : ASSERTION_LIFE_S)));
+	json_object_set_new(o, "exp",
+			    json_integer((json_int_t)now_s + (github ? GITHUB_LIFE_S : ASSERTION_LIFE_S)));
 	if (github)
 		return o;
 	set(o, "aud", t->audience.n ? t->audience : audience);
@@ -227,7 +229,8 @@ static uint64_t life(json_t *root, bool github, uint64_t now_s)
 		until = parse_time(member(root, "expires_at"));
 		s = until > now_s ? until - now_s : s;
 	} else if (json_is_number(in) && json_number_value(in) >= 0) {
-		s = json_number_value(in) > (double)EXPIRES_MAX_S ? EXPIRES_MAX_S : (uint64_t)json_number_value(in);
+		s = json_number_value(in) > (double)EXPIRES_MAX_S ? EXPIRES_MAX_S
+								  : (uint64_t)json_number_value(in);
 	} else if (json_is_string(in) && !str_decimal(member(root, "expires_in"), EXPIRES_MAX_S, &until)) {
 		return s;
 	} else if (json_is_string(in)) {
@@ -239,7 +242,8 @@ static uint64_t life(json_t *root, bool github, uint64_t now_s)
 static enum err take(json_t *root, bool github, uint64_t now_s, struct grant_answer *ret)
 {
 	struct grant_answer a = { .expires_s = life(root, github, now_s) };
-	struct str access = member(root, github ? "token" : "access_token"), refresh = member(root, "refresh_token");
+	struct str access = member(root, github ? "token" : "access_token"),
+		   refresh = member(root, "refresh_token");
 	struct str id_token = member(root, "id_token");
 
 	if (!is_token(access) || (refresh.n && !is_token(refresh)) || (id_token.n && !is_token(id_token)))
@@ -273,7 +277,8 @@ void grant_error(struct str body, char ret[GRANT_ERROR_MAX + 1])
 	struct str error = member(root, "error");
 	bool good = error.n > 0 && error.n <= GRANT_ERROR_MAX;
 
-	if (json_is_object(json_object_get(root, "error"))) {	/* {"error":{"type":"..."}}, as some have it */
+	if (json_is_object(json_object_get(root, "error"))) {	/* {"error":{"type":"..."}},
+								   as some have it */
 		error = member(json_object_get(root, "error"), "type");
 		good = error.n > 0 && error.n <= GRANT_ERROR_MAX;
 	}
@@ -286,7 +291,8 @@ void grant_error(struct str body, char ret[GRANT_ERROR_MAX + 1])
 
 /* ---- logins ---- */
 
-static const struct str claude_hosts[] = { STR_INIT("platform.claude.com"), STR_INIT("console.anthropic.com") };
+static const struct str claude_hosts[] = { STR_INIT("platform.claude.com"),
+					   STR_INIT("console.anthropic.com") };
 static const struct str codex_hosts[] = { STR_INIT("auth.openai.com") };
 static const struct {
 	const struct str *hosts;

@@ -26,8 +26,10 @@ struct grant_material {
 };
 /** grant_body() - appends the body: a form, or nothing (GitHub). buf_err(out) */
 must_use enum err grant_body(const struct policy_token *t, const struct grant_material *m, struct buf *out);
-/** grant_authorization() - appends the value of the authorization field; nothing: there is none. buf_err(out) */
-must_use enum err grant_authorization(const struct policy_token *t, const struct grant_material *m, struct buf *out);
+/** grant_authorization() - appends the value of the
+ * authorization field; nothing: there is none. buf_err(out) */
+must_use enum err grant_authorization(const struct policy_token *t, const struct grant_material *m,
+				      struct buf *out);
 
 /** struct grant_account - what the keeper says of a key that signs assertions */
 struct grant_account {
@@ -36,8 +38,8 @@ struct grant_account {
 /** grant_claims() - appends the signing input, base64url(header) "." base64url(claims)
  * @audience: whom it is for, if the policy does not say: the endpoint's URL
  * Return: ERR_OK; ERR_INPUT (no issuer); ERR_MEMORY; buf_err(out) */
-must_use enum err grant_claims(const struct policy_token *t, const struct grant_account *a, struct str audience,
-			       uint64_t now_s, struct buf *out);
+must_use enum err grant_claims(const struct policy_token *t, const struct grant_account *a,
+			       struct str audience, uint64_t now_s, struct buf *out);
 
 /** struct grant_answer - views into `storage`; empty: not there */
 struct grant_answer {
@@ -47,12 +49,12 @@ struct grant_answer {
 };
 /** grant_parse() - a successful answer (status 200 or 201)
  * @github: its shape ("token", "expires_at")
- * Return: ERR_OK; ERR_UPSTREAM_MALFORMED (no JSON object, no token of 16 to 8192 visible ASCII characters, ...);
- * ERR_MEMORY */
+ * Return: ERR_OK; ERR_UPSTREAM_MALFORMED (no JSON object, no
+ * token of 16 to 8192 visible ASCII characters, ...); ERR_MEMORY */
 must_use enum err grant_parse(struct str body, bool github, uint64_t now_s, struct grant_answer *ret);
 void grant_answer_free(struct grant_answer *a);
-/** grant_error() - the "error" of a failed answer, if it is one of the letters that RFC 6749 errors are made of;
- *  else an empty text. Nothing else of such an answer is shown to anybody. */
+/** grant_error() - the "error" of a failed answer, if it is one of the letters that RFC 6749
+ *  errors are made of; else an empty text. Nothing else of such an answer is shown to anybody. */
 void grant_error(struct str body, char ret[GRANT_ERROR_MAX + 1]);
 
 /** ---- logins ---- */

@@ -34,7 +34,8 @@ static void about_login(enum keeper_use use, struct str text, json_t *o)
 
 static void about_account(const struct keeper_credential *c, struct str text, json_t *o)
 {
-	static const char *const names[] = { NULL, "client_email", "private_key_id", "token_uri", "project_id" };
+	static const char *const names[] = { NULL, "client_email", "private_key_id", "token_uri",
+					     "project_id" };
 	struct str fields[5];
 	const char *reason;
 	auto_buf out = BUF_EMPTY;

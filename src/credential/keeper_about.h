@@ -1,5 +1,6 @@
-/* keeper_about.h - what is no secret of a credential's source, which the supervisor needs for the files that it
- * renders into the guest; part of the keeper's start message, so that the supervisor reads no secret for it
+/* keeper_about.h - what is no secret of a credential's source, which the supervisor needs for the files that
+ * it renders into the guest; part of the keeper's start message, so that the supervisor reads no secret for
+ * it
  */
 #pragma once
 

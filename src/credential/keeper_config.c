@@ -149,7 +149,8 @@ static enum err command_source(struct keeper_config *c, const struct members *m,
 {
 	enum err e;
 
-	if (m->timeout_ms < 1 || m->timeout_ms > KEEPER_COMMAND_TIMEOUT_MAX_MS || json_array_size(m->argv) == 0)
+	if (m->timeout_ms < 1 || m->timeout_ms > KEEPER_COMMAND_TIMEOUT_MAX_MS ||
+	    json_array_size(m->argv) == 0)
 		return ERR_INPUT;
 	s->kind = KEEPER_COMMAND;
 	s->timeout_ms = (uint64_t)m->timeout_ms;
@@ -277,9 +278,9 @@ static enum err read_root(struct keeper_config *c, json_t *root, char why[256])
 	int days, key_fd, seal_fd = -1;
 	enum err e;
 
-	if (json_unpack_ex(root, &at, JSON_STRICT, "{s:s, s:i, s:i, s?i, s:o, s:o}", "sandbox", &sandbox, "ca_days",
-			   &days, "checkpoint_key_fd", &key_fd, "seal_key_fd", &seal_fd, "environment",
-			   &environment, "credentials", &credentials)) {
+	if (json_unpack_ex(root, &at, JSON_STRICT, "{s:s, s:i, s:i, s?i, s:o, s:o}", "sandbox", &sandbox,
+			   "ca_days", &days, "checkpoint_key_fd", &key_fd, "seal_key_fd", &seal_fd,
+			   "environment", &environment, "credentials", &credentials)) {
 		snprintf(why, 256, "%.200s", at.text);
 		return ERR_INPUT;
 	}

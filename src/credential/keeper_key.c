@@ -185,11 +185,13 @@ static bool create_once(int directory, const char *name, mode_t mode, struct str
 		return false;
 	buf_printf(&temporary, ".%s.%08x", name, number);
 	z = buf_z(&temporary);
-	auto_fd fd = z ? openat(directory, z, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode) : -1;
+	auto_fd fd =
+		z ? openat(directory, z, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode) : -1;
 
 	if (fd < 0)
 		return false;
-	ok = fd_write(fd, text) == ERR_OK && fsync(fd) == 0 && (linkat(directory, z, directory, name, 0) == 0 || errno == EEXIST);
+	ok = fd_write(fd, text) == ERR_OK && fsync(fd) == 0 &&
+	     (linkat(directory, z, directory, name, 0) == 0 || errno == EEXIST);
 	(void)unlinkat(directory, z, 0);
 	return ok && fsync(directory) == 0;
 }
@@ -203,7 +205,8 @@ static enum err create_key(int directory)
 
 	buf_init(&name, 64);
 	buf_init_secret(&text, FILE_MAX);
-	if (getrandom(seed, sizeof seed, 0) != sizeof seed || getrandom(number, sizeof number, 0) != sizeof number)
+	if (getrandom(seed, sizeof seed, 0) != sizeof seed ||
+	    getrandom(number, sizeof number, 0) != sizeof number)
 		return ERR_LOCAL;
 	buf_put_z(&name, "paddock/");
 	buf_put_hex(&name, str_make(number, sizeof number));

@@ -78,7 +78,8 @@ static void read_codex(json_t *o, struct keeper_login *ret, struct buf *made)
 enum err keeper_login_parse(enum keeper_use use, struct str text, struct keeper_login_file *ret,
 			    const char **ret_reason)
 {
-	struct keeper_login_file f = { .root = json_loadb(text.p ? text.p : "", text.n, JSON_REJECT_DUPLICATES, NULL) };
+	struct keeper_login_file f = { .root = json_loadb(text.p ? text.p : "", text.n,
+							  JSON_REJECT_DUPLICATES, NULL) };
 	json_t *o = json_object_get(f.root, use == KEEPER_USE_CODEX ? "tokens" : "claudeAiOauth");
 	bool good;
 
@@ -141,8 +142,8 @@ static int put_dumped(const char *bytes, size_t n, void *user)
 	return buf_err(user) ? -1 : 0;
 }
 
-enum err keeper_login_change(enum keeper_use use, struct keeper_login_file *f, const struct keeper_login *login,
-			     struct buf *text)
+enum err keeper_login_change(enum keeper_use use, struct keeper_login_file *f,
+			     const struct keeper_login *login, struct buf *text)
 {
 	json_t *root = f->root;
 	bool ok = use == KEEPER_USE_CODEX ? change_codex(root, json_object_get(root, "tokens"), login)
@@ -151,7 +152,8 @@ enum err keeper_login_change(enum keeper_use use, struct keeper_login_file *f, c
 	if (!ok)
 		return ERR_MEMORY;
 	/* as each of them writes its own */
-	ok = json_dump_callback(root, put_dumped, text, use == KEEPER_USE_CODEX ? JSON_INDENT(2) : JSON_COMPACT) == 0;
+	ok = json_dump_callback(root, put_dumped, text,
+				use == KEEPER_USE_CODEX ? JSON_INDENT(2) : JSON_COMPACT) == 0;
 	if (buf_err(text))
 		return buf_err(text);
 	return ok ? ERR_OK : ERR_MEMORY;

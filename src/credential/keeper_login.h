@@ -23,8 +23,8 @@ struct keeper_login_file {
 must_use enum err keeper_login_parse(enum keeper_use use, struct str text, struct keeper_login_file *ret,
 				     const char **ret_reason);
 void keeper_login_close(struct keeper_login_file *f);
-/** keeper_login_change() - @f with @login's tokens and expiry where they are not empty, every other member as it
- *  was; the views of f->login are not valid after it
+/** keeper_login_change() - @f with @login's tokens and expiry where they are not
+ *  empty, every other member as it was; the views of f->login are not valid after it
  * @text: the file's new text, appended
  * Return: ERR_OK; ERR_MEMORY; buf_err() */
 must_use enum err keeper_login_change(enum keeper_use use, struct keeper_login_file *f,

@@ -84,7 +84,8 @@ static bool collect_directories(const struct keeper_config *c, struct directorie
 	for (size_t i = 0; i < c->credential_count; i++) {
 		const struct keeper_source *s = &c->credentials[i].source;
 		enum keeper_use use = c->credentials[i].use;
-		bool replaced = use == KEEPER_USE_REFRESH || use == KEEPER_USE_CLAUDE || use == KEEPER_USE_CODEX;
+		bool replaced =
+			use == KEEPER_USE_REFRESH || use == KEEPER_USE_CLAUDE || use == KEEPER_USE_CODEX;
 		struct stat st;
 
 		if (s->kind != KEEPER_FILE)

@@ -1,14 +1,14 @@
 /* keeper_replace.c - LOGIN and REPLACE: tokens that are refreshed, in the user's own files; see keeper_ops.h
  *
- * Theory of operation: a provider takes a refresh token that is used twice for theft, so an agent of the user's
- * outside of the sandbox must find what a refresh inside it gave, and the other way round. REPLACE takes a lock,
- * reads the file again, and writes it only if it still holds the refresh token that was read before the refresh
- * (compare and swap); else it answers with what the file holds by now. It is written under another name,
- * synced and renamed, with its mode; nobody ever sees half of it.
+ * Theory of operation: a provider takes a refresh token that is used twice for theft, so an agent of the
+ * user's outside of the sandbox must find what a refresh inside it gave, and the other way round. REPLACE
+ * takes a lock, reads the file again, and writes it only if it still holds the refresh token that was read
+ * before the refresh (compare and swap); else it answers with what the file holds by now. It is written under
+ * another name, synced and renamed, with its mode; nobody ever sees half of it.
  * The lock is Claude Code's own for its file (a directory, stale after 15 seconds without a sign of life, as
  * its proper-lockfile has it), else flock() on a file beside. It is never waited for here: ERR_MORE.
- * A lease is the same from before a refresh until after it: of two sandboxes, or a sandbox and Claude Code itself
- * (whose own lock of that purpose it is), one refreshes, and the other finds what came of it.
+ * A lease is the same from before a refresh until after it: of two sandboxes, or a sandbox and Claude
+ * Code itself (whose own lock of that purpose it is), one refreshes, and the other finds what came of it.
  */
 #include "credential/keeper_login.h"
 #include "credential/keeper_ops.h"
@@ -59,8 +59,9 @@ void keeper_lease_leave(struct keeper_lease *l)
 {
 	struct stat st;
 
-	if (l->made && fstatat(l->directory, l->made, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == l->inode &&
-	    st.st_ctim.tv_sec == l->since.tv_sec && st.st_ctim.tv_nsec == l->since.tv_nsec)
+	if (l->made && fstatat(l->directory, l->made, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_ino == l->inode && st.st_ctim.tv_sec == l->since.tv_sec &&
+	    st.st_ctim.tv_nsec == l->since.tv_nsec)
 		(void)unlinkat(l->directory, l->made, AT_REMOVEDIR);
 	l->made = NULL;
 	auto_fd_close(&l->lock);
@@ -150,11 +151,12 @@ static enum err write_file(const struct place *p, struct str text)
 	    st.st_uid != geteuid() || getrandom(&number, sizeof number, 0) != sizeof number)
 		return ERR_LOCAL;
 	snprintf(temporary, sizeof temporary, ".%s.%016llx", p->name, (unsigned long long)number);
-	auto_fd fd = openat(p->held.directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-			    st.st_mode & 0777);
+	auto_fd fd = openat(p->held.directory, temporary,
+			    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, st.st_mode & 0777);
 	if (fd < 0)
 		return ERR_LOCAL;
-	ok = fd_write(fd, text) == ERR_OK && fsync(fd) == 0 && renameat(p->held.directory, temporary, p->held.directory, p->name) == 0;
+	ok = fd_write(fd, text) == ERR_OK && fsync(fd) == 0 &&
+	     renameat(p->held.directory, temporary, p->held.directory, p->name) == 0;
 	if (!ok)
 		(void)unlinkat(p->held.directory, temporary, 0);
 	return ok && fsync(p->held.directory) == 0 ? ERR_OK : ERR_LOCAL;
@@ -193,12 +195,12 @@ static bool well_formed(const struct keeper_credential *c, const struct str aske
 
 /* ERR_OK: *ret_same, and if so @fresh is the file's new text; *@out has the fields as they are then */
 static enum err swap_login(const struct keeper_credential *c, struct str text,
-			   const struct str asked[ASKED_FIELDS], bool *ret_same, struct buf *fresh, struct buf *out,
-			   const char **ret_reason)
+			   const struct str asked[ASKED_FIELDS], bool *ret_same, struct buf *fresh,
+			   struct buf *out, const char **ret_reason)
 {
 	const struct keeper_login login = {
-		.access = asked[ASKED_ACCESS], .refresh = asked[ASKED_REFRESH], .id_token = asked[ASKED_ID_TOKEN],
-		.expires_ms = asked[ASKED_EXPIRES],
+		.access = asked[ASKED_ACCESS], .refresh = asked[ASKED_REFRESH],
+		.id_token = asked[ASKED_ID_TOKEN], .expires_ms = asked[ASKED_EXPIRES],
 	};
 	struct keeper_login_file f;
 	enum err e = keeper_login_parse(c->use, text, &f, ret_reason);
@@ -216,8 +218,8 @@ static enum err swap_login(const struct keeper_credential *c, struct str text,
 	return keeper_op_login(c, *ret_same ? buf_str(fresh) : text, out, ret_reason);
 }
 
-static enum err swap_token(struct str text, const struct str asked[ASKED_FIELDS], bool *ret_same, struct buf *fresh,
-			   struct buf *out, const char **ret_reason)
+static enum err swap_token(struct str text, const struct str asked[ASKED_FIELDS], bool *ret_same,
+			   struct buf *fresh, struct buf *out, const char **ret_reason)
 {
 	struct keeper_login now = { .access = { NULL, 0 } };
 	enum err e = keeper_source_line(text, &now.refresh, ret_reason);
@@ -264,7 +266,8 @@ enum err keeper_op_replace(const struct keeper_credential *c, struct str asked, 
 	enum err e;
 
 	*ret_reason = "a replacement was asked for that is none";
-	if (c->source.kind != KEEPER_FILE || !keeper_fields(asked, fields, ASKED_FIELDS) || !well_formed(c, fields))
+	if (c->source.kind != KEEPER_FILE || !keeper_fields(asked, fields, ASKED_FIELDS) ||
+	    !well_formed(c, fields))
 		return ERR_INPUT;
 	*ret_reason = "its file cannot be locked";
 	e = place_enter(c, false, &place);

@@ -18,8 +18,8 @@ struct keeper_run {
  * @environment: NULL-terminated; the whole of the command's
  * Return: ERR_OK, then keeper_run_step() until it says otherwise than ERR_MORE; ERR_CREDENTIAL with
  * *ret_reason, static text; ERR_MEMORY */
-must_use enum err keeper_run_start(const struct keeper_source *s, char *const *environment, struct keeper_run *r,
-				   const char **ret_reason);
+must_use enum err keeper_run_start(const struct keeper_source *s, char *const *environment,
+				   struct keeper_run *r, const char **ret_reason);
 /** keeper_run_wants() - what to poll for until r->deadline_ms */
 struct pollfd keeper_run_wants(const struct keeper_run *r);
 /** keeper_run_step() - goes on, without waiting

@@ -124,7 +124,8 @@ static bool use_takes(enum keeper_use use, uint32_t op, uint8_t part)
 
 /* ---- answers from a source's text ---- */
 
-static enum err secret(struct str known, struct str text, uint64_t stamp, struct buf *out, const char **ret_reason)
+static enum err secret(struct str known, struct str text, uint64_t stamp, struct buf *out,
+		       const char **ret_reason)
 {
 	struct str line;
 	enum err e = keeper_source_line(text, &line, ret_reason);
@@ -240,7 +241,8 @@ static void keep(const struct keeper_credential *c, struct keeper_desk *desk)
 		desk->kept_until_s = keeper_text_expires_s(c, buf_str(&desk->kept), now_s);
 }
 
-static enum err wait_for_run(struct keeper *k, const struct keeper_request *r, size_t n, const char **ret_reason)
+static enum err wait_for_run(struct keeper *k, const struct keeper_request *r, size_t n,
+			     const char **ret_reason)
 {
 	const struct keeper_credential *c = &k->config->credentials[r->credential];
 	struct keeper_desk *desk = &k->desks[r->credential];
@@ -442,7 +444,8 @@ void keeper_end(struct keeper *k)
 /* ---- requests ---- */
 
 /* Answers, or waits for what will; ERR_* is the answer. */
-static enum err ask_credential(struct keeper *k, const struct keeper_request *r, size_t n, const char **ret_reason)
+static enum err ask_credential(struct keeper *k, const struct keeper_request *r, size_t n,
+			       const char **ret_reason)
 {
 	const struct keeper_credential *c = &k->config->credentials[r->credential];
 	const struct keeper_source *s = r->part ? &c->parts[r->part] : &c->source;

@@ -27,8 +27,8 @@ struct keeper {
 	const struct keeper_config *config;
 	const struct keeper_key *key;
 	const struct mint *mint;
-	/** an answer is ready: @reply of result, sequence and @data; @reason: for the log, static text, NULL on
-	 *  success; @name: of a credential, or "request" */
+	/** an answer is ready: @reply of result, sequence and @data; @reason: for the
+	 *  log, static text, NULL on success; @name: of a credential, or "request" */
 	void (*answer)(void *user, enum err result, uint32_t sequence, struct str data, const char *name,
 		       const char *reason);
 	void *user;

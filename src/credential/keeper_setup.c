@@ -248,7 +248,8 @@ static enum err parse_about(json_t *o, struct keeper_start *ret)
 
 		if (!v)
 			continue;
-		*members[k].to = arena_copy(ret->arena, str_make(json_string_value(v), json_string_length(v)));
+		*members[k].to =
+			arena_copy(ret->arena, str_make(json_string_value(v), json_string_length(v)));
 		if (!members[k].to->p)
 			return ERR_MEMORY;
 	}

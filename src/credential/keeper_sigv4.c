@@ -1,10 +1,10 @@
 /* keeper_sigv4.c - AWS signatures; see keeper_ops.h
  *
- * Theory of operation: the source is read into id, secret and token, the string to sign is taken apart line by
- * line (it names date, region and service itself, which the key is derived from), and signed. What is signed is
- * of these forms only; what the hashes in it stand for is the courier's to answer for.
- * Source: AWS, "Create a signed AWS API request"; "Sigv4: Signature calculations for the Authorization header:
- * transferring payload in multiple chunks"; "Process credential provider".
+ * Theory of operation: the source is read into id, secret and token, the string to sign is taken apart line
+ * by line (it names date, region and service itself, which the key is derived from), and signed. What is
+ * signed is of these forms only; what the hashes in it stand for is the courier's to answer for.
+ * Source: AWS, "Create a signed AWS API request"; "Sigv4: Signature calculations for the
+ * Authorization header: transferring payload in multiple chunks"; "Process credential provider".
  */
 #include "credential/keeper_ops.h"
 
@@ -92,7 +92,8 @@ static void read_triple(struct str text, struct keys *ret)
 }
 
 /* @ret_json: what the views of *@ret are of, if it is JSON */
-static enum err read_keys(const struct keeper_credential *c, struct str text, json_t **ret_json, struct keys *ret)
+static enum err read_keys(const struct keeper_credential *c, struct str text, json_t **ret_json,
+			  struct keys *ret)
 {
 	struct str profile = c->profile ? str_of(c->profile) : STR("default");
 
@@ -147,7 +148,8 @@ static bool read_string(struct str s, struct scope *ret)
 			: str_eq(algorithm, STR("AWS4-HMAC-SHA256-PAYLOAD")) ? 3
 			: str_eq(algorithm, STR("AWS4-HMAC-SHA256-TRAILER")) ? 2 : 0;
 
-	*ret = (struct scope){ .date = take(&scope, '/'), .region = take(&scope, '/'), .service = take(&scope, '/') };
+	*ret = (struct scope){ .date = take(&scope, '/'), .region = take(&scope, '/'),
+			       .service = take(&scope, '/') };
 	if (hashes == 0 || s.n != hashes * 64 + (hashes - 1) || !str_eq(scope, STR("aws4_request")) ||
 	    !all_of(ret->date, 8, 8, is_digit) || !all_of(ret->region, 1, 64, is_name) ||
 	    !all_of(ret->service, 1, 64, is_name) || time.n != 16 || !str_starts(time, ret->date) ||
@@ -185,14 +187,16 @@ static bool sign(struct str secret, const struct scope *scope, struct str text, 
 	bool ok;
 
 	memcpy(first + 4, secret.p, secret.n);
-	ok = HMAC(EVP_sha256(), first, (int)(4 + secret.n), (const uint8_t *)scope->date.p, scope->date.n, ret, &n) &&
-	     hmac(ret, scope->region) && hmac(ret, scope->service) && hmac(ret, STR("aws4_request")) && hmac(ret, text);
+	ok = HMAC(EVP_sha256(), first, (int)(4 + secret.n), (const uint8_t *)scope->date.p, scope->date.n,
+		  ret, &n) &&
+	     hmac(ret, scope->region) && hmac(ret, scope->service) && hmac(ret, STR("aws4_request")) &&
+	     hmac(ret, text);
 	explicit_bzero(first, sizeof first);
 	return ok;
 }
 
-static enum err answer(const struct keeper_credential *c, const struct keys *keys, struct str asked, struct buf *out,
-		       const char **ret_reason)
+static enum err answer(const struct keeper_credential *c, const struct keys *keys, struct str asked,
+		       struct buf *out, const char **ret_reason)
 {
 	uint8_t signature[HASH_BYTES];
 	auto_buf hex = BUF_EMPTY;
@@ -216,8 +220,8 @@ static enum err answer(const struct keeper_credential *c, const struct keys *key
 	return buf_err(out);
 }
 
-enum err keeper_op_sigv4(const struct keeper_credential *c, struct str text, struct str asked, struct buf *out,
-			 const char **ret_reason)
+enum err keeper_op_sigv4(const struct keeper_credential *c, struct str text, struct str asked,
+			 struct buf *out, const char **ret_reason)
 {
 	struct keys keys;
 	json_t *json;
@@ -239,10 +243,12 @@ static uint64_t rfc3339_s(struct str s)
 	static const uint16_t before[] = { 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334 };
 	uint64_t year, month, day, hour, minute, second, days;
 
-	if (s.n < 20 || s.p[4] != '-' || s.p[7] != '-' || s.p[10] != 'T' || s.p[13] != ':' || s.p[16] != ':' ||
+	if (s.n < 20 || s.p[4] != '-' || s.p[7] != '-' || s.p[10] != 'T' || s.p[13] != ':' ||
+	    s.p[16] != ':' ||
 	    !str_decimal(str_make(s.p, 4), 9999, &year) || !str_decimal(str_make(s.p + 5, 2), 12, &month) ||
 	    !str_decimal(str_make(s.p + 8, 2), 31, &day) || !str_decimal(str_make(s.p + 11, 2), 23, &hour) ||
-	    !str_decimal(str_make(s.p + 14, 2), 59, &minute) || !str_decimal(str_make(s.p + 17, 2), 60, &second) ||
+	    !str_decimal(str_make(s.p + 14, 2), 59, &minute) ||
+	    !str_decimal(str_make(s.p + 17, 2), 60, &second) ||
 	    year < 1970 || month < 1 || day < 1)
 		return 0;
 	days = (year - 1970) * 365 + (year - 1969) / 4 - (year - 1901) / 100 + (year - 1601) / 400 +
@@ -254,7 +260,8 @@ static uint64_t rfc3339_s(struct str s)
 
 uint64_t keeper_text_expires_s(const struct keeper_credential *c, struct str text, uint64_t now_s)
 {
-	json_t *json = c->use == KEEPER_USE_SIGV4 ? json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	json_t *json =
+		c->use == KEEPER_USE_SIGV4 ? json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, NULL) : NULL;
 	uint64_t said = rfc3339_s(member(json, "Expiration"));
 
 	json_decref(json);

@@ -1,10 +1,11 @@
 /* own.c - a credential that the agent brings itself; see attach_own()
  *
- * Theory of operation: the places where the bound credential would stand are looked at, and those beside it that
- * services commonly take a credential from: a service that takes several kinds would go by either. A field that
- * means something else to the service is the agent's business. What is found is either the placeholder, or a
- * dummy that its maker put there because a client would not start without, or it looks like a secret: somebody
- * else's account, which the policy is asked about. A wrong guess costs a refusal with words.
+ * Theory of operation: the places where the bound credential would stand are looked at, and those beside it
+ * that services commonly take a credential from: a service that takes several kinds would go by either. A
+ * field that means something else to the service is the agent's business. What is found is either the
+ * placeholder, or a dummy that its maker put there because a client would not start without, or it looks like
+ * a secret: somebody else's account, which the policy is asked about. A wrong guess costs a refusal with
+ * words.
  */
 #include "credential/own.h"
 
@@ -16,8 +17,8 @@
 bool own_usual_field(struct str name)
 {
 	static const char *const usual[] = {
-		"authorization", "x-api-key", "api-key", "apikey", "x-goog-api-key", "private-token", "job-token",
-		"x-auth-token", "x-auth-key", "x-access-token", "x-vault-token",
+		"authorization", "x-api-key", "api-key", "apikey", "x-goog-api-key", "private-token",
+		"job-token", "x-auth-token", "x-auth-key", "x-access-token", "x-vault-token",
 	};
 
 	for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
@@ -65,7 +66,8 @@ enum attach_own attach_judge(struct str s)
 		letters |= ascii_alpha(s.p[i]);
 		digits |= ascii_digit(s.p[i]);
 	}
-	return different > 5 && (s.n >= 16 || (s.n >= 8 && letters && digits)) ? ATTACH_OWN_REAL : ATTACH_OWN_DUMMY;
+	return different > 5 && (s.n >= 16 || (s.n >= 8 && letters && digits)) ? ATTACH_OWN_REAL
+									       : ATTACH_OWN_DUMMY;
 }
 
 /* One look at a request: what was found, the gravest of it. */
@@ -223,7 +225,8 @@ static void look_for_placeholder(struct look *l, const struct head *h)
 		struct str name = h->fields[i].name;
 
 		if (in_list(c, name) || own_usual_field(name))
-			ours |= look_at_field(l, h->fields[i].value, basic && str_eq(name, STR("authorization")),
+			ours |= look_at_field(l, h->fields[i].value,
+					      basic && str_eq(name, STR("authorization")),
 					      header && in_list(c, name));
 		else
 			ours |= holds_placeholder(l, h->fields[i].value);
@@ -240,7 +243,8 @@ static void look_for_placeholder(struct look *l, const struct head *h)
 enum attach_own attach_own(const struct policy_credential *c, struct str placeholder, const struct head *h,
 			   struct buf *ret_own)
 {
-	struct look l = { .credential = c, .placeholder = placeholder, .found = ATTACH_OWN_NONE, .own = ret_own };
+	struct look l = { .credential = c, .placeholder = placeholder, .found = ATTACH_OWN_NONE,
+			  .own = ret_own };
 
 	switch (c->strategy) {
 	case POLICY_STRATEGY_HEADER:

@@ -23,7 +23,8 @@ static bool goes_as_it_is(const struct policy_credential *c)
 	return c->strategy == POLICY_STRATEGY_HEADER || c->strategy == POLICY_STRATEGY_PLACEHOLDER;
 }
 
-enum err credential_check_secret(const struct policy_credential *c, struct str secret, const char **ret_reason)
+enum err credential_check_secret(const struct policy_credential *c, struct str secret,
+				 const char **ret_reason)
 {
 	if (secret.n == 0)
 		*ret_reason = "it is empty";

@@ -1,7 +1,8 @@
 /* render.c - files of several credentials: AWS, netrc, gh, npm, Docker, Kubernetes; see render.h
  *
- * A file speaks of hosts one by one, a policy in patterns: of "*.example.com" only what is written out can stand
- * in it. The policy has seen to it that placeholders and users stand in each of these formats unescaped.
+ * A file speaks of hosts one by one, a policy in patterns: of "*.example.com" only what is written out can
+ * stand in it. The policy has seen to it that placeholders and users stand in each of these formats
+ * unescaped.
  */
 #include "credential/render.h"
 
@@ -14,7 +15,8 @@ static bool is_exact(struct str host) { return str_find(host, '*') == host.n; }
 
 /* Calls @put for each host of each item that is not a pattern; false if there is none. */
 static bool each_host(const struct render_item *items, uint32_t count, struct buf *out,
-		      void (*put)(const struct render_item *item, struct str host, bool first, struct buf *out))
+		      void (*put)(const struct render_item *item, struct str host, bool first,
+				  struct buf *out))
 {
 	bool first = true;
 
@@ -198,7 +200,8 @@ static bool put_kubeconfig(const struct render_item *items, uint32_t count, stru
 	return true;
 }
 
-enum err render_file(const struct render_item *items, uint32_t count, struct buf *out, const char **ret_problem)
+enum err render_file(const struct render_item *items, uint32_t count, struct buf *out,
+		     const char **ret_problem)
 {
 	static bool (*const puts[KINDS])(const struct render_item *items, uint32_t count, struct buf *out) = {
 		[POLICY_RENDER_AWS] = put_aws, [POLICY_RENDER_NETRC] = put_netrc, [POLICY_RENDER_GH] = put_gh,
@@ -212,8 +215,9 @@ enum err render_file(const struct render_item *items, uint32_t count, struct buf
 	if (kind == POLICY_RENDER_SERVICE_ACCOUNT)
 		return render_account(&items[0], out);
 	if (!puts[kind](items, count, out)) {
-		*ret_problem = "names hosts one by one, and this credential has patterns alone: list a host in "
-			       "its 'hosts'";
+		*ret_problem =
+			"names hosts one by one, and this credential has patterns alone: list a host in "
+			"its 'hosts'";
 		return ERR_INPUT;
 	}
 	return buf_err(out);

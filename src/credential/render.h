@@ -1,8 +1,8 @@
 /* render.h - credential files that tools insist on, with placeholders in them
  *
- * Pure but for randomness: called by the supervisor, which holds no secret. Each kind parses with its real tool,
- * and nothing in it opens anything: tokens are placeholders, an AWS secret key and a service account's private
- * key are made up (the courier and its keeper sign anew), a JWT's signature is no one's.
+ * Pure but for randomness: called by the supervisor, which holds no secret. Each kind parses with its real
+ * tool, and nothing in it opens anything: tokens are placeholders, an AWS secret key and a service account's
+ * private key are made up (the courier and its keeper sign anew), a JWT's signature is no one's.
  */
 #pragma once
 
@@ -18,12 +18,13 @@ struct render_item {
 	const struct keeper_public *about;
 	struct str placeholder;		/* NAME in the courier's configuration: a login's access token, else the token,
 					   the access key's id */
-	struct str second;		/* a login's refresh token (NAME.refresh); an AWS secret key (in no request) */
+	struct str second;		/* a login's refresh token (NAME.refresh);
+					   an AWS secret key (in no request) */
 	struct str id;			/* Codex: its ID token (NAME.id) */
 };
 
-/** render_placeholders() - what stands for @c in the guest, of the shape of what it stands for: as the members of
- *  struct render_item; @second and @id stay empty where there is none
+/** render_placeholders() - what stands for @c in the guest, of the shape of what it stands
+ *  for: as the members of struct render_item; @second and @id stay empty where there is none
  * Return: ERR_OK; ERR_INPUT (the policy's own has a bad shape); ERR_LOCAL; ERR_MEMORY; buf_err() */
 must_use enum err render_placeholders(const struct policy_credential *c, const struct keeper_public *about,
 				      struct buf *placeholder, struct buf *second, struct buf *id);

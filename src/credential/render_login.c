@@ -1,8 +1,8 @@
 /* render_login.c - placeholders by their shape, the agents' login files, a service account; see render.h
  *
- * Claude Code's tokens are opaque; Codex looks into its own: an ID token with the claims of the real one (name,
- * account and plan are shown), an access token with a time of expiry. Both expire long after the run: the real
- * ones are refreshed by the courier, and nothing is gained by the agent's asking for it.
+ * Claude Code's tokens are opaque; Codex looks into its own: an ID token with the claims of the real one
+ * (name, account and plan are shown), an access token with a time of expiry. Both expire long after the run:
+ * the real ones are refreshed by the courier, and nothing is gained by the agent's asking for it.
  */
 #include "base/clock.h"
 #include "credential/attach.h"
@@ -59,9 +59,11 @@ static enum err put_jwt(struct buf *out, struct str claims)
 	return buf_err(out);
 }
 
-static enum err put_codex(const struct keeper_public *about, struct buf *access, struct buf *refresh, struct buf *id)
+static enum err put_codex(const struct keeper_public *about, struct buf *access, struct buf *refresh,
+			  struct buf *id)
 {
-	static const char anyone[] = "{\"email\":\"agent@paddock.invalid\",\"https://api.openai.com/auth\":{}}";
+	static const char anyone[] =
+		"{\"email\":\"agent@paddock.invalid\",\"https://api.openai.com/auth\":{}}";
 	uint64_t now = clock_unix_ns() / 1000000000;
 	auto_buf claims = BUF_EMPTY;
 	enum err e;
@@ -140,9 +142,11 @@ static enum err put_claude_file(const struct render_item *item, struct buf *out)
 {
 	struct str scopes = item->about->scopes.n ? item->about->scopes : STR("user:inference user:profile");
 	struct str plan = item->about->subscription;
-	json_t *o = json_pack("{s:o, s:o, s:I, s:o, s:o}", "accessToken", text(item->placeholder), "refreshToken",
+	json_t *o = json_pack("{s:o, s:o, s:I, s:o, s:o}", "accessToken", text(item->placeholder),
+			      "refreshToken",
 			      text(item->second), "expiresAt",
-			      (json_int_t)(clock_unix_ns() / 1000000 + EXPIRES_S * 1000ull), "scopes", words(scopes),
+			      (json_int_t)(clock_unix_ns() / 1000000 + EXPIRES_S * 1000ull), "scopes",
+			      words(scopes),
 			      "subscriptionType", plan.n ? text(plan) : json_null());
 
 	return put_json(json_pack("{s:o}", "claudeAiOauth", o), JSON_COMPACT, out);
@@ -162,7 +166,8 @@ static enum err put_codex_file(const struct render_item *item, struct buf *out)
 
 enum err render_login(const struct render_item *item, struct buf *out)
 {
-	return item->file->kind == POLICY_RENDER_CODEX ? put_codex_file(item, out) : put_claude_file(item, out);
+	return item->file->kind == POLICY_RENDER_CODEX ? put_codex_file(item, out)
+						       : put_claude_file(item, out);
 }
 
 /* a key that client libraries can sign with; whatever they sign is thrown away by the courier */
@@ -202,7 +207,8 @@ static struct str token_uri(const struct render_item *item, struct buf *storage)
 enum err render_account(const struct render_item *item, struct buf *out)
 {
 	const struct keeper_public *about = item->about;
-	struct str email = about->client_email.n ? about->client_email : STR("agent@paddock.iam.gserviceaccount.com");
+	struct str email =
+		about->client_email.n ? about->client_email : STR("agent@paddock.iam.gserviceaccount.com");
 	struct str project = about->project_id.n ? about->project_id : STR("paddock");
 	struct str key_id = about->private_key_id.n ? about->private_key_id : STR("paddock");
 	auto_buf pem = BUF_EMPTY, uri = BUF_EMPTY;
@@ -213,9 +219,12 @@ enum err render_account(const struct render_item *item, struct buf *out)
 	e = put_throw_away_key(&pem);
 	if (e)
 		return e;
-	return put_json(json_pack("{s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:s}", "type", "service_account", "project_id",
-				  text(project), "private_key_id", text(key_id), "private_key", text(buf_str(&pem)),
-				  "client_email", text(email), "client_id", "100000000000000000000", "token_uri",
+	return put_json(json_pack("{s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:s}", "type", "service_account",
+				  "project_id",
+				  text(project), "private_key_id", text(key_id), "private_key",
+				  text(buf_str(&pem)),
+				  "client_email", text(email), "client_id", "100000000000000000000",
+				  "token_uri",
 				  text(token_uri(item, &uri)), "universe_domain", "googleapis.com"),
 			JSON_INDENT(2), out);
 }

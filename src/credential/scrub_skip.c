@@ -1,12 +1,13 @@
 /* scrub_skip.c - over bytes in which nothing that is searched for begins        (see scrub_skip.h)
  *
- * Theory of operation: a byte that can begin something is a candidate. It counts if the two bytes from it on begin a
- * form, the second of which may be written as an escape; or if it begins an escape that stands for the first byte of
- * a form. One that does not count moves the automaton's lanes away from the root and straight back, so that it can be
- * passed over. An escaped backslash always counts: what follows it depends on where the pair began.
- * Candidates are looked for 32 bytes at a time where there is AVX2: a byte's low four bits choose, from a table for
- * each half of the bytes, the set of high bits that are wanted with them ("truffle"); the byte behind must be one
- * that can follow. Elsewhere, and in what is left over, eight table look-ups are or-ed.
+ * Theory of operation: a byte that can begin something is a candidate. It counts if the two bytes from it on
+ * begin a form, the second of which may be written as an escape; or if it begins an escape that stands for
+ * the first byte of a form. One that does not count moves the automaton's lanes away from the root and
+ * straight back, so that it can be passed over. An escaped backslash always counts: what follows it depends
+ * on where the pair began. Candidates are looked for 32 bytes at a time where there is AVX2: a byte's low
+ * four bits choose, from a table for each half of the bytes, the set of high bits that are wanted with them
+ * ("truffle"); the byte behind must be one that can follow. Elsewhere, and in what is left over, eight table
+ * look-ups are or-ed.
  * Source: Wang et al., Hyperscan, NSDI 2019, and its truffle.c for the idea.
  */
 #include "credential/scrub_skip.h"
@@ -57,7 +58,8 @@ static bool percent_counts(const struct scrub_skip *s, const char *p, size_t lef
 {
 	if (left < 3)
 		return true;
-	return ascii_hex(p[1]) >= 0 && ascii_hex(p[2]) >= 0 && s->starts[ascii_hex(p[1]) * 16 + ascii_hex(p[2])];
+	return ascii_hex(p[1]) >= 0 && ascii_hex(p[2]) >= 0 &&
+	       s->starts[ascii_hex(p[1]) * 16 + ascii_hex(p[2])];
 }
 
 static bool backslash_counts(const struct scrub_skip *s, const char *p, size_t left)
@@ -106,7 +108,8 @@ AVX2 static inline __m256i table(const uint8_t bytes[16])
 }
 
 /* Of 32 bytes @v: bit k if byte k is in the set of @low and @high. @other: v with its top bits turned; @bit:
- * 1 << (v >> 4 & 7). A shuffle gives 0 where the top bit is set: each table answers for its half of the bytes. */
+ * 1 << (v >> 4 & 7). A shuffle gives 0 where the top bit
+ * is set: each table answers for its half of the bytes. */
 AVX2 static inline uint32_t members(__m256i low, __m256i high, __m256i v, __m256i other, __m256i bit)
 {
 	__m256i wanted = _mm256_or_si256(_mm256_shuffle_epi8(low, v), _mm256_shuffle_epi8(high, other));
@@ -123,7 +126,8 @@ AVX2 static size_t skip_wide(const struct scrub_skip *s, struct str bytes, size_
 	const __m256i low2 = table(s->second.low), high2 = table(s->second.high);
 
 	for (; bytes.n - i > 32; i += 32) {
-		__m256i v = _mm256_loadu_si256((const __m256i_u *)(bytes.p + i)), other = _mm256_xor_si256(v, top);
+		__m256i v = _mm256_loadu_si256((const __m256i_u *)(bytes.p + i)),
+			other = _mm256_xor_si256(v, top);
 		__m256i bit = _mm256_shuffle_epi8(bits, _mm256_and_si256(_mm256_srli_epi16(v, 4), seven));
 		uint32_t follows = members(low2, high2, v, other, bit) >> 1 | 0x80000000;	/* the last's is not seen */
 		uint32_t at = members(low1, high1, v, other, bit) & follows;

@@ -1,7 +1,7 @@
 /* seal.c - see seal.h
  *
- * Strict in both directions: there is one spelling of a key and of an envelope, so that what was changed by a bit
- * does not open. The nonce is random; one key seals far fewer values than 2^32.
+ * Strict in both directions: there is one spelling of a key and of an envelope, so that what was
+ * changed by a bit does not open. The nonce is random; one key seals far fewer values than 2^32.
  * Source: NIST SP 800-38D s8.2.2, s8.3.
  */
 #include "credential/seal.h"
@@ -74,8 +74,9 @@ static enum err parse_key(struct str line, struct seal_key *ret)
 	buf_init_secret(&bytes, SEAL_KEY_BYTES + 3);
 	if (!str_starts(line, KEY_WORD) || line.n < KEY_WORD.n + SEAL_ID_BYTES + 1 ||
 	    line.p[KEY_WORD.n + SEAL_ID_BYTES] != ' ' ||
-	    base64_decode(&bytes, str_from(line, KEY_WORD.n + SEAL_ID_BYTES + 1)) || bytes.len != SEAL_KEY_BYTES ||
-	    !make_id((const uint8_t *)bytes.p, own) || !str_eq(id, str_of(own)))
+	    base64_decode(&bytes, str_from(line, KEY_WORD.n + SEAL_ID_BYTES + 1)) ||
+	    bytes.len != SEAL_KEY_BYTES || !make_id((const uint8_t *)bytes.p, own) ||
+	    !str_eq(id, str_of(own)))
 		return ERR_INPUT;
 	memcpy(ret->id, own, sizeof own);
 	memcpy(ret->key, bytes.p, SEAL_KEY_BYTES);
@@ -123,7 +124,8 @@ static bool put_context(struct buf *b, const char *id, struct str name)
 	return !buf_err(b);
 }
 
-static bool encrypt(const struct seal_key *key, struct str context, struct str value, uint8_t *nonce, uint8_t *text)
+static bool encrypt(const struct seal_key *key, struct str context, struct str value, uint8_t *nonce,
+		    uint8_t *text)
 {
 	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
 	int n = 0;

@@ -46,7 +46,7 @@ must_use enum err seal_value(const struct seal_key *key, struct str name, struct
 /** seal_open() - appends what is in @envelope to @value, made by buf_init_secret()
  * @ret_reason: static words on failure
  * Return: ERR_OK; ERR_CREDENTIAL (malformed, changed, another name's, or its key is not here); ERR_MEMORY */
-must_use enum err seal_open(const struct seal_keys *keys, struct str name, struct str envelope, struct buf *value,
-			    const char **ret_reason);
+must_use enum err seal_open(const struct seal_keys *keys, struct str name, struct str envelope,
+			    struct buf *value, const char **ret_reason);
 /** seal_envelope_id() - the id of the key that an envelope names; empty if it is none */
 struct str seal_envelope_id(struct str envelope);

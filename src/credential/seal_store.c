@@ -63,11 +63,13 @@ static enum err replace_file(int directory, const char *name, struct str text)
 	bool ok;
 
 	snprintf(temporary, sizeof temporary, ".%s.new", name);	/* '.' first: no entry is called so */
-	auto_fd fd = openat(directory, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	auto_fd fd =
+		openat(directory, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return ERR_LOCAL;
-	ok = fchmod(fd, 0600) == 0 && fd_write(fd, text) == ERR_OK && fsync(fd) == 0 && renameat(directory, temporary, directory, name) == 0;
+	ok = fchmod(fd, 0600) == 0 && fd_write(fd, text) == ERR_OK && fsync(fd) == 0 &&
+	     renameat(directory, temporary, directory, name) == 0;
 	return ok && fsync(directory) == 0 ? ERR_OK : ERR_LOCAL;
 }
 
@@ -110,7 +112,8 @@ static enum err keyring_write(struct str text)
 	}
 	long serial = syscall(SYS_add_key, "user", KEYRING_NAME, text.p, text.n, KEY_SPEC_USER_KEYRING);
 
-	return serial >= 0 && syscall(SYS_keyctl, KEYCTL_SETPERM, serial, POSSESSOR_ALL | USER_VIEW_READ_SEARCH) == 0
+	return serial >= 0 && syscall(SYS_keyctl, KEYCTL_SETPERM, serial,
+				      POSSESSOR_ALL | USER_VIEW_READ_SEARCH) == 0
 		       ? ERR_OK : ERR_LOCAL;
 }
 

@@ -34,7 +34,8 @@ static bool parse_time(struct str s, struct sigv4 *ret)
 
 	if (s.n != 16 || s.p[8] != 'T' || s.p[15] != 'Z' || !str_decimal(str_make(s.p, 4), 9999, &year) ||
 	    !str_decimal(str_make(s.p + 4, 2), 12, &month) || !str_decimal(str_make(s.p + 6, 2), 31, &day) ||
-	    !str_decimal(str_make(s.p + 9, 2), 23, &hour) || !str_decimal(str_make(s.p + 11, 2), 59, &minute) ||
+	    !str_decimal(str_make(s.p + 9, 2), 23, &hour) ||
+	    !str_decimal(str_make(s.p + 11, 2), 59, &minute) ||
 	    !str_decimal(str_make(s.p + 13, 2), 60, &second) || year < 1970 || month == 0 || day == 0)
 		return false;
 	memcpy(ret->time, s.p, 16);
@@ -124,8 +125,8 @@ static bool parse_authorization(const struct head *h, struct str value, struct s
 		rest = str_from(rest, str_find(rest, ',') + 1);
 	}
 	ret->form = SIGV4_HEADER;
-	return is_header_list(ret->signed_headers) && is_signature(signature) && parse_scope(scope, ret, &date) &&
-	       str_eq(date, str_make(ret->time, 8));
+	return is_header_list(ret->signed_headers) && is_signature(signature) &&
+	       parse_scope(scope, ret, &date) && str_eq(date, str_make(ret->time, 8));
 }
 
 /* the decoded value of one parameter of ours, kept in the storage */
@@ -139,7 +140,8 @@ static struct str keep(struct sigv4 *s, struct str encoded)
 
 static bool parse_presigned(const struct head *h, struct sigv4 *ret)
 {
-	static const char *const names[] = { "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires",
+	static const char *const names[] = { "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date",
+					     "X-Amz-Expires",
 					     "X-Amz-SignedHeaders", "X-Amz-Signature" };
 	struct str values[6] = { { 0 } }, query = h->query, name, value, date;
 
@@ -151,7 +153,8 @@ static bool parse_presigned(const struct head *h, struct sigv4 *ret)
 	ret->signed_headers = values[4];
 	return str_eq(values[0], SIGV4_ALGORITHM) && parse_time(values[2], ret) &&
 	       str_decimal(values[3], SIGV4_EXPIRES_MAX_S, &ret->expires_s) && is_header_list(values[4]) &&
-	       is_signature(values[5]) && parse_scope(values[1], ret, &date) && str_eq(date, str_make(ret->time, 8));
+	       is_signature(values[5]) && parse_scope(values[1], ret, &date) &&
+	       str_eq(date, str_make(ret->time, 8));
 }
 
 /* ---- the payload ---- */
@@ -161,7 +164,8 @@ static bool parse_payload(const struct head *h, struct sigv4 *ret, const char **
 	const struct head_field *stated = head_find(h, SIGV4_CONTENT_HASH);
 	const struct head_field *length = head_find(h, STR("x-amz-decoded-content-length"));
 
-	ret->payload = stated || (ret->form == SIGV4_QUERY && sigv4_is_s3(ret->service)) ? SIGV4_STATED : SIGV4_OF_BODY;
+	ret->payload = stated || (ret->form == SIGV4_QUERY && sigv4_is_s3(ret->service)) ? SIGV4_STATED
+											 : SIGV4_OF_BODY;
 	if (!stated || is_signature(stated->value) || str_eq(stated->value, SIGV4_UNSIGNED_PAYLOAD) ||
 	    str_eq(stated->value, STR("STREAMING-UNSIGNED-PAYLOAD-TRAILER")))
 		return true;
@@ -172,7 +176,8 @@ static bool parse_payload(const struct head *h, struct sigv4 *ret, const char **
 	}
 	ret->payload = SIGV4_CHUNKED;
 	*ret_reason = "its x-amz-decoded-content-length is missing";
-	return length && h->framing != HEAD_BODY_NONE && str_decimal(length->value, INT64_MAX, &ret->decoded_length);
+	return length && h->framing != HEAD_BODY_NONE &&
+	       str_decimal(length->value, INT64_MAX, &ret->decoded_length);
 }
 
 enum err sigv4_parse(const struct head *h, struct sigv4 *ret, const char **ret_reason)
@@ -180,7 +185,8 @@ enum err sigv4_parse(const struct head *h, struct sigv4 *ret, const char **ret_r
 	struct sigv4 s = { .form = SIGV4_UNSIGNED };
 	const struct head_field *authorization = head_find(h, STR("authorization"));
 	struct str query = h->query, name, value;
-	bool header = authorization && str_starts(authorization->value, STR("AWS")), presigned = false, good = true;
+	bool header = authorization && str_starts(authorization->value, STR("AWS")), presigned = false,
+	     good = true;
 
 	while (sigv4_parameter(&query, &name, &value))
 		presigned |= str_eq(name, STR("X-Amz-Algorithm")) || str_eq(name, STR("X-Amz-Signature")) ||
@@ -214,8 +220,8 @@ static bool in_list(const struct str *list, uint32_t count, struct str name)
 	return count == 0;
 }
 
-enum err sigv4_check(const struct sigv4 *s, const struct policy_credential *c, const struct head *h, uint64_t now_s,
-		     const char **ret_reason)
+enum err sigv4_check(const struct sigv4 *s, const struct policy_credential *c, const struct head *h,
+		     uint64_t now_s, const char **ret_reason)
 {
 	uint64_t until = s->at_s + (s->form == SIGV4_QUERY ? s->expires_s : SIGV4_SKEW_S);
 
@@ -269,8 +275,8 @@ static enum err drop_chunked_coding(struct head *h, struct buf *out)
 
 static enum err prepare_chunked(const struct sigv4 *s, struct head *h, struct buf *out)
 {
-	static const char *const gone[] = { "x-amz-content-sha256", "x-amz-decoded-content-length", "x-amz-trailer",
-					    "x-amz-sdk-checksum-algorithm" };
+	static const char *const gone[] = { "x-amz-content-sha256", "x-amz-decoded-content-length",
+					    "x-amz-trailer", "x-amz-sdk-checksum-algorithm" };
 
 	for (size_t i = 0; i < sizeof gone / sizeof *gone; i++)
 		(void)head_remove(h, str_of(gone[i]));

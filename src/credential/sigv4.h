@@ -1,10 +1,12 @@
-/* sigv4.h - AWS Signature Version 4: what an agent has signed with worthless keys, made ready to be signed anew
+/* sigv4.h - AWS Signature Version 4: what an agent has
+ * signed with worthless keys, made ready to be signed anew
  *
  * Pure: no I/O, no key. The agent's client signs with the placeholder keys of its credentials file; here its
  * signature is read (which key, when, which region and service, header or presigned query), the request as it
- * will be sent is brought to canonical form, and a signature that the keeper made is put where the agent's was.
- * Not spoken: Signature Version 2, SigV4A (ECDSA), signed event streams: refused, with words.
- * Source: AWS, "Create a signed AWS API request"; for S3, "Authenticating Requests (AWS Signature Version 4)".
+ * will be sent is brought to canonical form, and a signature that the keeper made is put where the agent's
+ * was. Not spoken: Signature Version 2, SigV4A (ECDSA), signed event streams: refused, with words.
+ * Source: AWS, "Create a signed AWS API request"; for S3,
+ * "Authenticating Requests (AWS Signature Version 4)".
  */
 #pragma once
 
@@ -55,8 +57,8 @@ must_use enum err sigv4_check(const struct sigv4 *s, const struct policy_credent
  * @out:   as attach_apply()'s, empty; the views of *ret_head that are not @in's are in it
  * A CHUNKED body becomes one of decoded_length bytes, UNSIGNED-PAYLOAD.
  * Return: ERR_OK; ERR_HEAD_TOO_LARGE; ERR_CREDENTIAL (@key_id, @token cannot stand there); ERR_MEMORY */
-must_use enum err sigv4_prepare(const struct sigv4 *s, const struct head *in, struct str key_id, struct str token,
-				struct buf *out, struct head *ret_head);
+must_use enum err sigv4_prepare(const struct sigv4 *s, const struct head *in, struct str key_id,
+				struct str token, struct buf *out, struct head *ret_head);
 /** sigv4_payload_hash() - appends what stands for the payload in the canonical request of a prepared head:
  *  what x-amz-content-sha256 says, UNSIGNED-PAYLOAD for a presigned S3 request, or the SHA-256 of @body */
 must_use enum err sigv4_payload_hash(const struct sigv4 *s, const struct head *prepared, struct str body,
@@ -67,9 +69,10 @@ must_use enum err sigv4_canonical(const struct sigv4 *s, const struct head *prep
 				  struct buf *out);
 /** sigv4_string_to_sign() - appends it; under KEEPER_TEXT_MAX bytes */
 must_use enum err sigv4_string_to_sign(const struct sigv4 *s, struct str canonical, struct buf *out);
-/** sigv4_finish() - puts @signature (hex) into a prepared head; @out as of sigv4_prepare(), which it extends */
-must_use enum err sigv4_finish(const struct sigv4 *s, struct str key_id, struct str signature, struct buf *out,
-			       struct head *head);
+/** sigv4_finish() - puts @signature (hex) into a prepared
+ * head; @out as of sigv4_prepare(), which it extends */
+must_use enum err sigv4_finish(const struct sigv4 *s, struct str key_id, struct str signature,
+			       struct buf *out, struct head *head);
 
 /** sigv4_put_path(), sigv4_put_query() - canonical forms, appended. S3 decodes a path and encodes it once;
  *  all others encode what is sent, once more. A query: decoded, encoded, sorted, without X-Amz-Signature. */

@@ -1,7 +1,8 @@
 /* sigv4_canonical.c - one request, one text; see sigv4.h
  *
  * Theory of operation: the canonical request is made from the head that is sent, never from what the agent
- * signed: so that what AWS verifies is what policy saw. Names are sorted by bytes after encoding, as AWS does.
+ * signed: so that what AWS verifies is what policy saw.
+ * Names are sorted by bytes after encoding, as AWS does.
  * Invariant: sigv4_put_query() of its own output is that output.
  */
 #include "credential/sigv4_internal.h"
@@ -159,7 +160,8 @@ static bool is_signed(const struct sigv4 *s, struct str name)
 	if (str_eq(name, STR("content-length")) || str_eq(name, STR("accept-encoding")) ||
 	    str_eq(name, STR("te")) || str_eq(name, STR("authorization")))
 		return false;
-	return str_eq(name, STR("host")) || str_starts(name, STR("x-amz-")) || listed(s->signed_headers, name);
+	return str_eq(name, STR("host")) || str_starts(name, STR("x-amz-")) ||
+	       listed(s->signed_headers, name);
 }
 
 static int by_bytes(const void *a, const void *b)
@@ -237,7 +239,8 @@ static enum err put_sha256(struct str s, struct buf *out)
 	return buf_err(out);
 }
 
-enum err sigv4_payload_hash(const struct sigv4 *s, const struct head *prepared, struct str body, struct buf *out)
+enum err sigv4_payload_hash(const struct sigv4 *s, const struct head *prepared, struct str body,
+			    struct buf *out)
 {
 	const struct head_field *stated = head_find(prepared, SIGV4_CONTENT_HASH);
 

@@ -14,7 +14,7 @@ void sigv4_put_encoded(struct str s, bool slash, struct buf *out);
 void sigv4_put_decoded(struct str s, struct buf *out);
 /** sigv4_parameter() - the next "name=value" of *query; false at its end */
 bool sigv4_parameter(struct str *query, struct str *ret_name, struct str *ret_value);
-/** sigv4_put_signed_headers() - the names that are signed, sorted, ';' between them: the agent's, and host and
- *  x-amz-* whether it signed them or not, as far as they are in @h */
+/** sigv4_put_signed_headers() - the names that are signed, sorted, ';' between them: the
+ *  agent's, and host and x-amz-* whether it signed them or not, as far as they are in @h */
 void sigv4_put_signed_headers(const struct sigv4 *s, const struct head *h, struct buf *out);
 static inline bool sigv4_is_s3(struct str service) { return str_starts(service, STR("s3")); }

@@ -37,8 +37,8 @@ struct git_push *git_push_new(bool history, struct git_sink *sink);
 void git_push_free(struct git_push *p);
 must_use enum err git_push_feed(struct git_push *p, struct str bytes);
 must_use enum err git_push_end(struct git_push *p);
-/** git_push_passable() - bytes of the input that may go on before the end: none before the commands are known, and
- *  never the checksum of a pack whose history is asked for, without which no server applies it */
+/** git_push_passable() - bytes of the input that may go on before the end: none before the commands are
+ *  known, and never the checksum of a pack whose history is asked for, without which no server applies it */
 uint64_t git_push_passable(const struct git_push *p);
 
 struct git_fetch;
@@ -62,6 +62,6 @@ must_use enum err git_pack_end(struct git_pack *p);
 /** git_pack_passable() - bytes of the pack before its checksum */
 uint64_t git_pack_passable(const struct git_pack *p);
 enum git_forced { GIT_FORCED_NO, GIT_FORCED_YES, GIT_FORCED_UNKNOWN };
-/** git_pack_forced() - after the end: is @old reachable from @new through commits of the pack? NO: it is; YES: all
- *  of the history of @new is here, and it is not; UNKNOWN: it goes on in what only the server has */
+/** git_pack_forced() - after the end: is @old reachable from @new through commits of the pack? NO: it is;
+ *  YES: all of the history of @new is here, and it is not; UNKNOWN: it goes on in what only the server has */
 enum git_forced git_pack_forced(struct git_pack *p, const uint8_t *old, const uint8_t *new);

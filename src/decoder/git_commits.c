@@ -1,8 +1,9 @@
 /* git_commits.c - see git_commits.h
  *
- * Theory of operation: an array in the pack's order (found by offset through bisection) and a hash table over the ids,
- * which the pack's maker can make slow, within the decoder's CPU limit, and nothing else. Everything is bounded: how
- * many commits, how many bytes of content; beyond it commits are left out, so that histories end in UNKNOWN.
+ * Theory of operation: an array in the pack's order (found by offset through bisection) and a hash table over
+ * the ids, which the pack's maker can make slow, within the decoder's CPU limit, and nothing else. Everything
+ * is bounded: how many commits, how many bytes of content; beyond it commits are left out, so that histories
+ * end in UNKNOWN.
  */
 #include "decoder/git_commits.h"
 
@@ -281,7 +282,8 @@ static bool apply(struct str base, struct str delta, struct buf *out)
 	return out->len == to && buf_err(out) == ERR_OK;
 }
 
-enum err git_commits_add_delta(struct git_commits *s, uint64_t at, const struct git_commit *base, struct str delta)
+enum err git_commits_add_delta(struct git_commits *s, uint64_t at, const struct git_commit *base,
+			       struct str delta)
 {
 	auto_buf content = BUF_EMPTY;
 

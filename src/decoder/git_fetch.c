@@ -1,9 +1,9 @@
 /* git_fetch.c - the body of a git-upload-pack request
  *
- * Theory of operation: protocol 2 is one command, its capabilities, a delimiter, its arguments, flush; protocols 0
- * and 1 are want, shallow, deepen and filter lines, flush, then have lines and done. Each line has to begin with a
- * word that is known: a server's extension that nothing here has heard of is refused, not passed on. Only the
- * commands that read are known, so that no rule for fetching can do more.
+ * Theory of operation: protocol 2 is one command, its capabilities, a delimiter, its arguments, flush;
+ * protocols 0 and 1 are want, shallow, deepen and filter lines, flush, then have lines and done. Each line
+ * has to begin with a word that is known: a server's extension that nothing here has heard of is refused, not
+ * passed on. Only the commands that read are known, so that no rule for fetching can do more.
  * git compresses the longer of these bodies with gzip.
  * Source: gitprotocol-v2(5), gitprotocol-pack(5).
  */
@@ -70,10 +70,12 @@ static bool known(struct str line, const char *const *words)
 }
 
 static const char *const want_words[] = {
-	"want", "have", "done", "shallow", "deepen", "deepen-since", "deepen-not", "deepen-relative", "filter", NULL,
+	"want", "have", "done", "shallow", "deepen", "deepen-since", "deepen-not", "deepen-relative",
+	"filter", NULL,
 };
 static const char *const argument_words[] = {
-	"want", "have", "done", "shallow", "deepen", "deepen-since", "deepen-not", "deepen-relative", "filter",
+	"want", "have", "done", "shallow", "deepen", "deepen-since", "deepen-not", "deepen-relative",
+	"filter",
 	"want-ref", "thin-pack", "no-progress", "include-tag", "ofs-delta", "sideband-all", "packfile-uris",
 	"wait-for-done", "peel", "symrefs", "unborn", "ref-prefix", "size", "oid", NULL,
 };

@@ -1,7 +1,7 @@
 /* git_lfs.c - the body of a Git LFS batch request
  *
- * Theory of operation: one JSON object, whole and small. Servers differ in how they read a name twice, or one in
- * other letters ("Operation"): both are refused, so that what is judged here is what any of them does.
+ * Theory of operation: one JSON object, whole and small. Servers differ in how they read a name twice, or one
+ * in other letters ("Operation"): both are refused, so that what is judged here is what any of them does.
  * Source: git-lfs docs/api/batch.md.
  */
 #include "decoder/git.h"

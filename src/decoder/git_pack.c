@@ -1,10 +1,11 @@
 /* git_pack.c - the commits of a pack, as it streams by
  *
- * Theory of operation: every object is inflated, since only so is it known where the next one begins; of commits
- * (and deltas whose base is a commit of this pack) the content is kept until its parents and its id are known. All
- * else is thrown away as it comes out. So a pack of any size costs bounded memory. What is not understood (a delta
- * against what only the server has, a commit of absurd size, too many) is left out, and whoever asks about a history
- * that needs it is told UNKNOWN: nothing is guessed. Malformed is an error; extra bytes after the checksum are too.
+ * Theory of operation: every object is inflated, since only so is it known where the next one begins; of
+ * commits (and deltas whose base is a commit of this pack) the content is kept until its parents and its id
+ * are known. All else is thrown away as it comes out. So a pack of any size costs bounded memory. What is not
+ * understood (a delta against what only the server has, a commit of absurd size, too many) is left out, and
+ * whoever asks about a history that needs it is told UNKNOWN: nothing is guessed. Malformed is an error;
+ * extra bytes after the checksum are too.
  * Source: gitformat-pack(5).
  */
 #include "decoder/git.h"
@@ -16,8 +17,10 @@
 
 #define OBJECT_KEPT_MAX (1024u * 1024)		/* a commit, or a delta of one */
 
-enum state { STATE_HEADER, STATE_OBJECT, STATE_SIZE, STATE_OFFSET, STATE_BASE, STATE_DATA, STATE_TRAILER, STATE_OVER };
-enum object { OBJECT_COMMIT = 1, OBJECT_TREE, OBJECT_BLOB, OBJECT_TAG, OBJECT_OFFSET_DELTA = 6, OBJECT_ID_DELTA };
+enum state { STATE_HEADER, STATE_OBJECT, STATE_SIZE, STATE_OFFSET, STATE_BASE, STATE_DATA, STATE_TRAILER,
+	     STATE_OVER };
+enum object { OBJECT_COMMIT = 1, OBJECT_TREE, OBJECT_BLOB, OBJECT_TAG, OBJECT_OFFSET_DELTA = 6,
+	      OBJECT_ID_DELTA };
 
 struct git_pack {
 	struct git_sink *sink;
@@ -101,7 +104,8 @@ static enum err header(struct git_pack *p, struct str *input)
 		return ERR_OK;
 	if (memcmp(p->small, "PACK\0\0\0", 7) != 0 || (p->small[7] != 2 && p->small[7] != 3))
 		return bad(p, "no pack");
-	p->left = (uint32_t)p->small[8] << 24 | (uint32_t)p->small[9] << 16 | (uint32_t)p->small[10] << 8 | p->small[11];
+	p->left = (uint32_t)p->small[8] << 24 | (uint32_t)p->small[9] << 16 | (uint32_t)p->small[10] << 8 |
+		  p->small[11];
 	p->state = p->left ? STATE_OBJECT : STATE_TRAILER;
 	return ERR_OK;
 }
@@ -241,8 +245,9 @@ static enum err trailer(struct git_pack *p, struct str *input)
 enum err git_pack_feed(struct git_pack *p, struct str input)
 {
 	static enum err (*const steps[])(struct git_pack *p, struct str *input) = {
-		[STATE_HEADER] = header, [STATE_OBJECT] = object, [STATE_SIZE] = more_size, [STATE_OFFSET] = offset,
-		[STATE_BASE] = base_id, [STATE_DATA] = data, [STATE_TRAILER] = trailer,
+		[STATE_HEADER] = header, [STATE_OBJECT] = object, [STATE_SIZE] = more_size,
+		[STATE_OFFSET] = offset, [STATE_BASE] = base_id, [STATE_DATA] = data,
+		[STATE_TRAILER] = trailer,
 	};
 	enum err e = ERR_OK;
 

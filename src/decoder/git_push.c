@@ -1,11 +1,11 @@
 /* git_push.c - the body of a git-receive-pack request
  *
- * Theory of operation: packet lines "old new ref" (the first with capabilities after a NUL), flush; if push options
- * were negotiated, packet lines of them, flush; then a pack, unless every command deletes. The commands are facts
- * as soon as the flush is here, so that policy can judge them before any of it goes on. What was pushed is a
- * fast-forward if the old commit is reachable from the new: git_pack.c says so once the pack is through.
- * A signed push (push-cert) hides the commands in another form, and is refused. An empty push (one flush) is git's
- * own probe for credentials.
+ * Theory of operation: packet lines "old new ref" (the first with capabilities after a NUL), flush; if push
+ * options were negotiated, packet lines of them, flush; then a pack, unless every command deletes. The
+ * commands are facts as soon as the flush is here, so that policy can judge them before any of it goes on.
+ * What was pushed is a fast-forward if the old commit is reachable from the new: git_pack.c says so once the
+ * pack is through. A signed push (push-cert) hides the commands in another form, and is refused. An empty
+ * push (one flush) is git's own probe for credentials.
  * Source: gitprotocol-pack(5), gitprotocol-capabilities(5).
  */
 #include "decoder/git.h"
@@ -80,8 +80,8 @@ static bool zero(const uint8_t *id)
 	return memcmp(id, none, sizeof none) == 0;
 }
 
-/* The words after the first NUL. git takes any white space between them, and reads no further than the next NUL: where
- * that could make a difference, they are refused. */
+/* The words after the first NUL. git takes any white space between them, and reads no
+ * further than the next NUL: where that could make a difference, they are refused. */
 static enum err capabilities(struct git_push *p, struct str words)
 {
 	for (size_t i = 0; i < words.n; i++)
@@ -128,7 +128,8 @@ static enum err command(struct git_push *p, struct str text)
 	if (p->commands == GIT_COMMANDS_MAX)
 		return bad(p, "too many refs in one push");
 	n = snprintf(value, sizeof value, "%s %.*s %.*s %.*s",
-		     zero(u.old) ? "create" : zero(u.new) ? "delete" : "update", STR_FMT(old_hex), STR_FMT(new_hex),
+		     zero(u.old) ? "create" : zero(u.new) ? "delete" : "update", STR_FMT(old_hex),
+		     STR_FMT(new_hex),
 		     STR_FMT(ref));
 	if (!zero(u.old) && !zero(u.new))
 		p->update[p->updates++] = u;
@@ -147,7 +148,8 @@ static enum err command_line(struct git_push *p, struct str payload)
 		if (capabilities(p, pktline_text(str_from(payload, text.n + 1))) != ERR_OK)
 			return ERR_DECODER;
 		if (p->report)
-			p->sink->fact(p->sink->user, STR("git.report"), p->side_band ? STR("side-band") : STR("plain"));
+			p->sink->fact(p->sink->user, STR("git.report"),
+				      p->side_band ? STR("side-band") : STR("plain"));
 	}
 	text = pktline_text(text);
 	if (str_starts(text, STR("push-cert")))
@@ -155,7 +157,8 @@ static enum err command_line(struct git_push *p, struct str payload)
 	if (str_starts(text, STR("shallow "))) {
 		uint8_t id[GIT_ID_MAX];
 
-		return id_of(str_from(text, 8), p->id_bytes, id) ? ERR_OK : bad(p, "a malformed shallow line");
+		return id_of(str_from(text, 8), p->id_bytes, id) ? ERR_OK
+								 : bad(p, "a malformed shallow line");
 	}
 	return command(p, text);
 }
@@ -234,7 +237,8 @@ enum err git_push_end(struct git_push *p)
 	for (uint32_t i = 0; e == ERR_OK && i < p->updates; i++) {
 		const struct update *u = &p->update[i];
 		char value[32];
-		int n = snprintf(value, sizeof value, "%u %s", u->number, words[git_pack_forced(p->pack, u->old, u->new)]);
+		int n = snprintf(value, sizeof value, "%u %s", u->number,
+				 words[git_pack_forced(p->pack, u->old, u->new)]);
 
 		p->sink->fact(p->sink->user, STR("git.history"), str_make(value, (size_t)n));
 	}

@@ -1,10 +1,12 @@
 /* job.c - runs one job: the courier's messages in, the job's findings out, under caps
  *
- * Theory of operation: a job is started by its first message, fed by those that follow, and over with an END or
- * a FAIL of its own, after which it takes nothing. Output is gathered to messages of at most DECODER_PAYLOAD_MAX and
- * handed to the sink before anything that refers to it (a mark, a fact, the end) and at the latest when the
- * courier's message has been dealt with, so that nothing waits here for input that does not come.
- * Bytes: messages come from the courier and are checked all the same; payloads are hostile, and the kinds' own.
+ * Theory of operation: a job is started by its first message, fed by those that follow, and over with an END
+ * or a FAIL of its own, after which it takes nothing. Output is gathered to messages of at most
+ * DECODER_PAYLOAD_MAX and handed to the sink before anything that refers to it (a mark, a fact, the end) and
+ * at the latest when the courier's message has been dealt with, so that nothing waits here for input that
+ * does not come.
+ * Bytes: messages come from the courier and are checked
+ * all the same; payloads are hostile, and the kinds' own.
  * Failure: one, the first, is told; a sink that takes no more ends the job without a word.
  */
 #include "decoder/job.h"
@@ -68,7 +70,8 @@ static enum err say(struct job *j, enum decoder_type type, struct str payload)
 	buf_init(&message, DECODER_HEADER_BYTES + DECODER_PAYLOAD_MAX);
 	if (decoder_put(&message, type, payload))
 		return job_fail(j, ERR_MEMORY, "no memory");
-	return j->sink.write(j->sink.user, buf_str(&message)) ? ERR_OK : job_fail(j, ERR_CLOSED, "nobody listens");
+	return j->sink.write(j->sink.user, buf_str(&message)) ? ERR_OK
+							      : job_fail(j, ERR_CLOSED, "nobody listens");
 }
 
 static enum err flush(struct job *j)
@@ -103,8 +106,8 @@ enum err job_fact(struct job *j, struct str name, struct str value)
 {
 	auto_buf fact = BUF_EMPTY;
 
-	if (++j->facts > JOB_FACTS_MAX || name.n == 0 || name.n > JOB_FACT_NAME_MAX || str_find(name, 0) != name.n ||
-	    value.n > DECODER_PAYLOAD_MAX - name.n - 1)
+	if (++j->facts > JOB_FACTS_MAX || name.n == 0 || name.n > JOB_FACT_NAME_MAX ||
+	    str_find(name, 0) != name.n || value.n > DECODER_PAYLOAD_MAX - name.n - 1)
 		return job_fail(j, ERR_LIMIT, "more was found than can be told");
 	buf_init(&fact, DECODER_PAYLOAD_MAX);
 	buf_put(&fact, name);

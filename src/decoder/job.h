@@ -1,11 +1,12 @@
 /* job.h - one job of paddock-decoder, as its process runs it
  *
- * A kind of job is a row in the table (job_kinds, job_table.c) and a file of functions. They get the body piece by piece
- * and say what they find with the functions below. No job does any I/O, keeps a time or knows which
- * transport it is on: it runs the same way in the child of the fork server, in a unit test and under a fuzzer.
- * Every byte that a job sees is hostile; it runs in a process of its own, which ends with it.
+ * A kind of job is a row in the table (job_kinds, job_table.c) and a file of functions. They get the body
+ * piece by piece and say what they find with the functions below. No job does any I/O, keeps a time or knows
+ * which transport it is on: it runs the same way in the child of the fork server, in a unit test and under a
+ * fuzzer. Every byte that a job sees is hostile; it runs in a process of its own, which ends with it.
  *
- * The functions of a kind return ERR_OK, or what job_fail() gave, or what a job_*() of below gave: pass it on.
+ * The functions of a kind return ERR_OK, or what job_fail()
+ * gave, or what a job_*() of below gave: pass it on.
  */
 #pragma once
 
@@ -20,7 +21,8 @@ struct job;
 /** struct job_kind - @start, @input and @end may each be NULL: nothing to do there */
 struct job_kind {
 	const char *name;		/* for people; NULL: no such job */
-	/** in the server, once, before it is confined: what a library would load late, which no child can. May be NULL */
+	/** in the server, once, before it is confined: what a
+	 * library would load late, which no child can. May be NULL */
 	enum err (*prepare)(void);
 	size_t state_bytes;		/* of job_state(), zeroed before @start */
 	/** @parameters: JSON text or empty, <= DECODER_JOB_MAX; borrowed for the call */
@@ -41,15 +43,19 @@ extern const struct job_kind *const job_kinds[DECODER_JOBS];
 void *job_state(struct job *j);
 /** job_taken() - bytes of input handed to the job, those of the present call included */
 uint64_t job_taken(const struct job *j);
-/** job_output() - bytes of the output. ERR_BODY_TOO_LARGE over DECODER_OUTPUT_MAX, ERR_DECODER over the ratio,
+/** job_output() - bytes of the output. ERR_BODY_TOO_LARGE
+ *  over DECODER_OUTPUT_MAX, ERR_DECODER over the ratio,
  *  ERR_CLOSED: nobody listens any more, ERR_MEMORY */
 must_use enum err job_output(struct job *j, struct str bytes);
-/** job_fact() - what was found; @name without a NUL, both within one message. ERR_LIMIT, ERR_CLOSED, ERR_MEMORY */
+/** job_fact() - what was found; @name without a NUL, both
+ * within one message. ERR_LIMIT, ERR_CLOSED, ERR_MEMORY */
 must_use enum err job_fact(struct job *j, struct str name, struct str value);
 /** job_mark() - the first @input_bytes of the input are wholly reflected in the output so far (decoder.h):
- *  who passes them on reveals nothing that is not in it. <= job_taken(); a lower one than before is ignored */
+ *  who passes them on reveals nothing that is not in it.
+ *  <= job_taken(); a lower one than before is ignored */
 must_use enum err job_mark(struct job *j, uint64_t input_bytes);
-/** job_fail() - why the job failed, in @words (static); returns @e. The first failure is the one that counts. */
+/** job_fail() - why the job failed, in @words (static);
+ * returns @e. The first failure is the one that counts. */
 must_use enum err job_fail(struct job *j, enum err e, const char *words);
 
 /* ---- for who runs them ---- */

@@ -1,9 +1,9 @@
 /* job_brotli.c - the content coding br
  *
- * One stream, after which nothing may follow. Windows up to the format's 16 MiB; "large window" is an extension
- * that no browser offers, and shared dictionaries are another coding: both are refused.
- * Marks: the library decodes every symbol that its input completes and hands out all that it decoded when asked, so
- * that used-up input is wholly in the output, but for bits of one symbol that is not complete.
+ * One stream, after which nothing may follow. Windows up to the format's 16 MiB; "large window" is
+ * an extension that no browser offers, and shared dictionaries are another coding: both are refused.
+ * Marks: the library decodes every symbol that its input completes and hands out all that it decoded when
+ * asked, so that used-up input is wholly in the output, but for bits of one symbol that is not complete.
  * Source: RFC 7932; brotli/decode.h.
  */
 #include "decoder/kinds.h"
@@ -28,7 +28,8 @@ static enum err failure(struct job *j, const struct brotli *b)
 {
 	BrotliDecoderErrorCode code = BrotliDecoderGetErrorCode(b->decoder);
 
-	if (code <= BROTLI_DECODER_ERROR_ALLOC_CONTEXT_MODES && code >= BROTLI_DECODER_ERROR_ALLOC_BLOCK_TYPE_TREES)
+	if (code <= BROTLI_DECODER_ERROR_ALLOC_CONTEXT_MODES &&
+	    code >= BROTLI_DECODER_ERROR_ALLOC_BLOCK_TYPE_TREES)
 		return job_fail(j, ERR_MEMORY, "no memory");
 	return job_fail(j, ERR_DECODER, "it is not what its encoding says");
 }

@@ -1,7 +1,8 @@
 /* job_git.c - git's bodies as jobs: the parsers of git.h, their facts, and marks for what may go on
  *
- * Parameters, one word or none: of a push "history" (read the pack too); of a fetch "gzip" (it is compressed).
- * A mark here is a permission: the courier passes no byte of a request on that is not before it (git_*_passable()).
+ * Parameters, one word or none: of a push "history" (read the pack too); of a fetch "gzip" (it is
+ * compressed). A mark here is a permission: the courier passes no byte of a request on that is not before it
+ * (git_*_passable()).
  */
 #include "decoder/git.h"
 #include "decoder/kinds.h"

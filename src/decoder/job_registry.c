@@ -1,9 +1,10 @@
 /* job_registry.c - package metadata as jobs
  *
- * DECODER_NPM, DECODER_PYPI_HTML, DECODER_PYPI_JSON, DECODER_CRATES: parameters are a filter (policy/registry_filter.h);
- * the output is what it leaves.
- * DECODER_METADATA: the parameter is a format ("npm", "pypi-html", "pypi-json", "crates"); no output, and a fact
- * "release" for each version or file: "<item> <published or -> <algorithm or -> <digest or -> <yanked or ->".
+ * DECODER_NPM, DECODER_PYPI_HTML, DECODER_PYPI_JSON, DECODER_CRATES: parameters
+ * are a filter (policy/registry_filter.h); the output is what it leaves.
+ * DECODER_METADATA: the parameter is a format ("npm", "pypi-html", "pypi-json", "crates"); no output, and a
+ * fact "release" for each version or file: "<item> <published or -> <algorithm or -> <digest or -> <yanked or
+ * ->".
  */
 #include "decoder/kinds.h"
 #include "decoder/registry.h"
@@ -82,7 +83,8 @@ static enum err input(struct job *j, struct str bytes)
 	struct registry_state *s = job_state(j);
 	enum err e = result(j, registry_reader_feed(s->reader, bytes));
 
-	return e == ERR_OK ? job_mark(j, job_taken(j)) : e;	/* so that who gives it more knows what is under way */
+	return e == ERR_OK ? job_mark(j, job_taken(j)) : e;	/* so that who gives it more
+								   knows what is under way */
 }
 
 static enum err end(struct job *j)
@@ -110,7 +112,8 @@ static enum err metadata_start(struct job *j, struct str parameters)
 	static const struct registry_reader_ops ops = { .release = release };
 	static const struct str names[] = {
 		[REGISTRY_FORMAT_NPM] = STR_INIT("npm"), [REGISTRY_FORMAT_PYPI_JSON] = STR_INIT("pypi-json"),
-		[REGISTRY_FORMAT_PYPI_HTML] = STR_INIT("pypi-html"), [REGISTRY_FORMAT_CRATES] = STR_INIT("crates"),
+		[REGISTRY_FORMAT_PYPI_HTML] = STR_INIT("pypi-html"),
+		[REGISTRY_FORMAT_CRATES] = STR_INIT("crates"),
 	};
 
 	for (unsigned i = 0; i < sizeof names / sizeof *names; i++)

@@ -1,13 +1,14 @@
 /* job_zlib.c - the content codings gzip and deflate
  *
- * gzip: one member after the other (RFC 1952 s2.2), each with its CRC and length right; what is no further member
- * is refused, not skipped as some readers do: it would pass to the agent unread.
- * deflate: the zlib format, as RFC 9110 s8.4.1.2 says, or a bare deflate stream, as some servers send and every
- * browser takes. The two header bytes tell; nothing may follow the stream. Preset dictionaries are refused.
+ * gzip: one member after the other (RFC 1952 s2.2), each with its CRC and length right; what is no
+ * further member is refused, not skipped as some readers do: it would pass to the agent unread.
+ * deflate: the zlib format, as RFC 9110 s8.4.1.2 says, or a bare deflate stream, as some servers send and
+ * every browser takes. The two header bytes tell; nothing may follow the stream. Preset dictionaries are
+ * refused.
  *
- * Marks: inflate() puts out every symbol that its input completes, so that with its input used up and room left
- * in the output, the input is wholly in the output, but for bits of one symbol that is not complete: less than
- * a byte of what comes next.
+ * Marks: inflate() puts out every symbol that its input completes, so that with its input used up and room
+ * left in the output, the input is wholly in the output, but for bits of one symbol that is not complete:
+ * less than a byte of what comes next.
  * Source: RFC 1950, 1951, 1952; zlib.h.
  */
 #include "decoder/kinds.h"

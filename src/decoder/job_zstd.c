@@ -3,9 +3,9 @@
  * Frames, one after the other, skippable ones among them. Windows up to 8 MiB (RFC 9659 s3; browsers take no
  * more); a frame that names a dictionary is refused.
  * Marks: the library decodes whole blocks, but the input of a partial block says much of what the block holds
- * (raw blocks and literals stand in it as they are), so that only what ends with a block may be passed on. Where
- * blocks end is told by their headers, which this file follows beside the library: frame header, blocks of
- * (last, type, size), checksum. The walk reads lengths alone; what is malformed the library says.
+ * (raw blocks and literals stand in it as they are), so that only what ends with a block may be passed on.
+ * Where blocks end is told by their headers, which this file follows beside the library: frame header, blocks
+ * of (last, type, size), checksum. The walk reads lengths alone; what is malformed the library says.
  * Source: RFC 8878 s3.1; RFC 9659; zstd.h.
  */
 #include "decoder/kinds.h"
@@ -19,7 +19,8 @@
 #define BLOCK_RESERVED 3
 #define PIECE_BYTES 65536u
 
-enum walk_state { WALK_MAGIC, WALK_SKIP_SIZE, WALK_DESCRIPTOR, WALK_FRAME_HEADER, WALK_BLOCK_HEADER, WALK_CONTENT };
+enum walk_state { WALK_MAGIC, WALK_SKIP_SIZE, WALK_DESCRIPTOR, WALK_FRAME_HEADER, WALK_BLOCK_HEADER,
+		  WALK_CONTENT };
 
 struct walk {
 	enum walk_state state;

@@ -1,8 +1,8 @@
 /* json_walk.c - see json_walk.h
  *
- * Theory of operation: one state machine over bytes. Within an entered object or list it knows each name, colon and
- * comma; a value that is not entered is passed over by counting brackets outside of strings, in runs. Names are
- * compared unescaped, as every reader does ("ver\u0073ions" is "versions").
+ * Theory of operation: one state machine over bytes. Within an entered object or list it knows each name,
+ * colon and comma; a value that is not entered is passed over by counting brackets outside of strings, in
+ * runs. Names are compared unescaped, as every reader does ("ver\u0073ions" is "versions").
  */
 #include "decoder/json_walk.h"
 
@@ -214,7 +214,8 @@ static enum err scalar(struct json_walk *w, struct str *input)
 	size_t i = 0;
 	enum err e;
 
-	while (i < input->n && !space(input->p[i]) && input->p[i] != ',' && input->p[i] != '}' && input->p[i] != ']')
+	while (i < input->n && !space(input->p[i]) && input->p[i] != ',' && input->p[i] != '}' &&
+	       input->p[i] != ']')
 		i++;
 	e = keep(w, str_head(*input, i));
 	*input = str_from(*input, i);
@@ -249,7 +250,8 @@ static enum err in_name(struct json_walk *w, struct str *input)
 	}
 	buf_put(&w->raw_key, str_head(*input, i));
 	*input = str_from(*input, i);
-	if (buf_err(&w->raw_key) != ERR_OK || (over && !unescape(buf_str(&w->raw_key), w->key, &w->key_bytes)))
+	if (buf_err(&w->raw_key) != ERR_OK ||
+	    (over && !unescape(buf_str(&w->raw_key), w->key, &w->key_bytes)))
 		return ERR_DECODER;
 	if (over)
 		w->state = STATE_COLON;

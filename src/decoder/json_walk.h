@@ -1,8 +1,10 @@
-/* json_walk.h - a JSON document as it streams by, member by member: copied, dropped, entered, or taken to be looked at
+/* json_walk.h - a JSON document as it streams by, member by
+ * member: copied, dropped, entered, or taken to be looked at
  *
- * For documents too large for a tree (an npm packument has tens of megabytes). What is copied goes byte for byte and is
- * only balanced, not validated: a reader refuses what is malformed. Entered objects and lists are written anew, with
- * their members in order and without the space between them. Memory: the nesting that is entered, and one taken value.
+ * For documents too large for a tree (an npm packument has tens of megabytes). What is copied goes byte for
+ * byte and is only balanced, not validated: a reader refuses what is malformed. Entered objects and lists are
+ * written anew, with their members in order and without the space between them. Memory: the nesting that is
+ * entered, and one taken value.
  */
 #pragma once
 
@@ -17,8 +19,8 @@ struct json_walk;
 enum json_choice { JSON_WALK_COPY, JSON_WALK_DROP, JSON_WALK_ENTER, JSON_WALK_TAKE };
 
 struct json_walk_ops {
-	/** a value begins: @key is its name, unescaped (empty in a list, and for the document itself). ENTER is for
-	 *  objects and lists; of anything else it means COPY */
+	/** a value begins: @key is its name, unescaped (empty in a list, and for the
+	 *  document itself). ENTER is for objects and lists; of anything else it means COPY */
 	enum json_choice (*choose)(void *user, struct json_walk *w, struct str key);
 	/** the value that was taken, whole; json_walk_put() writes it, or another, or nothing is written */
 	enum err (*taken)(void *user, struct json_walk *w, struct str key, struct str value);
@@ -40,5 +42,6 @@ must_use enum err json_walk_end(struct json_walk *w);
 unsigned json_walk_depth(const struct json_walk *w);
 /** json_walk_key() - the name of the entered value at @level (1: a member of the document) */
 struct str json_walk_key(const struct json_walk *w, unsigned level);
-/** json_walk_put() - one member of what is entered now: JSON text @value, with @key (unescaped) if it is an object */
+/** json_walk_put() - one member of what is entered now: JSON
+ * text @value, with @key (unescaped) if it is an object */
 must_use enum err json_walk_put(struct json_walk *w, struct str key, struct str value);

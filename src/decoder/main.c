@@ -1,9 +1,9 @@
 /* main.c - paddock-decoder: confinement, then the fork server
  *
  * Descriptors: 2 log; 3 the courier (SOCK_SEQPACKET). No arguments, no environment but PADDOCK_LOG.
- * The process gives everything away (no namespace with anything in it, an empty root, the base system calls and
- * fork) before it looks at its first packet, and never reads a body: its children do, each with less (server.c).
- * It exits with 0 when the courier's end has gone. Failure to confine ends it with 1.
+ * The process gives everything away (no namespace with anything in it, an empty root, the base system calls
+ * and fork) before it looks at its first packet, and never reads a body: its children do, each with less
+ * (server.c). It exits with 0 when the courier's end has gone. Failure to confine ends it with 1.
  */
 #include "base/log.h"
 #include "base/secret.h"

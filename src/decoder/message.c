@@ -1,4 +1,5 @@
-/* message.c - the messages of decoder.h, written and read; both ends use it, and neither believes the other */
+/* message.c - the messages of decoder.h, written and
+ * read; both ends use it, and neither believes the other */
 #include "decoder/decoder.h"
 
 enum err decoder_put(struct buf *b, enum decoder_type type, struct str payload)

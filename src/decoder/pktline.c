@@ -27,7 +27,8 @@ static bool length(const char *digits, size_t *ret)
 	return true;
 }
 
-enum err pktline_next(struct pktline *p, struct str *input, enum pktline_kind *ret_kind, struct str *ret_payload)
+enum err pktline_next(struct pktline *p, struct str *input, enum pktline_kind *ret_kind,
+		      struct str *ret_payload)
 {
 	size_t n;
 

@@ -16,8 +16,8 @@ struct pktline {
 	char bytes[PKTLINE_MAX];
 	size_t have;
 };
-/** pktline_next() - the next packet out of *@input, from which what was read is taken; *ret_payload is good until the
- *  next call. ERR_OK; ERR_MORE (all of @input is kept here); ERR_DECODER: no packet line */
+/** pktline_next() - the next packet out of *@input, from which what was read is taken; *ret_payload is
+ *  good until the next call. ERR_OK; ERR_MORE (all of @input is kept here); ERR_DECODER: no packet line */
 must_use enum err pktline_next(struct pktline *p, struct str *input, enum pktline_kind *ret_kind,
 			       struct str *ret_payload);
 /** pktline_partial() - is part of a packet waiting for the rest? */

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 
 static const struct registry_reader_kind *const kinds[] = {
-	[REGISTRY_FORMAT_NPM] = &registry_reader_npm, [REGISTRY_FORMAT_PYPI_JSON] = &registry_reader_pypi_json,
-	[REGISTRY_FORMAT_PYPI_HTML] = &registry_reader_pypi_html, [REGISTRY_FORMAT_CRATES] = &registry_reader_crates,
+	[REGISTRY_FORMAT_NPM] = &registry_reader_npm,
+	[REGISTRY_FORMAT_PYPI_JSON] = &registry_reader_pypi_json,
+	[REGISTRY_FORMAT_PYPI_HTML] = &registry_reader_pypi_html,
+	[REGISTRY_FORMAT_CRATES] = &registry_reader_crates,
 };
 
 struct registry_reader *registry_reader_new(enum registry_format format, const struct registry_filter *filter,
@@ -91,18 +93,20 @@ int64_t registry_time(struct str s)
 	int64_t year, month, day, hour, minute, second, offset_hour = 0, offset_minute = 0;
 	bool before;
 
-	if (!number(&s, 4, &year) || !skip(&s, "-") || !number(&s, 2, &month) || !skip(&s, "-") || !number(&s, 2, &day) ||
-	    !skip(&s, "Tt ") || !number(&s, 2, &hour) || !skip(&s, ":") || !number(&s, 2, &minute) || !skip(&s, ":") ||
-	    !number(&s, 2, &second))
+	if (!number(&s, 4, &year) || !skip(&s, "-") || !number(&s, 2, &month) || !skip(&s, "-") ||
+	    !number(&s, 2, &day) || !skip(&s, "Tt ") || !number(&s, 2, &hour) || !skip(&s, ":") ||
+	    !number(&s, 2, &minute) || !skip(&s, ":") || !number(&s, 2, &second))
 		return -1;
 	if (skip(&s, "."))
 		while (s.n && ascii_digit(s.p[0]))
 			s = str_from(s, 1);
 	before = s.n && s.p[0] == '-';
 	if (!skip(&s, "Zz") && s.n &&
-	    (!skip(&s, "+-") || !number(&s, 2, &offset_hour) || !skip(&s, ":") || !number(&s, 2, &offset_minute)))
+	    (!skip(&s, "+-") || !number(&s, 2, &offset_hour) || !skip(&s, ":") ||
+	     !number(&s, 2, &offset_minute)))
 		return -1;
-	if (s.n || year < 1970 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60)
+	if (s.n || year < 1970 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 ||
+	    minute > 59 || second > 60)
 		return -1;
 	offset_minute += offset_hour * 60;
 	return days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second +

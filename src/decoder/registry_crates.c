@@ -27,7 +27,8 @@ static enum err line_over(struct registry_reader *r, struct str line)
 	};
 	enum err e = version ? ERR_OK : ERR_DECODER;
 
-	if (e == ERR_OK && version_valid(VERSION_CARGO, release.item) && registry_passes(r, release.item, release.item)) {
+	if (e == ERR_OK && version_valid(VERSION_CARGO, release.item) &&
+	    registry_passes(r, release.item, release.item)) {
 		e = registry_release(r, &release);
 		if (e == ERR_OK)
 			e = registry_output(r, line);

@@ -1,9 +1,9 @@
 /* registry_npm.c - npm's packument: what is left of it, and what it says of each version
  *
- * Theory of operation: "versions" and "time" have a member for each version, which passes or does not; everything else
- * is copied, but for "dist-tags": it is held until the end, when all versions are known. A tag whose version is gone
- * goes with it, and "latest" points to the newest that is left: the highest up to where it pointed, rather a release
- * than a pre-release. The order of members has no meaning in JSON.
+ * Theory of operation: "versions" and "time" have a member for each version, which passes or does not;
+ * everything else is copied, but for "dist-tags": it is held until the end, when all versions are known. A
+ * tag whose version is gone goes with it, and "latest" points to the newest that is left: the highest up to
+ * where it pointed, rather a release than a pre-release. The order of members has no meaning in JSON.
  * Abbreviated documents (no "time") are read in the same way.
  * Source: github.com/npm/registry docs/responses/package-metadata.md.
  */
@@ -138,8 +138,8 @@ static bool better(struct str a, struct str b, struct str before)
 		return true;
 	if (!version_compare(VERSION_NPM, a, b, &order))
 		return false;
-	if (version_compare(VERSION_NPM, a, before, &of_a) && version_compare(VERSION_NPM, b, before, &of_b) &&
-	    (of_a <= 0) != (of_b <= 0))
+	if (version_compare(VERSION_NPM, a, before, &of_a) &&
+	    version_compare(VERSION_NPM, b, before, &of_b) && (of_a <= 0) != (of_b <= 0))
 		return of_a <= 0;
 	pre_a = version_prerelease(VERSION_NPM, a);
 	pre_b = version_prerelease(VERSION_NPM, b);
@@ -151,7 +151,8 @@ static struct str newest(const struct npm *n, struct str before)
 	struct str best = { NULL, 0 };
 
 	for (uint32_t i = 0; i < n->count; i++)
-		if (version_valid(VERSION_NPM, n->items[i].version) && better(n->items[i].version, best, before))
+		if (version_valid(VERSION_NPM, n->items[i].version) &&
+		    better(n->items[i].version, best, before))
 			best = n->items[i].version;
 	return best;
 }
@@ -259,7 +260,8 @@ static void destroy(void *state)
 
 static void *create(struct registry_reader *r)
 {
-	static const struct json_walk_ops ops = { .choose = choose, .taken = taken, .leave = leave, .output = output };
+	static const struct json_walk_ops ops = { .choose = choose, .taken = taken, .leave = leave,
+						  .output = output };
 	struct npm *n = calloc(1, sizeof *n);
 
 	if (!n)

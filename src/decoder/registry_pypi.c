@@ -1,7 +1,8 @@
-/* registry_pypi.c - a Python project's files, in JSON: the simple API's and the older one of /pypi/<name>/json
+/* registry_pypi.c - a Python project's files, in JSON:
+ * the simple API's and the older one of /pypi/<name>/json
  *
- * Theory of operation: "files" and "urls" are lists of files, "releases" has one for each version; each file is taken,
- * looked at by its name, and written as it came or left out. All else is copied.
+ * Theory of operation: "files" and "urls" are lists of files, "releases" has one for each version;
+ * each file is taken, looked at by its name, and written as it came or left out. All else is copied.
  * Source: PEP 691, 700, 592; docs.pypi.org/api/json.
  */
 #include "decoder/registry_readers.h"
@@ -40,7 +41,8 @@ static const char *text_of(json_t *o, const char *name) { return json_string_val
 
 static enum err tell(struct pypi *p, json_t *file, struct str name)
 {
-	const char *time = text_of(file, "upload-time"), *hash = text_of(json_object_get(file, "hashes"), "sha256");
+	const char *time = text_of(file, "upload-time"),
+		   *hash = text_of(json_object_get(file, "hashes"), "sha256");
 	json_t *yanked = json_object_get(file, "yanked");
 	struct registry_release r = { .item = name, .published = -1 };
 

@@ -1,9 +1,9 @@
 /* registry_pypi_html.c - a Python project's files, in HTML
  *
- * Theory of operation: of the page only its anchors matter. What stands outside of them passes as it is; an anchor
- * ("<a ...>...</a>") is gathered whole, its href read (quotes, and the entities that a URL can have), and the last
- * segment of that URL is the file's name. It passes if the file does. An anchor that cannot be read is left out: a
- * page is convenience, the file's own request decides.
+ * Theory of operation: of the page only its anchors matter. What stands outside of them passes as it is; an
+ * anchor ("<a ...>...</a>") is gathered whole, its href read (quotes, and the entities that a URL can have),
+ * and the last segment of that URL is the file's name. It passes if the file does. An anchor that cannot be
+ * read is left out: a page is convenience, the file's own request decides.
  * Source: PEP 503, 592.
  */
 #include "decoder/registry_readers.h"
@@ -113,7 +113,8 @@ static bool file_of(struct str href, char *out, size_t cap, struct str *ret)
 
 static enum err anchor_over(struct registry_reader *r, struct str anchor)
 {
-	struct str tag = str_head(anchor, tag_end(anchor)), rest = str_head(str_from(tag, 2), tag.n - 3), name, value;
+	struct str tag = str_head(anchor, tag_end(anchor)), rest = str_head(str_from(tag, 2), tag.n - 3),
+		   name, value;
 	struct str href = { NULL, 0 }, file, hash;
 	struct registry_release release = { .published = -1 };
 	char bytes[REGISTRY_FILE_MAX];

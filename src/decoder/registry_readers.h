@@ -16,8 +16,8 @@ struct registry_reader_kind {
 	enum err (*feed)(struct registry_reader *r, struct str bytes);
 	enum err (*end)(struct registry_reader *r);
 };
-extern const struct registry_reader_kind registry_reader_npm, registry_reader_pypi_json, registry_reader_pypi_html,
-	registry_reader_crates;
+extern const struct registry_reader_kind registry_reader_npm, registry_reader_pypi_json,
+	registry_reader_pypi_html, registry_reader_crates;
 
 /** registry_output(), registry_release() - to the ops, if they are wanted */
 must_use enum err registry_output(const struct registry_reader *r, struct str bytes);

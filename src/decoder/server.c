@@ -1,15 +1,16 @@
 /* server.c - the fork server: a fresh, confined child for each job
  *
- * Theory of operation: the server waits for packets of one byte with one end of a stream socket, and for children
- * that have ended. For each packet it forks; the child keeps that socket and nothing else, lowers its limits,
- * loads a filter that leaves it read, write, exit and memory, and only then reads its first byte. So a job begins
- * with a clean memory image, cannot see another's, and what it was made to do by what it read ends with it.
- * The server itself never reads a byte of a body. It has a pid namespace of its own, so that its end is theirs.
+ * Theory of operation: the server waits for packets of one byte with one end of a stream socket, and for
+ * children that have ended. For each packet it forks; the child keeps that socket and nothing else, lowers
+ * its limits, loads a filter that leaves it read, write, exit and memory, and only then reads its first byte.
+ * So a job begins with a clean memory image, cannot see another's, and what it was made to do by what it read
+ * ends with it. The server itself never reads a byte of a body. It has a pid namespace of its own, so that
+ * its end is theirs.
  * Bytes: packets come from the courier; one that is not of the form is dropped, with what came in it.
  * Failure: a job that cannot be had is a closed socket, which its asker takes for a refusal (I8). Over
- * CHILDREN_HELD at once the same: the courier asks for DECODER_CHILDREN_MAX at most, the rest are those about to end.
- * Limits of a child: DECODER_CPU_S of CPU, DECODER_MEMORY_MAX of address space, no further descriptor, process or
- * file.
+ * CHILDREN_HELD at once the same: the courier asks for DECODER_CHILDREN_MAX at most, the rest are those about
+ * to end. Limits of a child: DECODER_CPU_S of CPU, DECODER_MEMORY_MAX of address space, no further
+ * descriptor, process or file.
  */
 #include "decoder/server.h"
 

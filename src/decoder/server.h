@@ -3,7 +3,8 @@
 
 #include "base/err.h"
 
-/** server_prepare() - what must be made before confinement: the children's filter, descriptors. ERR_CONFINE, ERR_LOCAL */
+/** server_prepare() - what must be made before confinement:
+ * the children's filter, descriptors. ERR_CONFINE, ERR_LOCAL */
 must_use enum err server_prepare(void);
 /** server_run() - serves @fd (SOCK_SEQPACKET, see decoder.h) until its other end is gone
  * Return: ERR_CLOSED then; ERR_LOCAL with errno */

@@ -154,7 +154,8 @@ static int may_own(const struct tree *t, const struct fuse_setattr_in *in, const
 	struct fuse_attr now;
 
 	tree_attributes(t, st, &now);
-	if (((in->valid & FATTR_UID) && in->uid != now.uid) || ((in->valid & FATTR_GID) && in->gid != now.gid))
+	if (((in->valid & FATTR_UID) && in->uid != now.uid) ||
+	    ((in->valid & FATTR_GID) && in->gid != now.gid))
 		return EPERM;
 	return 0;
 }
@@ -262,7 +263,8 @@ int tree_setxattr(struct tree *t, const struct fuse_request *r, struct buf *out)
 	(void)out;
 	if (!is_served(r->name))
 		return EOPNOTSUPP;
-	if (r->data.n != r->in.setxattr.size || (r->in.setxattr.flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE)))
+	if (r->data.n != r->in.setxattr.size ||
+	    (r->in.setxattr.flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE)))
 		return EINVAL;
 	if (r->data.n > XATTR_SIZE_MAX)
 		return E2BIG;

@@ -37,7 +37,8 @@ static enum err read_bool(struct parse *p, const json_t *value, bool *ret)
 
 static enum err read_id(struct parse *p, const json_t *value, uint32_t *ret)
 {
-	if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) >= UINT32_MAX)
+	if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+	    json_integer_value(value) >= UINT32_MAX)
 		return bad(p, "uid or gid is not a number");
 	*ret = (uint32_t)json_integer_value(value);
 	return ERR_OK;

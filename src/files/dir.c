@@ -138,7 +138,8 @@ static int list_root(struct listing *l, uint64_t offset)
 		struct str name = str_of(n < 10 ? digits + 1 : digits);
 		unsigned type = S_ISDIR(root->type) ? DT_DIR : DT_REG;
 
-		if (l->plus ? !fuse_direntry_plus(l->out, l->start, l->max, &nothing, root->inode, n + 1, type, name)
+		if (l->plus ? !fuse_direntry_plus(l->out, l->start, l->max, &nothing, root->inode, n + 1,
+						  type, name)
 			    : !fuse_direntry(l->out, l->start, l->max, root->inode, n + 1, type, name))
 			break;
 	}

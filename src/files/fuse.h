@@ -38,7 +38,8 @@ struct fuse_request {
 		struct fuse_release_in release;
 		struct fuse_flush_in flush;
 		struct fuse_fsync_in fsync;
-		struct fuse_setxattr_in setxattr;	/* only size and flags: the long form is not negotiated */
+		struct fuse_setxattr_in setxattr;	/* only size and flags: the
+							   long form is not negotiated */
 		struct fuse_getxattr_in getxattr;
 		struct fuse_access_in access;
 		struct fuse_init_in init;

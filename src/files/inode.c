@@ -390,7 +390,8 @@ int inode_rename(struct inodes *t, struct inode *i, struct inode *parent, struct
 	return 0;
 }
 
-int inode_name(struct inodes *t, struct inode *parent, struct str name, const struct stat *st, struct inode **ret)
+int inode_name(struct inodes *t, struct inode *parent, struct str name, const struct stat *st,
+	       struct inode **ret)
 {
 	struct inode *i = inode_find(t, parent->mount, st);
 	int error;

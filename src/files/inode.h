@@ -45,7 +45,8 @@ struct inode {
 
 struct inodes;
 struct inode_limits {
-	uint32_t inodes_max, handles_max, directories_max;	/* the last: descriptors kept for directories */
+	uint32_t inodes_max, handles_max, directories_max;	/* the last: descriptors
+								   kept for directories */
 };
 #define INODE_LIMITS_DEFAULT ((struct inode_limits){ 1u << 20, 4096, 2048 })
 
@@ -60,7 +61,8 @@ struct inode *inode_get(const struct inodes *t, uint64_t number);
 struct inode *inode_find(const struct inodes *t, uint32_t mount, const struct stat *st);
 /** inode_add_root() - the root of @mount; takes @fd
  * Return: errno: ENOMEM, ENFILE */
-must_use int inode_add_root(struct inodes *t, uint32_t mount, const struct stat *st, int fd, struct inode **ret);
+must_use int inode_add_root(struct inodes *t, uint32_t mount, const struct stat *st, int fd,
+			    struct inode **ret);
 /** inode_name() - @st was seen as @name in @parent: finds or makes the inode, which now has this
  *  name. No lookup is counted.
  * Return: errno: ENOMEM, ENFILE (full), ESTALE (it would be its own ancestor) */

@@ -87,7 +87,8 @@ static bool check_roots(const struct config *c, int *roots)
 		struct stat st;
 
 		roots[i] = FD_ROOTS + (int)i;
-		if (fstat(roots[i], &st) || (c->mounts[i].file ? !S_ISREG(st.st_mode) : !S_ISDIR(st.st_mode)) ||
+		if (fstat(roots[i], &st) ||
+		    (c->mounts[i].file ? !S_ISREG(st.st_mode) : !S_ISDIR(st.st_mode)) ||
 		    (c->mounts[i].file && !open_file_root(&c->mounts[i], &roots[i]))) {
 			log_error("the root of mount %u is not an open %s", i,
 				  c->mounts[i].file ? "file" : "directory");
@@ -99,7 +100,8 @@ static bool check_roots(const struct config *c, int *roots)
 
 /* Each directory becomes a mount of its own, out of which no ".." leads: Landlock does not govern everything
  * (modes, times, attributes), and a kernel may be without it. */
-static enum err detach_roots(const struct config *c, int *roots, struct confine_path *paths, size_t *ret_count)
+static enum err detach_roots(const struct config *c, int *roots, struct confine_path *paths,
+			     size_t *ret_count)
 {
 	char path[PATH_MAX];
 

@@ -54,7 +54,8 @@ enum rule tree_path_rule(const struct tree *t, const struct inode *above, size_t
 
 	for (; t->nested && !above->root; above = above->parent, depth--)
 		if (above->inner >= 0) {
-			enum rule inner = rules_match(t->mounts[above->inner].rules, path + depth, count - depth);
+			enum rule inner =
+				rules_match(t->mounts[above->inner].rules, path + depth, count - depth);
 
 			strictest = inner > strictest ? inner : strictest;
 		}

@@ -53,11 +53,13 @@ struct place {
 /** All of these answer an errno, 0 if it went well. */
 typedef int tree_handler(struct tree *t, const struct fuse_request *r, struct buf *out);
 
-/** tree_base() - a place in directory @i whose name is not known yet; tree_named() gives it one. @which: 0, or
- *  1 for the second of two places at once. EACCES if the directory cannot be opened, ESTALE, ENOTDIR, ENAMETOOLONG */
+/** tree_base() - a place in directory @i whose name is not known yet; tree_named() gives it one. @which:
+ *  0, or 1 for the second of two places at once. EACCES if the directory cannot be opened, ESTALE,
+ *  ENOTDIR, ENAMETOOLONG */
 must_use int tree_base(struct tree *t, struct inode *i, unsigned which, struct place *ret);
 must_use int tree_named(struct tree *t, struct place *p, struct str name);
-/** tree_place() - both of these: @name in the directory with the guest's @number; EROFS in the synthetic root */
+/** tree_place() - both of these: @name in the directory
+ * with the guest's @number; EROFS in the synthetic root */
 must_use int tree_place(struct tree *t, uint64_t number, struct str name, unsigned which, struct place *ret);
 /** tree_see() - looks at what is there. The rule becomes that of the object too (hard links, a
  *  .git made from inside). Absence is no error. What is hidden exists all the same: tree_hides(). */
@@ -103,17 +105,20 @@ must_use int tree_handle(const struct tree *t, uint64_t number, bool directory, 
 enum rule tree_path_rule(const struct tree *t, const struct inode *above, size_t depth,
 			 const struct rules_component *path, size_t count);
 /** tree_refuse() - reports that @rule held, and is EACCES. @parent may be NULL: no path is known */
-int tree_refuse(struct tree *t, const struct inode *parent, struct str name, enum rule rule, const char *what);
+int tree_refuse(struct tree *t, const struct inode *parent, struct str name, enum rule rule,
+		const char *what);
 
-/** scan.c: tree_scan_rename() - @from is a directory that is to become @to: does anything beneath have a rule,
- *  here or there? EACCES (reported), also if there is too much to look at. */
+/** scan.c: tree_scan_rename() - @from is a directory that is to become @to: does anything
+ *  beneath have a rule, here or there? EACCES (reported), also if there is too much to look at. */
 must_use int tree_scan_rename(struct tree *t, struct place *from, struct place *to);
 /** tree_links() - identities of what rules cover and what has more than one name are collected,
  *  once; LINKS_DOUBTFUL if there was too much to look at */
 void tree_links(struct tree *t);
 
-tree_handler tree_lookup, tree_forget, tree_batch_forget, tree_getattr, tree_setattr, tree_readlink, tree_symlink,
+tree_handler tree_lookup, tree_forget, tree_batch_forget, tree_getattr, tree_setattr, tree_readlink,
+tree_symlink,
 	tree_mknod, tree_mkdir, tree_unlink, tree_rmdir, tree_rename, tree_rename2, tree_link, tree_open_file,
 	tree_read, tree_write, tree_statfs, tree_release, tree_fsync, tree_setxattr, tree_getxattr,
-	tree_listxattr, tree_removexattr, tree_flush, tree_opendir, tree_readdir, tree_readdirplus, tree_access,
+	tree_listxattr, tree_removexattr, tree_flush, tree_opendir, tree_readdir, tree_readdirplus,
+	tree_access,
 	tree_create, tree_fallocate, tree_lseek, tree_copy;

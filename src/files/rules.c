@@ -38,7 +38,8 @@ struct rules {
 
 const char *rule_name(enum rule r)
 {
-	static const char *const names[] = { "allowed", "git repository", "read-only", "protected", "hidden" };
+	static const char *const names[] = { "allowed", "git repository", "read-only", "protected",
+					     "hidden" };
 
 	return (size_t)r < sizeof names / sizeof *names ? names[r] : "protected";
 }
@@ -228,17 +229,19 @@ static bool is_one_of(struct str name, const struct str *names, size_t count)
 
 static bool obeyed_by_git(struct str name)
 {
-	static const struct str names[] = { STR_INIT("hooks"), STR_INIT("config"), STR_INIT("config.worktree"),
-					    STR_INIT("commondir") };
+	static const struct str names[] = { STR_INIT("hooks"), STR_INIT("config"),
+					    STR_INIT("config.worktree"), STR_INIT("commondir") };
 
 	return is_one_of(name, names, sizeof names / sizeof *names);
 }
 
-/* Is path[i] where a repository keeps references, or their logs, so that what is beneath is named by people? */
+/* Is path[i] where a repository keeps references, or
+ * their logs, so that what is beneath is named by people? */
 static bool holds_references(const struct rules_component *path, size_t count, size_t i)
 {
 	static const struct str kinds[] = { STR_INIT("heads"), STR_INIT("tags"), STR_INIT("remotes"),
-					    STR_INIT("notes"), STR_INIT("changes"), STR_INIT("pull"), STR_INIT("stash") };
+					    STR_INIT("notes"), STR_INIT("changes"), STR_INIT("pull"),
+					    STR_INIT("stash") };
 
 	if (i + 2 < count && str_eq(path[i].name, STR("logs")))
 		i++;

@@ -20,7 +20,8 @@
 /** enum rule - in ascending strictness of what is refused */
 enum rule {
 	RULE_NONE,
-	RULE_ANCHOR,	/* a .git that was there at the start: stays where it is, contents by their own rules */
+	RULE_ANCHOR,	/* a .git that was there at the start: stays
+			   where it is, contents by their own rules */
 	RULE_READ_ONLY,	/* never written, created, renamed, linked, removed */
 	RULE_PROTECTED,	/* ditto: policy files, git's hooks and configuration */
 	RULE_HIDDEN,	/* does not exist, and cannot be made */

@@ -186,7 +186,8 @@ static int visit_renamed(struct walk *w, struct entry *e)
 	if (here != RULE_NONE || there != RULE_NONE)
 		return tree_refuse(w->t, w->from->parent, w->from->name, here > there ? here : there,
 				   "is beneath a directory that was to be renamed");
-	if (w->t->nested && e->type == DT_DIR && fstatat(e->directory, e->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	if (w->t->nested && e->type == DT_DIR &&
+	    fstatat(e->directory, e->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    tree_inner(w->t, w->from->parent->mount, &st) >= 0)
 		return EBUSY;
 	return 0;
@@ -194,7 +195,8 @@ static int visit_renamed(struct walk *w, struct entry *e)
 
 int tree_scan_rename(struct tree *t, struct place *from, struct place *to)
 {
-	struct walk w = { .t = t, .budget = TREE_SCAN_RENAME_MAX, .visit = visit_renamed, .from = from, .to = to };
+	struct walk w = { .t = t, .budget = TREE_SCAN_RENAME_MAX, .visit = visit_renamed, .from = from,
+			  .to = to };
 	int error = walk(&w, from->directory, from->name.p);
 
 	if (error == E2BIG) {
@@ -221,7 +223,8 @@ static int visit_links(struct walk *w, struct entry *e)
 	rule = rules_match(t->mounts[w->mount].rules, path, e->level + 1);
 	if (e->type == DT_DIR || rule < RULE_ANCHOR)
 		return 0;
-	if (fstatat(e->directory, e->name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode) || st.st_nlink < 2)
+	if (fstatat(e->directory, e->name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode) ||
+	    st.st_nlink < 2)
 		return 0;
 	return marks_add(t->marks, &st, rule == RULE_ANCHOR ? RULE_PROTECTED : rule) ? E2BIG : 0;
 }

@@ -229,8 +229,10 @@ enum err service_new(uv_loop_t *loop, int guest, int claims, const struct config
 		     const struct inode_limits *limits, struct service **ret)
 {
 	static const struct tree_ops tree_ops = { report };
-	static const struct channel_ops guest_ops = { .frame = guest_frame, .writable = guest_writable, .closed = guest_closed };
-	static const struct channel_ops claims_ops = { .frame = claims_frame, .writable = claims_writable, .closed = claims_closed };
+	static const struct channel_ops guest_ops = { .frame = guest_frame, .writable = guest_writable,
+						      .closed = guest_closed };
+	static const struct channel_ops claims_ops = { .frame = claims_frame, .writable = claims_writable,
+						       .closed = claims_closed };
 	struct service *s = calloc(1, sizeof *s);
 	enum err e = s ? tree_new(config, roots, limits, &tree_ops, s, &s->tree) : ERR_MEMORY;
 

@@ -63,7 +63,8 @@ static int serve_init(struct tree *t, const struct fuse_request *r, struct buf *
 	};
 
 	/* A newer major version is answered with ours, and the kernel begins again. */
-	if (in->major < FUSE_KERNEL_VERSION || (in->major == FUSE_KERNEL_VERSION && in->minor < FUSE_MINOR_LEAST))
+	if (in->major < FUSE_KERNEL_VERSION ||
+	    (in->major == FUSE_KERNEL_VERSION && in->minor < FUSE_MINOR_LEAST))
 		return EPROTO;
 	t->begun = in->major == FUSE_KERNEL_VERSION;
 	buf_put(out, str_make(&reply, sizeof reply));
@@ -260,8 +261,9 @@ static bool report_due(struct tree *t, struct str path, struct str text)
 
 	if (more) {
 		t->report_ms = now;
-		t->report_tokens = more > REPORTS_BURST - t->report_tokens ? REPORTS_BURST
-									   : t->report_tokens + (uint32_t)more;
+		t->report_tokens = more > REPORTS_BURST - t->report_tokens
+					   ? REPORTS_BURST
+					   : t->report_tokens + (uint32_t)more;
 	}
 	if (t->report_tokens == 0 || hash == t->report_last)
 		return false;

@@ -169,12 +169,14 @@ static uint8_t diagnosis_end(const struct sockaddr_storage *a, __be32 *address, 
 }
 
 /* One TCP socket by its two ends. False too where the kernel has no diagnosis. */
-static bool diagnose(const struct sockaddr_storage *local, const struct sockaddr_storage *remote, struct asker_line *ret)
+static bool diagnose(const struct sockaddr_storage *local, const struct sockaddr_storage *remote,
+		     struct asker_line *ret)
 {
 	struct {
 		struct nlmsghdr h;
 		struct inet_diag_req_v2 q;
-	} request = { .h = { .nlmsg_len = sizeof request, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST },
+	} request = { .h = { .nlmsg_len = sizeof request, .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			     .nlmsg_flags = NLM_F_REQUEST },
 		      .q = { .sdiag_protocol = IPPROTO_TCP, .idiag_states = UINT32_MAX,
 			     .id.idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE } } };
 	struct {
@@ -196,7 +198,8 @@ static bool diagnose(const struct sockaddr_storage *local, const struct sockaddr
 	return true;
 }
 
-static bool find_socket(const struct search *s, int protocol, const struct sockaddr_storage *a, struct asker_line *ret)
+static bool find_socket(const struct search *s, int protocol, const struct sockaddr_storage *a,
+			struct asker_line *ret)
 {
 	const char *name = protocol == IPPROTO_TCP ? "tcp" : "udp";
 	uint8_t mapped[16] = { [10] = 0xff, [11] = 0xff };

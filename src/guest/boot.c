@@ -169,8 +169,8 @@ static bool own_root(void)
 			return false;
 	}
 	return !mkdir("/own/world", 0755) && !mkdir("/own/lower", 0755) && !mkdir("/own/upper", 0755) &&
-	       !mkdir("/own/cgroup", 0755) && !chdir("/own") && !mount(".", "/", NULL, MS_MOVE, NULL) && !chroot(".") &&
-	       !chdir("/");
+	       !mkdir("/own/cgroup", 0755) && !chdir("/own") && !mount(".", "/", NULL, MS_MOVE, NULL) &&
+	       !chroot(".") && !chdir("/");
 }
 
 /* A user namespace with the agent's map: only to say to the kernel which map is meant. */
@@ -219,12 +219,14 @@ static bool shift_ids(const char *path)
 
 static bool world_tree(void)
 {
-	if (!disk_is_there() || mount("/dev/vda", "/lower", "erofs", MS_RDONLY | MS_NODEV, NULL) || !shift_ids("/lower"))
+	if (!disk_is_there() || mount("/dev/vda", "/lower", "erofs", MS_RDONLY | MS_NODEV, NULL) ||
+	    !shift_ids("/lower"))
 		return false;
 	if (mount("tmpfs", "/upper", "tmpfs", MS_NODEV, "mode=755,size=75%") || mkdir("/upper/upper", 0755) ||
 	    mkdir("/upper/work", 0755) || chown("/upper/upper", WORLD_UID_BASE, WORLD_UID_BASE))
 		return false;
-	return !mount("overlay", WORLD_ROOT, "overlay", MS_NODEV, "lowerdir=/lower,upperdir=/upper/upper,workdir=/upper/work");
+	return !mount("overlay", WORLD_ROOT, "overlay", MS_NODEV,
+		      "lowerdir=/lower,upperdir=/upper/upper,workdir=/upper/work");
 }
 
 static bool cgroups(void)
@@ -281,7 +283,8 @@ const char *boot_machine(int ret_ports[BOOT_PORTS])
 
 enum err boot_clock(uint64_t unix_ns)
 {
-	struct timespec t = { .tv_sec = (time_t)(unix_ns / 1000000000u), .tv_nsec = (long)(unix_ns % 1000000000u) };
+	struct timespec t = { .tv_sec = (time_t)(unix_ns / 1000000000u),
+			      .tv_nsec = (long)(unix_ns % 1000000000u) };
 
 	return clock_settime(CLOCK_REALTIME, &t) ? ERR_LOCAL : ERR_OK;
 }
@@ -290,7 +293,8 @@ enum err boot_entropy(struct str seed)
 {
 	auto_fd fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
 	struct {
-		int entropy_bits, size;		/* struct rand_pool_info of linux/random.h, with room for the bytes */
+		int entropy_bits, size;		/* struct rand_pool_info of
+						   linux/random.h, with room for the bytes */
 		char bytes[64];
 	} pool = { 0 };
 

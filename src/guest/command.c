@@ -126,7 +126,8 @@ static void send_status(struct command *c, const struct msg_status *m)
 
 static void send_failure(struct command *c, int error_number, const char *text)
 {
-	struct msg_status m = { .has_result = true, .result = ERR_INPUT, .error_number = (uint32_t)error_number,
+	struct msg_status m = { .has_result = true, .result = ERR_INPUT,
+				.error_number = (uint32_t)error_number,
 				.text = str_of(text) };
 
 	send_status(c, &m);
@@ -151,7 +152,8 @@ static void finish_if_done(struct command *c)
 {
 	struct msg_status m = { 0 };
 
-	if (!c->number || !c->ended || c->report.watch.fd >= 0 || !end_finished(c, &c->out) || !end_finished(c, &c->err))
+	if (!c->number || !c->ended || c->report.watch.fd >= 0 || !end_finished(c, &c->out) ||
+	    !end_finished(c, &c->err))
 		return;
 	m.has_exit_code = WIFEXITED(c->status);
 	m.has_exit_signal = WIFSIGNALED(c->status);
@@ -388,7 +390,8 @@ void command_open(struct commands *all, uint32_t number)
 
 		if (c->used)
 			continue;
-		*c = (struct command){ .stream = { .frame = command_frame, .resume = command_resume }, .all = all,
+		*c = (struct command){ .stream = { .frame = command_frame, .resume = command_resume },
+				       .all = all,
 				       .number = number, .grace = { .fire = grace_over }, .used = true };
 		pipe_end_init(&c->report, c, -1, 0);
 		pipe_end_init(&c->in, c, -1, 0);

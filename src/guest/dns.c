@@ -71,7 +71,8 @@ static void query_finish(struct query *q, struct str answer)
 	struct connection *c = q->connection;
 
 	if (q->udp >= 0) {
-		socklen_t n = q->peer.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+		socklen_t n = q->peer.ss_family == AF_INET ? sizeof(struct sockaddr_in)
+							   : sizeof(struct sockaddr_in6);
 
 		/* a lost datagram is asked for again */
 		if (sendto(q->udp, answer.p, answer.n, MSG_DONTWAIT, (struct sockaddr *)&q->peer, n) < 0)
@@ -158,8 +159,8 @@ static enum err query_send(struct query *q)
 }
 
 /* Takes a query of HEADER_BYTES to DNS_MESSAGE_MAX; NULL: no memory, and no answer. */
-static void query_new(struct guest_net *net, int udp, struct connection *c, const struct sockaddr_storage *peer,
-		      struct str text)
+static void query_new(struct guest_net *net, int udp, struct connection *c,
+		      const struct sockaddr_storage *peer, struct str text)
 {
 	struct query *q = calloc(1, sizeof *q);
 
@@ -186,8 +187,8 @@ static void udp_ready(struct watch *w, uint32_t events)
 		char text[DNS_MESSAGE_MAX];
 		struct sockaddr_storage peer = { 0 };
 		socklen_t peer_len = sizeof peer;
-		ssize_t n = recvfrom(w->fd, text, sizeof text, MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&peer,
-				     &peer_len);
+		ssize_t n = recvfrom(w->fd, text, sizeof text, MSG_DONTWAIT | MSG_TRUNC,
+				     (struct sockaddr *)&peer, &peer_len);
 
 		if (n < 0)
 			break;

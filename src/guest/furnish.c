@@ -66,7 +66,8 @@ static bool separate(const struct furnish *f)
 static bool proc(const struct furnish *f)
 {
 	(void)f;
-	return make_directory("proc", 0555) && !mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+	return make_directory("proc", 0555) &&
+	       !mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 }
 
 static bool device_nodes(void)
@@ -87,18 +88,22 @@ static bool device_nodes(void)
 static bool devices(const struct furnish *f)
 {
 	(void)f;
-	return make_directory("dev", 0755) && !mount("tmpfs", "dev", "tmpfs", MS_NOSUID, "mode=755,size=64k") &&
+	return make_directory("dev", 0755) &&
+	!mount("tmpfs", "dev", "tmpfs", MS_NOSUID, "mode=755,size=64k") &&
 	       device_nodes() && make_directory("dev/pts", 0755) && make_directory("dev/shm", 01777) &&
-	       !mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620") &&
+	       !mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+		      "newinstance,ptmxmode=0666,mode=620") &&
 	       !mount("tmpfs", "dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") &&
 	       !symlink("pts/ptmx", "dev/ptmx") && !symlink("/proc/self/fd", "dev/fd") &&
-	       !symlink("fd/0", "dev/stdin") && !symlink("fd/1", "dev/stdout") && !symlink("fd/2", "dev/stderr");
+	       !symlink("fd/0", "dev/stdin") && !symlink("fd/1", "dev/stdout") &&
+	       !symlink("fd/2", "dev/stderr");
 }
 
 static bool run(const struct furnish *f)
 {
 	(void)f;
-	return make_directory("run", 0755) && !mount("tmpfs", "run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") &&
+	return make_directory("run", 0755) &&
+	       !mount("tmpfs", "run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") &&
 	       make_directory("run/paddock", 0755) && make_directory("run/lock", 01777) &&
 	       make_directory("tmp", 01777) && make_directory("etc", 0755) &&
 	       (chmod("tmp", 01777) == 0 || f->single);
@@ -240,7 +245,8 @@ static bool workspace_mount(const struct msg_mount *m, uint32_t n)
 	memcpy(path, m->path.p, m->path.n);
 	path[m->path.n] = 0;
 	snprintf(from, sizeof from, FILES_POINT "/%u", (unsigned)n);
-	if (!furnish_path(path, !(m->flags & MSG_MOUNT_FILE)) || ((m->flags & MSG_MOUNT_FILE) && !touch(path)))
+	if (!furnish_path(path, !(m->flags & MSG_MOUNT_FILE)) ||
+	    ((m->flags & MSG_MOUNT_FILE) && !touch(path)))
 		return false;
 	if (mount(from, path, NULL, MS_BIND, NULL))
 		return false;
@@ -258,14 +264,15 @@ static bool workspace(const struct furnish *f)
 
 static bool mask(const struct furnish *f)
 {
-	static const char *const paths[] = { "/proc/sys", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sysrq-trigger" };
+	static const char *const paths[] = { "/proc/sys", "/proc/bus", "/proc/fs", "/proc/irq",
+					     "/proc/sysrq-trigger" };
 
 	for (size_t i = 0; f->single && i < sizeof paths / sizeof paths[0]; i++) {
 		if (access(paths[i], F_OK))
 			continue;
 		if (mount(paths[i], paths[i], NULL, MS_BIND | MS_REC, NULL) ||
-		    mount(NULL, paths[i], NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
-			  NULL))
+		    mount(NULL, paths[i], NULL,
+			  MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
 			return false;
 	}
 	return true;

@@ -219,7 +219,8 @@ static bool range_is_mapped(void)
 	uint64_t last = 0;
 	char text[256];
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text);
-	struct str s = n > 0 ? str_head(str_make(text, (size_t)n), str_find(str_make(text, (size_t)n), '\n')) : STR("");
+	struct str s = n > 0 ? str_head(str_make(text, (size_t)n), str_find(str_make(text, (size_t)n), '\n'))
+			     : STR("");
 
 	for (size_t i = s.n; i > 0; i--)	/* "inside outside count" */
 		if (s.p[i - 1] == ' ') {

@@ -230,7 +230,8 @@ static void exec_search(char **argv, char **env)
 	errno = why;
 }
 
-/* Programs keep their settings in the home; the image need not have it. Without one they run as well as they can. */
+/* Programs keep their settings in the home; the image need
+ * not have it. Without one they run as well as they can. */
 static void make_home(char *const *env)
 {
 	for (; *env; env++)
@@ -367,7 +368,8 @@ enum err launch_start(const struct world *w, const struct msg_exec *exec, struct
 		join_main(&c);
 	close(ends[1]);
 	close_all((int[]){ fds[0], fds[3], fds[5] }, 3);
-	*ret = (struct launch){ .in = fds[1], .out = fds[2], .err = fds[4], .terminal = -1, .report = ends[0] };
+	*ret = (struct launch){ .in = fds[1], .out = fds[2], .err = fds[4], .terminal = -1,
+				.report = ends[0] };
 	if (joiner < 0 || wait_for_pid(ret)) {
 		int why = errno;
 

@@ -411,7 +411,8 @@ static enum err transact(int fd, const struct buf *b, uint32_t expected)
 
 static enum err loopback_up(int fd)
 {
-	struct ifinfomsg link = { .ifi_family = AF_UNSPEC, .ifi_index = 1, .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
+	struct ifinfomsg link = { .ifi_family = AF_UNSPEC, .ifi_index = 1, .ifi_flags = IFF_UP,
+				  .ifi_change = IFF_UP };
 	auto_buf b = BUF_EMPTY;
 	size_t at;
 
@@ -444,7 +445,8 @@ static enum err all_local(int fd, uint8_t family)
  * for documentation (RFC 5737, RFC 3849), so they mean nothing anywhere else. */
 static enum err add_address(int fd, uint8_t family, const void *address, uint8_t n)
 {
-	struct ifaddrmsg m = { .ifa_family = family, .ifa_prefixlen = (uint8_t)(n * 8), .ifa_flags = IFA_F_NODAD,
+	struct ifaddrmsg m = { .ifa_family = family, .ifa_prefixlen = (uint8_t)(n * 8),
+			       .ifa_flags = IFA_F_NODAD,
 			       .ifa_scope = RT_SCOPE_UNIVERSE, .ifa_index = 1 };
 	auto_buf b = BUF_EMPTY;
 	size_t at;

@@ -185,7 +185,8 @@ static int passed_fd(struct msghdr *m)
 	struct cmsghdr *c = CMSG_FIRSTHDR(m);
 	int fd = -1;
 
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof fd))
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof fd))
 		memcpy(&fd, CMSG_DATA(c), sizeof fd);
 	return fd;
 }
@@ -272,7 +273,8 @@ enum err world_start(struct world *w, const struct msg_config *config, bool sing
 	if (pid > 0)
 		w->keeper_fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
 	if (pid < 0 || w->keeper_fd < 0 ||
-	    world_map_ids("/proc", (pid_t)pid, single ? 0 : WORLD_UID_BASE, single ? 1 : WORLD_UID_COUNT, single) ||
+	    world_map_ids("/proc", (pid_t)pid, single ? 0 : WORLD_UID_BASE, single ? 1 : WORLD_UID_COUNT,
+			  single) ||
 	    send(ends[0], "g", 1, 0) != 1 || loop_watch(w->loop, &w->watch, EPOLLIN)) {
 		close(ends[0]);
 		w->watch.fd = -1;

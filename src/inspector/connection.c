@@ -348,7 +348,8 @@ void connection_run_woken(struct inspector *i)
 	struct connection *c;
 
 	while ((c = i->woken)) {
-		sleep_again(c);	/* NOLINT(clang-analyzer-unix.Malloc): release() took what is gone out of this list */
+		sleep_again(c);	/* NOLINT(clang-analyzer-unix.Malloc):
+				   release() took what is gone out of this list */
 		run(c);
 	}
 }

@@ -78,8 +78,8 @@ static inline bool exchange_complete(const struct exchange *x)
 
 	return exchange_body(x).n == 0 && (x->ended || (x->answered && !more));
 }
-/** exchange_close() - idempotent; what is still open is reset, or with ERR_OK, once the whole request is with the
- * courier, left to end by itself. Buffers keep little memory: exchange_free() frees all */
+/** exchange_close() - idempotent; what is still open is reset, or with ERR_OK, once the whole request
+ * is with the courier, left to end by itself. Buffers keep little memory: exchange_free() frees all */
 void exchange_close(struct exchange *x, enum err why);
 void exchange_free(struct exchange *x, enum err why);
 static inline struct str exchange_method(const struct exchange *x)

@@ -28,8 +28,8 @@ static enum step refuse(struct connection *c, enum err why, uint16_t code)
 	return leave(c, why, code);
 }
 
-/* The client's frames, as far as they are taken, and more of them decrypted as there is room; *ret_dry: all that
- * came was taken. */
+/* The client's frames, as far as they are taken, and more of them
+ * decrypted as there is room; *ret_dry: all that came was taken. */
 static enum err up(struct connection *c, bool *ret_dry, uint16_t *ret_close)
 {
 	struct str text, input;

@@ -135,7 +135,8 @@ static size_t take_data(struct exchange *x, struct str bytes)
 {
 	struct connection *c = connection_of(x);
 	size_t waiting = connection_waiting(c);
-	struct str now = str_head(bytes, waiting < CONNECTION_OUT_LOW ? CONNECTION_SEND_BYTES + PIECE - waiting : 0);
+	struct str now =
+		str_head(bytes, waiting < CONNECTION_OUT_LOW ? CONNECTION_SEND_BYTES + PIECE - waiting : 0);
 
 	if (c->http1.chunked || x->granted || c->phase != PHASE_relay)
 		return 0;

@@ -102,7 +102,8 @@ static void net_closed(void *user, enum err why)
 	stop(user, why == ERR_CLOSED ? ERR_OK : why);
 }
 
-static const struct channel_ops net_ops = { .frame = net_frame, .writable = net_writable, .closed = net_closed };
+static const struct channel_ops net_ops = { .frame = net_frame, .writable = net_writable,
+					    .closed = net_closed };
 
 bool inspector_is_front(int fd)
 {
@@ -164,7 +165,8 @@ static void courier_closed(void *user, enum err why)
 	stop(user, why);
 }
 
-static const struct channel_ops courier_ops = { .frame = courier_frame, .writable = courier_writable, .closed = courier_closed };
+static const struct channel_ops courier_ops = { .frame = courier_frame, .writable = courier_writable,
+						.closed = courier_closed };
 
 static void turn(uv_prepare_t *prepare)
 {

@@ -1,8 +1,8 @@
 /* proxy.c - the explicit proxy in front of a connection: CONNECT, and requests in absolute form
  *
  * Theory of operation: the first head says where to and who asks. The courier is asked once for each place
- * (step_route()): it knows the tokens, and says how the connection passes. After a CONNECT what follows is a connection
- * like the guest's; requests in absolute form come here one by one, as each may name another host.
+ * (step_route()): it knows the tokens, and says how the connection passes. After a CONNECT what follows is a
+ * connection like the guest's; requests in absolute form come here one by one, as each may name another host.
  * Only plain HTTP is spoken to the proxy itself: it listens on loopback or behind somebody's TLS.
  */
 #include "inspector/claims.h"
@@ -16,14 +16,15 @@ struct str connection_token(const struct connection *c) { return buf_str(&c->tok
 static void announce(struct connection *c)
 {
 	claims_put(c->inspector->claims, &(struct msg_claim){
-		.kind = CLAIM_CONNECTION, .port = c->asked.port, .host = str_of(c->host), .connection = c->id });
+		.kind = CLAIM_CONNECTION, .port = c->asked.port, .host = str_of(c->host),
+		.connection = c->id });
 }
 
 /* Is it the place and the client that the last request was for? */
 static bool is_same(const struct connection *c, const struct proxy_head *h)
 {
-	return c->routed && c->named && c->asked.port == h->port && str_eq(str_of(c->host), str_of(h->host)) &&
-	       str_eq(buf_str(&c->token), h->token);
+	return c->routed && c->named && c->asked.port == h->port &&
+	       str_eq(str_of(c->host), str_of(h->host)) && str_eq(buf_str(&c->token), h->token);
 }
 
 static enum err go(struct connection *c, const struct proxy_head *h)
@@ -45,7 +46,8 @@ static enum step take(struct connection *c, struct str bytes)
 	enum err e = proxy_head_parse(bytes, &c->inspector->storage, &h);
 
 	if (e)
-		return http1_refuse(c, e, 0, "this is an explicit proxy: CONNECT host:port, or http://... as the target");
+		return http1_refuse(c, e, 0,
+				    "this is an explicit proxy: CONNECT host:port, or http://... as the target");
 	c->proxy = h.connect ? PROXY_CONNECT : PROXY_ABSOLUTE;
 	c->scheme = HEAD_HTTP;
 	if (h.connect || !is_same(c, &h)) {
@@ -96,7 +98,8 @@ enum step proxy_routed(struct connection *c)
 		return connection_pass(c);
 	}
 	if (c->passes != MSG_TUNNEL_OPENED)
-		return http1_refuse(c, ERR_POLICY_DENIED, 0, "a rule lets this host pass unopened: CONNECT to it");
+		return http1_refuse(c, ERR_POLICY_DENIED, 0,
+				    "a rule lets this host pass unopened: CONNECT to it");
 	connection_enter(c, PHASE_head, c->inspector->limits.head_ms);
 	return STEP_AGAIN;
 }

@@ -101,7 +101,8 @@ static void answered(void *context, enum err e, const struct msg_status *status)
 
 	q->ask = NULL;
 	if (!e && status->has_tunnel)
-		names_set_tunnelled(q->inspector->names, str_of(q->query.host), status->tunnel != MSG_TUNNEL_OPENED);
+		names_set_tunnelled(q->inspector->names, str_of(q->query.host),
+				    status->tunnel != MSG_TUNNEL_OPENED);
 	if (e == ERR_POLICY_DENIED || (!e && status->has_verdict && !status->verdict))
 		reply(q, DNS_NXDOMAIN, STR(""));
 	else if (e || !status->has_verdict)

@@ -130,7 +130,8 @@ static int on_frame_recv(nghttp2_session *nghttp2, const nghttp2_frame *frame, v
 	case NGHTTP2_DATA:
 		if (end && t)
 			session_stream_done(t);
-		else if (frame->hd.length && frame->hd.length == frame->data.padlen && !guard_frame(&s->guard, clock_ms()))
+		else if (frame->hd.length && frame->hd.length == frame->data.padlen &&
+			 !guard_frame(&s->guard, clock_ms()))
 			return calm_down(s, "frames that ask for nothing");	/* all of it is padding */
 		break;
 	case NGHTTP2_RST_STREAM:

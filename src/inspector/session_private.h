@@ -54,8 +54,8 @@ void session_stream_begin(struct session *s, int32_t id, bool end_stream);
 void session_stream_data(struct session_stream *t, struct str bytes);
 void session_stream_trailers(struct session_stream *t);
 void session_stream_done(struct session_stream *t);
-/** session_stream_linger() - the answer is whole and the request is not: a short rest of it is let come, as clients
- *  take a reset then for a failure (curl does); who goes on is told NO_ERROR (RFC 9113 s8.1) */
+/** session_stream_linger() - the answer is whole and the request is not: a short rest of it is let come,
+ *  as clients take a reset then for a failure (curl does); who goes on is told NO_ERROR (RFC 9113 s8.1) */
 void session_stream_linger(struct session_stream *t);
 /** session_stream_moved() - as far as it goes: up and down */
 void session_stream_moved(struct session_stream *t);

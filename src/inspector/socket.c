@@ -1,9 +1,9 @@
 /* socket.c - see socket.h
  *
- * Theory of operation: a connected socket is a transport like a stream of the guest's link. What was read and not
- * yet used up is bounded by the same window: over it, the socket is not read. What the kernel did not take is
- * kept, a piece at most, and nothing more is sendable until it is gone. The poll handle outlives the connection
- * until libuv lets go.
+ * Theory of operation: a connected socket is a transport like a stream of the guest's link. What was read and
+ * not yet used up is bounded by the same window: over it, the socket is not read. What the kernel did not
+ * take is kept, a piece at most, and nothing more is sendable until it is gone. The poll handle outlives the
+ * connection until libuv lets go.
  */
 #include "inspector/socket.h"
 
@@ -39,7 +39,8 @@ static void happened(uv_poll_t *poll, int status, int events);
 
 static void interest(struct socket *s)
 {
-	int events = (!s->ended && s->held < INSPECTOR_GUEST_WINDOW ? UV_READABLE : 0) | (s->rest.len ? UV_WRITABLE : 0);
+	int events = (!s->ended && s->held < INSPECTOR_GUEST_WINDOW ? UV_READABLE : 0) |
+		     (s->rest.len ? UV_WRITABLE : 0);
 
 	if (events == s->events)
 		return;

@@ -1,7 +1,7 @@
 /* transport.h - what carries a client's bytes to the inspector and back
  *
- * A stream of the guest's link is one (guest_stream.c); a connection sees nothing but these calls, and is told
- * of what comes by connection_input(), connection_input_end(), connection_lost() and connection_wake().
+ * A stream of the guest's link is one (guest_stream.c); a connection sees nothing but these calls, and is
+ * told of what comes by connection_input(), connection_input_end(), connection_lost() and connection_wake().
  */
 #pragma once
 

@@ -1,11 +1,11 @@
 /* tunnel.c - how a connection passes, and those that pass unopened
  *
- * Theory of operation: the courier says of a name whether a rule lets some port of it pass unopened; only then
- * (and for literals, which nobody asked about) it is asked about the connection, before its first byte, as in many
- * protocols the server speaks first. Such a connection is a TUNNEL stream of the courier's link; nothing of it is
- * read here. Whatever is answered, the courier judges again when the stream is opened (I2).
- * The courier looks after the deadlines of a tunnel while it has any part in it; once all that the server said is here,
- * a client that does not take it is our own matter: drained().
+ * Theory of operation: the courier says of a name whether a rule lets some port of it pass unopened; only
+ * then (and for literals, which nobody asked about) it is asked about the connection, before its first byte,
+ * as in many protocols the server speaks first. Such a connection is a TUNNEL stream of the courier's link;
+ * nothing of it is read here. Whatever is answered, the courier judges again when the stream is opened (I2).
+ * The courier looks after the deadlines of a tunnel while it has any part in it; once all
+ * that the server said is here, a client that does not take it is our own matter: drained().
  */
 #include "inspector/tunnel.h"
 

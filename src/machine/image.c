@@ -35,7 +35,8 @@ enum err image_check(const char *path, struct buf *ret_text)
 		buf_printf(ret_text, "image %.900s: it is not a regular file", path);
 	else if (pread(fd, magic, sizeof magic, MAGIC_OFFSET) != sizeof magic ||
 		 memcmp(magic, MAGIC, sizeof magic) != 0)
-		buf_printf(ret_text, "image %.900s: it is not an erofs image (make one with mkfs.erofs)", path);
+		buf_printf(ret_text, "image %.900s: it is not an erofs image (make one with mkfs.erofs)",
+			   path);
 	else
 		return ERR_OK;
 	return ERR_INPUT;
@@ -62,7 +63,8 @@ static bool is_there(const char *path)
 	return utimensat(AT_FDCWD, path, NULL, 0) == 0;
 }
 
-static enum err take_lock(const char *images, const struct image_options *o, int *ret_fd, struct buf *ret_text)
+static enum err take_lock(const char *images, const struct image_options *o, int *ret_fd,
+			  struct buf *ret_text)
 {
 	char path[IMAGE_PATH_MAX];
 	int fd = -1;
@@ -116,8 +118,8 @@ static void sweep(const char *images, const char *kind, const char *keep)
 		closedir(d);
 }
 
-static enum err build_locked(const struct image_job *j, const char *images, const char *kind, const char *path,
-			     struct buf *ret_text)
+static enum err build_locked(const struct image_job *j, const char *images, const char *kind,
+			     const char *path, struct buf *ret_text)
 {
 	uint64_t skipped = 0;
 	auto_fd lock = -1;
@@ -180,7 +182,8 @@ enum err image_ensure(const char *reference, const struct image_options *o, char
 	struct image_job host = { .what = "building the image of the host's tools", .stage = image_host_stage,
 				  .left_out = image_host_left_out, .options = o, .user = getuid() };
 	struct image_job debian = { .what = "building the Debian image", .stage = image_debian_stage,
-				    .left_out = image_debian_left_out, .options = o, .user = getuid(), .on_disk = true };
+				    .left_out = image_debian_left_out, .options = o, .user = getuid(),
+				    .on_disk = true };
 
 	if (strcmp(reference, "host") == 0)
 		return cached(&host, "host", ret_path, ret_text);
@@ -190,13 +193,15 @@ enum err image_ensure(const char *reference, const struct image_options *o, char
 		debian.packages = reference + 7;
 		if (image_packages_check(debian.packages))
 			return cached(&debian, "debian", ret_path, ret_text);
-		buf_printf(ret_text, "image \"%.200s\": expected package names, separated by commas, after \"debian:\"",
+		buf_printf(ret_text,
+			   "image \"%.200s\": expected package names, separated by commas, after \"debian:\"",
 			   reference);
 		return ERR_INPUT;
 	}
 	if (strchr(reference, '/'))
 		return own_image(reference, ret_path, ret_text);
-	buf_printf(ret_text, "image \"%.200s\": expected host, debian, debian:PACKAGES, or the path of an erofs image",
+	buf_printf(ret_text,
+		   "image \"%.200s\": expected host, debian, debian:PACKAGES, or the path of an erofs image",
 		   reference);
 	return ERR_INPUT;
 }

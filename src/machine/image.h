@@ -35,7 +35,8 @@ struct image_options {
  * missing, failed, or the disk is full); ERR_MEMORY */
 must_use enum err image_ensure(const char *reference, const struct image_options *o,
 			       char ret_path[IMAGE_PATH_MAX], struct buf *ret_text);
-/** image_check() - does @path begin like an erofs file system? ERR_OK, ERR_INPUT, with the reason in @ret_text */
+/** image_check() - does @path begin like an erofs file
+ * system? ERR_OK, ERR_INPUT, with the reason in @ret_text */
 must_use enum err image_check(const char *path, struct buf *ret_text);
 /** image_host_contains() - is @path (absolute, resolved) in the host image as it is by default? */
 bool image_host_contains(const char *path);

@@ -59,7 +59,8 @@ static bool enter_namespaces(void)
 			return false;
 		}
 	} else if (geteuid() != 0 || unshare(CLONE_NEWNS)) {
-		image_complain("this user may not make namespaces (%s): see \"paddock doctor\"", strerror(errno));
+		image_complain("this user may not make namespaces (%s): see \"paddock doctor\"",
+			       strerror(errno));
 		return false;
 	}
 	return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
@@ -67,8 +68,9 @@ static bool enter_namespaces(void)
 
 static const char *find_mkfs(void)
 {
-	static const char *const places[] = { "/usr/bin/mkfs.erofs", "/usr/sbin/mkfs.erofs", "/sbin/mkfs.erofs",
-		"/usr/local/bin/mkfs.erofs", "/usr/local/sbin/mkfs.erofs" };
+	static const char *const places[] = { "/usr/bin/mkfs.erofs", "/usr/sbin/mkfs.erofs",
+					      "/sbin/mkfs.erofs", "/usr/local/bin/mkfs.erofs",
+					      "/usr/local/sbin/mkfs.erofs" };
 
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
 		if (access(places[i], X_OK) == 0)
@@ -278,7 +280,8 @@ enum err image_build(const struct image_job *j, const char *images, const char *
 	take_line(&w);
 	buf_free(&w.line);
 	if (e) {
-		buf_printf(ret_text, "%s failed: %s", j->what, w.complaint[0] ? w.complaint : "no reason was given");
+		buf_printf(ret_text, "%s failed: %s", j->what,
+			   w.complaint[0] ? w.complaint : "no reason was given");
 		e = ERR_LOCAL;
 	} else {
 		e = finish(output, path, ret_text);

@@ -21,24 +21,30 @@ static const char *const directories[] = { "/usr", "/bin", "/sbin", "/lib", "/li
 
 /* big, and not of a toolchain that a command line runs: "--image" takes an own image for the rest */
 static const char *const left_out[] = {
-	"/usr/local/cuda*", "/usr/lib/google-cloud-sdk", "/usr/lib/modules", "/usr/lib/firmware", "/usr/lib/debug",
-	"/usr/src/linux-*", "/usr/share/doc", "/usr/share/locale", "/usr/share/icons", "/usr/share/wallpapers",
-	"/usr/share/sounds", "/usr/share/fpcsrc", "/usr/games",
+	"/usr/local/cuda*", "/usr/lib/google-cloud-sdk", "/usr/lib/modules", "/usr/lib/firmware",
+	"/usr/lib/debug",
+	"/usr/src/linux-*", "/usr/share/doc", "/usr/share/locale", "/usr/share/icons",
+	"/usr/share/wallpapers", "/usr/share/sounds", "/usr/share/fpcsrc", "/usr/games",
 };
 
 static const char *const etc[] = {
 	"alternatives", "ssl/certs", "ssl/openssl.cnf", "ca-certificates*", "pki/tls/certs", "pki/ca-trust",
 	"ld.so.*", "ld-musl-*", "profile", "profile.d", "bash.bashrc", "bash_completion*", "zsh", "inputrc",
-	"mime.types", "magic*", "protocols", "services", "rpc", "networks", "login.defs", "shells", "terminfo",
-	"debian_version", "os-release", "lsb-release", "redhat-release", "alpine-release", "localtime", "timezone",
-	"locale.alias", "locale.conf", "gai.conf", "python*", "perl", "java*", "vim", "nanorc", "emacs", "groff",
-	"manpath.config", "xml", "sgml", "fonts", "php*", "ruby*", "lua*", "R", "gnucobol", "fpc*.cfg", "dpkg",
+	"mime.types", "magic*", "protocols", "services", "rpc", "networks", "login.defs", "shells",
+	"terminfo",
+	"debian_version", "os-release", "lsb-release", "redhat-release", "alpine-release", "localtime",
+	"timezone",
+	"locale.alias", "locale.conf", "gai.conf", "python*", "perl", "java*", "vim", "nanorc", "emacs",
+	"groff",
+	"manpath.config", "xml", "sgml", "fonts", "php*", "ruby*", "lua*", "R", "gnucobol", "fpc*.cfg",
+	"dpkg",
 };
 
 static const char *const databases[] = { "/var/lib/dpkg/status", "/var/lib/rpm/rpmdb.sqlite",
 	"/var/lib/pacman/local", "/lib/apk/db/installed" };
 
-static const char *const empty_directories[] = { "/proc", "/sys", "/dev", "/run", "/home", "/root", "/mnt", "/srv",
+static const char *const empty_directories[] = { "/proc", "/sys", "/dev", "/run", "/home", "/root", "/mnt",
+						 "/srv",
 	"/opt", "/etc", "/var", "/var/lib", "/var/cache", "/var/log", "/var/spool" };
 
 #define EACH(i, list) (size_t i = 0; i < sizeof(list) / sizeof *(list); i++)
@@ -183,8 +189,9 @@ static bool make_accounts(const char *stage)
 	buf_put_z(&passwd, "root:x:0:0:root:/root:/bin/bash\n"
 			   "daemon:x:1:1:daemon:/:/usr/sbin/nologin\n"
 			   "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
-	buf_put_z(&group, "root:x:0:\ndaemon:x:1:\nsys:x:3:\nadm:x:4:\ntty:x:5:\ndisk:x:6:\nmail:x:8:\nkmem:x:15:\n"
-			  "utmp:x:43:\nstaff:x:50:\nusers:x:100:\nnogroup:x:65534:\n");
+	buf_put_z(&group,
+		  "root:x:0:\ndaemon:x:1:\nsys:x:3:\nadm:x:4:\ntty:x:5:\ndisk:x:6:\nmail:x:8:\nkmem:x:15:\n"
+		  "utmp:x:43:\nstaff:x:50:\nusers:x:100:\nnogroup:x:65534:\n");
 	return image_make_file(stage, "/etc/passwd", buf_str(&passwd)) &&
 	       image_make_file(stage, "/etc/group", buf_str(&group));
 }
@@ -196,7 +203,8 @@ bool image_make_base(const struct image_job *j, const char *stage)
 			return false;
 	return image_make_directory(stage, "/tmp", 01777) && image_make_directory(stage, "/var/tmp", 01777) &&
 	       add_user(j, stage) &&
-	       image_make_file(stage, "/etc/hosts", STR("127.0.0.1 localhost\n::1 localhost ip6-localhost\n")) &&
+	       image_make_file(stage, "/etc/hosts",
+			       STR("127.0.0.1 localhost\n::1 localhost ip6-localhost\n")) &&
 	       image_make_file(stage, "/etc/hostname", STR("paddock\n")) &&
 	       image_make_file(stage, "/etc/resolv.conf", STR("nameserver 127.0.0.1\n"));
 }
@@ -206,7 +214,8 @@ static bool make_system_files(const char *stage)
 	return make_accounts(stage) &&
 	       image_make_file(stage, "/etc/nsswitch.conf",
 			       STR("passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"
-				   "networks: files\nprotocols: files\nservices: files\nethers: files\nrpc: files\n"));
+				   "networks: files\nprotocols: files\nservices: files\nethers: files\nrpc: "
+				   "files\n"));
 }
 
 static bool stage_etc(const char *stage)

@@ -69,10 +69,13 @@ static bool find_command(const char *command, const char *search, char ret[IMAGE
 /* may the directory path[0..n) be shown as a whole? */
 static bool may_show(const char *path, size_t n, const char *home)
 {
-	static const char *const system[] = { "/", "/etc", "/var", "/root", "/home", "/opt", "/srv", "/mnt", "/tmp",
+	static const char *const system[] = { "/", "/etc", "/var", "/root", "/home", "/opt", "/srv", "/mnt",
+					      "/tmp",
 		"/run", "/usr", "/usr/local", "/media", "/proc", "/sys", "/dev" };
-	static const char *const of_home[] = { ".local", ".local/share", ".local/bin", ".local/lib", ".config",
-		".cache", ".ssh", ".gnupg", ".aws", ".kube", ".docker", "bin", "src", "Documents", "Downloads" };
+	static const char *const of_home[] = { ".local", ".local/share", ".local/bin", ".local/lib",
+					       ".config",
+		".cache", ".ssh", ".gnupg", ".aws", ".kube", ".docker", "bin", "src", "Documents",
+		"Downloads" };
 	struct str tree = str_make(path, n);
 	size_t home_n = home ? strlen(home) : 0;
 
@@ -111,7 +114,8 @@ static bool is_named(const char *path, size_t n, const char *name)
 static size_t environment_of(const char *file, const char *home)
 {
 	for (size_t n = parent(file, strlen(file)); n > 0; n = parent(file, n))
-		if ((exists(file, n, "pyvenv.cfg") || exists(file, n, "conda-meta")) && may_show(file, n, home))
+		if ((exists(file, n, "pyvenv.cfg") || exists(file, n, "conda-meta")) &&
+		    may_show(file, n, home))
 			return n;
 	return 0;
 }
@@ -217,7 +221,8 @@ static bool resolve_directory(const char *path, char ret[IMAGE_PATH_MAX])
 	memcpy(copy, n ? path : "/", n ? n : 1);
 	copy[n ? n : 1] = 0;
 	return realpath(copy, directory) &&
-	       snprintf(ret, IMAGE_PATH_MAX, "%s/%s", directory[1] ? directory : "", slash + 1) < IMAGE_PATH_MAX;
+	       snprintf(ret, IMAGE_PATH_MAX, "%s/%s", directory[1] ? directory : "", slash + 1) <
+		       IMAGE_PATH_MAX;
 }
 
 struct program {
@@ -257,8 +262,8 @@ static enum err add_program(struct image_trees *t, const char *name, const char 
 	return ERR_INPUT;
 }
 
-enum err image_command_trees(const char *command, const char *search, const char *home, struct image_trees *ret,
-			     struct buf *ret_text)
+enum err image_command_trees(const char *command, const char *search, const char *home,
+			     struct image_trees *ret, struct buf *ret_text)
 {
 	char next[SHEBANG_MAX], home_real[IMAGE_PATH_MAX];
 	struct program p;

@@ -59,14 +59,16 @@ static void align(struct buf *b)
 		buf_put_byte(b, 0);
 }
 
-void initrd_entry(struct buf *b, const char *name, uint32_t mode, uint32_t device_major, uint32_t device_minor,
-		  struct str content)
+void initrd_entry(struct buf *b, const char *name, uint32_t mode, uint32_t device_major,
+		  uint32_t device_minor, struct str content)
 {
-	const uint32_t inode = (uint32_t)b->len + 1;	/* one of its own, and the same in each archive like it */
+	const uint32_t inode = (uint32_t)b->len + 1;	/* one of its own, and the same
+							   in each archive like it */
 
 	/* magic ino mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check */
-	buf_printf(b, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", inode, mode, 0u, 0u, 1u, 0u,
-		   (unsigned)content.n, 0u, 0u, device_major, device_minor, (unsigned)strlen(name) + 1, 0u);
+	buf_printf(b, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", inode, mode, 0u, 0u, 1u,
+		   0u, (unsigned)content.n, 0u, 0u, device_major, device_minor, (unsigned)strlen(name) + 1,
+		   0u);
 	buf_put(b, str_make(name, strlen(name) + 1));
 	align(b);
 	buf_put(b, content);
@@ -129,8 +131,8 @@ static enum err add_module(const struct kernel *k, const char *module, struct bu
 }
 
 /* The modules of one table that are not built in, and their list, by the name @list_name. */
-static enum err add_modules(const struct kernel *k, const char *const *modules, const char *list_name, struct buf *b,
-			    struct buf *ret_text)
+static enum err add_modules(const struct kernel *k, const char *const *modules, const char *list_name,
+			    struct buf *b, struct buf *ret_text)
 {
 	auto_buf list = BUF_EMPTY;
 

@@ -9,6 +9,6 @@
 must_use enum err initrd_build(const struct kernel *k, const char *init, struct buf *b, struct buf *ret_text);
 
 /** initrd_entry() - one archive member; initrd_end() - the trailer. mode as stat's st_mode. */
-void initrd_entry(struct buf *b, const char *name, uint32_t mode, uint32_t device_major, uint32_t device_minor,
-		  struct str content);
+void initrd_entry(struct buf *b, const char *name, uint32_t mode, uint32_t device_major,
+		  uint32_t device_minor, struct str content);
 void initrd_end(struct buf *b);

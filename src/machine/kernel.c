@@ -126,15 +126,17 @@ static bool find_in(const char *root, struct kernel *ret)
 	while ((entry = readdir(d))) {
 		const char *version = entry->d_name + sizeof prefix - 1;
 
-		if (strncmp(entry->d_name, prefix, sizeof prefix - 1) || strlen(version) >= sizeof k.version ||
-		    !str_ends(str_of(version), STR("-cloud-amd64")) || strverscmp(version, k.version) <= 0)
+		if (strncmp(entry->d_name, prefix, sizeof prefix - 1) ||
+		    strlen(version) >= sizeof k.version || !str_ends(str_of(version), STR("-cloud-amd64")) ||
+		    strverscmp(version, k.version) <= 0)
 			continue;
 		memcpy(k.version, version, strlen(version) + 1);
 	}
 	closedir(d);
 	if (!k.version[0] ||
 	    (size_t)snprintf(k.image, sizeof k.image, "%s/vmlinuz-%s", boot, k.version) >= sizeof k.image ||
-	    (size_t)snprintf(k.modules, sizeof k.modules, "%s/lib/modules/%s", root, k.version) >= sizeof k.modules ||
+	    (size_t)snprintf(k.modules, sizeof k.modules, "%s/lib/modules/%s", root, k.version) >=
+		    sizeof k.modules ||
 	    access(k.image, R_OK) || access(k.modules, R_OK))
 		return false;
 	*ret = k;
@@ -170,7 +172,8 @@ enum err kernel_find(struct kernel *ret, struct buf *ret_text)
 	if (given) {
 		if (find_in(given, ret))
 			return ERR_OK;
-		buf_put_z(ret_text, "PADDOCK_KERNEL does not name an extracted linux-image-*-cloud-amd64 package");
+		buf_put_z(ret_text,
+			  "PADDOCK_KERNEL does not name an extracted linux-image-*-cloud-amd64 package");
 		return ERR_INPUT;
 	}
 	if (find_in_cache(ret) || find_in("/usr/lib/paddock/kernel", ret) || find_in("", ret))
@@ -309,8 +312,9 @@ static enum err prepare_kernel(const struct kernel *k, char *ret_path)
 		return e;
 	e = kernel_unpack(buf_str(&image), &unpacked);
 	if (e == ERR_INPUT)	/* another compression: QEMU boots the bzImage as well, only later */
-		return (size_t)snprintf(ret_path, KERNEL_PATH_MAX, "%s", k->image) < KERNEL_PATH_MAX ? ERR_OK :
-												       ERR_LIMIT;
+		return (size_t)snprintf(ret_path, KERNEL_PATH_MAX, "%s", k->image) < KERNEL_PATH_MAX
+			       ? ERR_OK
+			       : ERR_LIMIT;
 	return e ? e : kernel_write_file(ret_path, buf_str(&unpacked));
 }
 
@@ -334,7 +338,8 @@ enum err kernel_prepare(const struct kernel *k, const char *init, char *ret_kern
 	enum err e = prepare_kernel(k, ret_kernel);
 
 	if (e) {
-		buf_printf(ret_text, "the guest kernel %s cannot be read or its cache cannot be written", k->version);
+		buf_printf(ret_text, "the guest kernel %s cannot be read or its cache cannot be written",
+			   k->version);
 		return e;
 	}
 	return prepare_initrd(k, init, ret_initrd, ret_text);

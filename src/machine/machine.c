@@ -20,7 +20,8 @@ const struct machine_ops *machine_find(struct str name)
 
 enum err machine_init_path(char *path, size_t cap)
 {
-	static const char *const places[] = { "", "/src/guest", "/../src/guest", "/../../src/guest", "/../libexec/paddock" };
+	static const char *const places[] = { "", "/src/guest", "/../src/guest", "/../../src/guest",
+					      "/../libexec/paddock" };
 	const char *given = getenv("PADDOCK_INIT");
 	char self[4096], *slash;
 	ssize_t n;

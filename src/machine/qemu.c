@@ -130,14 +130,16 @@ static void add_kernel(struct arguments *a, const struct qemu_plan *p)
 
 	if (!p->kvm)
 		/* emulated, the guest has no speculation that its kernel could mitigate */
-		snprintf(clock, sizeof clock, " tsc_early_khz=%u tsc=reliable mitigations=off no_timer_check", tsc_khz());
+		snprintf(clock, sizeof clock, " tsc_early_khz=%u tsc=reliable mitigations=off no_timer_check",
+			 tsc_khz());
 	add(a, "-kernel");
 	add(a, "%s", p->kernel);
 	add(a, "-initrd");
 	add(a, "%s", p->initrd);
 	add(a, "-append");
 	add(a, "console=ttyS0 quiet loglevel=1 panic=-1 reboot=t cryptomgr.notests rcupdate.rcu_expedited=1 "
-	    "initcall_blacklist=init_kprobe_trace audit=0 8250.nr_uarts=1%s%s", clock, p->spec ? "" : " -- --probe");
+	    "initcall_blacklist=init_kprobe_trace audit=0 8250.nr_uarts=1%s%s", clock,
+	    p->spec ? "" : " -- --probe");
 }
 
 static void add_devices(struct arguments *a, const struct machine_spec *spec)
@@ -145,7 +147,8 @@ static void add_devices(struct arguments *a, const struct machine_spec *spec)
 	static const char *const names[MACHINE_PORTS] = { "net", "control", "files" };
 
 	add(a, "-blockdev");
-	add(a, "driver=raw,node-name=root,read-only=on,file.driver=file,file.filename=%s,file.locking=off", spec->image);
+	add(a, "driver=raw,node-name=root,read-only=on,file.driver=file,file.filename=%s,file.locking=off",
+	    spec->image);
 	add(a, "-device");
 	add(a, "virtio-blk-device,drive=root");
 	add(a, "-device");
@@ -186,7 +189,8 @@ static enum err confine(void *ctx)
 		{ .source = p->kernel, .target = p->kernel },
 		{ .source = p->initrd, .target = p->initrd },
 		{ .source = "/dev/null", .target = "/dev/null", .device = true, .writable = true },
-		{ .source = p->spec ? p->spec->image : "/dev/null", .target = p->spec ? p->spec->image : "/dev/zero" },
+		{ .source = p->spec ? p->spec->image : "/dev/null",
+		  .target = p->spec ? p->spec->image : "/dev/zero" },
 		{ .source = "/dev/kvm", .target = "/dev/kvm", .device = true, .writable = true },
 	};
 	const size_t count = sizeof binds / sizeof binds[0] - (p->kvm ? 0 : 1);
@@ -209,7 +213,8 @@ enum err qemu_spawn(const struct qemu_plan *p, pid_t *ret_pid, int *ret_pidfd)
 	const unsigned memory_mib = p->spec ? (unsigned)(p->spec->memory_bytes >> 20) : PROBE_MEMORY_MIB;
 	struct qemu_plan plan = *p;
 	struct arguments *a = calloc(1, sizeof *a);
-	struct spawn s = { .program = QEMU_PROGRAM, .new_session = true, .pid_namespace = true, .prepare = confine,
+	struct spawn s = { .program = QEMU_PROGRAM, .new_session = true, .pid_namespace = true,
+			   .prepare = confine,
 			   .prepare_ctx = &plan };
 	enum err e;
 
@@ -270,7 +275,8 @@ static enum err qemu_probe(struct buf *ret_text)
 	if (probe_kvm(files.kernel, files.initrd, &why)) {
 		buf_put_z(ret_text, "KVM");
 	} else {
-		buf_put_z(ret_text, "software emulation, several times slower and no security boundary of its own: ");
+		buf_put_z(ret_text,
+			  "software emulation, several times slower and no security boundary of its own: ");
 		buf_put(ret_text, buf_str(&why));
 	}
 	return buf_err(ret_text);

@@ -14,7 +14,8 @@ struct qemu_plan {
 
 #define QEMU_PROGRAM "/usr/bin/qemu-system-x86_64"
 
-/** qemu_spawn() - starts QEMU, confined, by @p. Return: ERR_OK; ERR_LOCAL, ERR_LIMIT, ERR_CONFINE with errno */
+/** qemu_spawn() - starts QEMU, confined, by @p. Return:
+ * ERR_OK; ERR_LOCAL, ERR_LIMIT, ERR_CONFINE with errno */
 must_use enum err qemu_spawn(const struct qemu_plan *p, pid_t *ret_pid, int *ret_pidfd);
 
 /** probe_kvm() - does KVM run a guest here? Answered by booting @kernel under it, once per boot of

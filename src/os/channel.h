@@ -18,7 +18,8 @@ struct channel_ops {
 	void (*writable)(void *user);
 	/** the channel is over: ERR_CLOSED (peer ended), ERR_LINK_*, ERR_LOCAL. Called once. */
 	void (*closed)(void *user, enum err why);
-	/** output is about to go out: what must be done before its reader learns of it; adds none. May be NULL */
+	/** output is about to go out: what must be done before
+	 * its reader learns of it; adds none. May be NULL */
 	void (*sending)(void *user);
 };
 

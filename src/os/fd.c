@@ -1,8 +1,9 @@
 /* fd.c - see fd.h
  *
- * Theory of operation of the messages: the kernel makes descriptors for as many as the control buffer has room for, so a receiver
- * that takes too few of them out of it loses the rest for good. The room that we state is that of exactly one:
- * surplus ones never exist here, and the kernel says that there were some (MSG_CTRUNC).
+ * Theory of operation of the messages: the kernel makes descriptors for as many as the control buffer has
+ * room for, so a receiver that takes too few of them out of it loses the rest for good. The room that we
+ * state is that of exactly one: surplus ones never exist here, and the kernel says that there were some
+ * (MSG_CTRUNC).
  * Source: unix(7), cmsg(3).
  */
 #include "os/fd.h"
@@ -47,7 +48,8 @@ union room {
 
 static bool may_try_again(int error)
 {
-	return error == EAGAIN || error == EWOULDBLOCK || error == EINTR || error == ENOBUFS || error == ETOOMANYREFS;
+	return error == EAGAIN || error == EWOULDBLOCK || error == EINTR || error == ENOBUFS ||
+	       error == ETOOMANYREFS;
 }
 
 enum err fd_send(int socket, struct str bytes, int fd)
@@ -81,7 +83,8 @@ enum err fd_receive(int socket, void *into, size_t max, size_t *ret_bytes, int *
 
 	if (n < 0)
 		return may_try_again(errno) ? ERR_MORE : ERR_CLOSED;
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof fd))
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof fd))
 		memcpy(&fd, CMSG_DATA(c), sizeof fd);
 	if (n == 0)
 		return ERR_CLOSED;

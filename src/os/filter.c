@@ -50,8 +50,8 @@ static const int base_calls[] = {
 
 /* what a job of the decoder is left with: one descriptor, and memory (mmap: below) */
 static const int job_calls[] = {
-	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(brk), SCMP_SYS(munmap),
-	SCMP_SYS(mremap),
+	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(brk),
+	SCMP_SYS(munmap), SCMP_SYS(mremap),
 #if defined(__SANITIZE_ADDRESS__) || defined(SANITIZED_CLANG)
 	SCMP_SYS(madvise), SCMP_SYS(sigaltstack), SCMP_SYS(sched_yield),	/* the sanitizer's own */
 #endif
@@ -76,9 +76,10 @@ static const int tree_calls[] = {
 	SCMP_SYS(openat2), SCMP_SYS(linkat), SCMP_SYS(symlinkat), SCMP_SYS(mknodat), SCMP_SYS(fchmod),
 	SCMP_SYS(fchmodat), SCMP_SYS(fchown), SCMP_SYS(fchownat), SCMP_SYS(utimensat),
 	SCMP_SYS(copy_file_range), SCMP_SYS(statfs), SCMP_SYS(fstatfs), SCMP_SYS(umask), SCMP_SYS(preadv),
-	SCMP_SYS(pwritev), SCMP_SYS(preadv2), SCMP_SYS(pwritev2), SCMP_SYS(truncate), SCMP_SYS(chmod), SCMP_SYS(getxattr),
-	SCMP_SYS(setxattr), SCMP_SYS(listxattr), SCMP_SYS(removexattr), SCMP_SYS(lgetxattr),
-	SCMP_SYS(lsetxattr), SCMP_SYS(llistxattr), SCMP_SYS(lremovexattr), SCMP_SYS(fgetxattr),
+	SCMP_SYS(pwritev), SCMP_SYS(preadv2), SCMP_SYS(pwritev2), SCMP_SYS(truncate), SCMP_SYS(chmod),
+	SCMP_SYS(getxattr), SCMP_SYS(setxattr), SCMP_SYS(listxattr), SCMP_SYS(removexattr),
+	SCMP_SYS(lgetxattr), SCMP_SYS(lsetxattr), SCMP_SYS(llistxattr), SCMP_SYS(lremovexattr),
+	SCMP_SYS(fgetxattr),
 	SCMP_SYS(fsetxattr), SCMP_SYS(flistxattr), SCMP_SYS(fremovexattr), SCMP_SYS(sync_file_range),
 };
 
@@ -96,7 +97,8 @@ static const int never_calls[] = {
 
 /* what a machine has no use for: it was given its sockets */
 static const int machine_calls[] = {
-	SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(listen), SCMP_SYS(accept), SCMP_SYS(accept4),
+	SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(listen), SCMP_SYS(accept),
+	SCMP_SYS(accept4),
 	SCMP_SYS(process_madvise), SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_send_signal), SCMP_SYS(add_key),
 	SCMP_SYS(request_key), SCMP_SYS(keyctl), SCMP_SYS(open_by_handle_at), SCMP_SYS(fanotify_init),
 };
@@ -112,7 +114,8 @@ static int add_all(scmp_filter_ctx f, uint32_t action, const int *calls, size_t 
 
 static int add_memory(scmp_filter_ctx f)
 {
-	return seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	return seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+				SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 }
 
 static int add_base(scmp_filter_ctx f)
@@ -121,7 +124,8 @@ static int add_base(scmp_filter_ctx f)
 	int rc = add_all(f, SCMP_ACT_ALLOW, base_calls, COUNT(base_calls));
 
 	for (size_t i = 0; i < COUNT(ioctls) && !rc; i++)
-		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, ioctls[i], 0));
+		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+				      SCMP_A1(SCMP_CMP_EQ, ioctls[i], 0));
 	if (!rc)
 		rc = add_memory(f);
 	if (!rc)
@@ -154,7 +158,8 @@ static int add_tty(scmp_filter_ctx f)
 	int rc = 0;
 
 	for (size_t i = 0; i < COUNT(ioctls) && !rc; i++)
-		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, ioctls[i], 0));
+		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+				      SCMP_A1(SCMP_CMP_EQ, ioctls[i], 0));
 	return rc;
 }
 
@@ -166,9 +171,11 @@ static int add_threads(scmp_filter_ctx f)
 
 static int add_fork(scmp_filter_ctx f)
 {
-	const scmp_datum_t made_of = CLONE_THREAD | CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_NEWUSER | CLONE_NEWNS |
-				     CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
-	int rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, made_of, 0));
+	const scmp_datum_t made_of = CLONE_THREAD | CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_NEWUSER |
+				     CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
+				     CLONE_NEWCGROUP;
+	int rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+				  SCMP_A0(SCMP_CMP_MASKED_EQ, made_of, 0));
 
 	if (!rc)
 		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(wait4), 0);
@@ -181,7 +188,8 @@ static int add_fork(scmp_filter_ctx f)
 		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A0(SCMP_CMP_EQ, 0, 0));
 	if (!rc)
 		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(seccomp), 2,
-				      SCMP_A0(SCMP_CMP_EQ, SECCOMP_SET_MODE_FILTER, 0), SCMP_A1(SCMP_CMP_EQ, 0, 0));
+				      SCMP_A0(SCMP_CMP_EQ, SECCOMP_SET_MODE_FILTER, 0),
+				      SCMP_A1(SCMP_CMP_EQ, 0, 0));
 	return rc;
 }
 
@@ -206,7 +214,8 @@ static int add_sets(scmp_filter_ctx f, unsigned sets)
 	if (!rc && (sets & CONFINE_THREADS))
 		rc = add_threads(f);
 	if (!rc && (sets & CONFINE_PAIR))
-		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
+		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
+				      SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
 	if (!rc && (sets & CONFINE_FORK))
 		rc = add_fork(f);
 	return rc;

@@ -56,8 +56,9 @@ static enum err allow(int ruleset, const struct confine_path *path, uint64_t han
 {
 	auto_fd opened = path->path ? open(path->path, O_PATH | O_CLOEXEC) : -1;
 	struct landlock_path_beneath_attr rule = { .parent_fd = path->path ? opened : path->fd };
-	uint64_t access = path->write ? handled & ~(uint64_t)(FS_DEVICES | FS_IOCTL_DEV | LANDLOCK_ACCESS_FS_EXECUTE)
-				      : FS_READ;
+	uint64_t access =
+		path->write ? handled & ~(uint64_t)(FS_DEVICES | FS_IOCTL_DEV | LANDLOCK_ACCESS_FS_EXECUTE)
+			    : FS_READ;
 	struct stat st;
 
 	if (rule.parent_fd < 0 || fstat(rule.parent_fd, &st))

@@ -109,7 +109,8 @@ static const struct schema source_schema = { SCHEMA(document_source, "a credenti
 	KEY(document_source, "sealed", SHAPE_TEXT, sealed),
 } };
 
-static const struct schema variable_schema = { SCHEMA(document_variable, "the source of a token's part", NO_NAME), {
+static const struct schema variable_schema = { SCHEMA(document_variable, "the source of a token's part",
+						      NO_NAME), {
 	KEY(document_variable, "environment", SHAPE_TEXT, environment),
 } };
 

@@ -4,9 +4,9 @@
  * denial by default the rules that name the host are looked at once more, and the one that
  * differs on the fewest axes is the nearest; if none names the host, that is the answer. So
  * a denial costs no more than a match, and an agent cannot make it cost more.
- * What a body or a registry's metadata would add is asked of the rule's protocol, with what was told of them; what was
- * not told is not guessed: the verdict is "undecided" then. A rule that observes refuses nothing, and it is said what it
- * would have refused.
+ * What a body or a registry's metadata would add is asked of the rule's protocol, with what was told of them;
+ * what was not told is not guessed: the verdict is "undecided" then. A rule that observes refuses nothing,
+ * and it is said what it would have refused.
  * What is printed of the request is canonical (no control byte) and cut to a length.
  */
 #include "policy/explain.h"
@@ -132,7 +132,8 @@ const char *explain_word(const struct explain *w)
 
 	if (verdict == POLICY_ALLOW && w->answer == PROTOCOL_REFUSES)
 		return explain_verdicts[POLICY_DENY];
-	return verdict == POLICY_ALLOW && w->answer == PROTOCOL_OPEN ? "undecided" : explain_verdicts[verdict];
+	return verdict == POLICY_ALLOW && w->answer == PROTOCOL_OPEN ? "undecided"
+								     : explain_verdicts[verdict];
 }
 
 const char *explain_note(const struct explain *w)
@@ -386,8 +387,9 @@ static enum policy_answer answer_of(const struct explain *w)
 	return w->answer == PROTOCOL_OPEN ? POLICY_ANSWER_UNDECIDED : POLICY_ANSWER_PASSES;
 }
 
-enum err policy_explain_told(const struct policy *p, const struct head *head, const struct protocol_facts *told, bool json,
-			     struct buf *out, enum policy_answer *ret)
+enum err policy_explain_told(const struct policy *p, const struct head *head,
+			     const struct protocol_facts *told, bool json, struct buf *out,
+			     enum policy_answer *ret)
 {
 	struct explain w;
 	enum err err;

@@ -130,7 +130,8 @@ static void put_decision(struct buf *b, const struct policy *p, const struct hea
 	buf_put_z(b, ",\"may_refuse\":");
 	put_text(b, w->answer == PROTOCOL_OPEN ? buf_str(&w->words) : STR(""));
 	buf_put_z(b, ",\"would_deny\":");
-	put_text(b, w->answer == PROTOCOL_REFUSES && r->verdict == POLICY_OBSERVE ? buf_str(&w->words) : STR(""));
+	put_text(b, w->answer == PROTOCOL_REFUSES && r->verdict == POLICY_OBSERVE ? buf_str(&w->words)
+										  : STR(""));
 }
 
 void explain_object(struct buf *b, const struct policy *p, const struct head *h, const struct explain *w)

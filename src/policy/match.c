@@ -3,10 +3,10 @@
  * Theory of operation: the index gives the rules that name the head's host, in file order;
  * the first that agrees on every axis is the answer, none is a denial. Nothing is allocated.
  * What a rule's sieve turns away is not looked at. A rule's protocol is asked last: what it does not
- * recognise ends the walk (I5). Where the protocol's part of an observing rule says no, the rules below are asked, and
- * if none of them decides, the request passes by the observing one: it takes what an allowing one in its place takes,
- * and what that would leave to the default. Rules for tunnels match no request; policy_match_tunnel() walks the same
- * lists for them.
+ * recognise ends the walk (I5). Where the protocol's part of an observing rule says no, the rules below are
+ * asked, and if none of them decides, the request passes by the observing one: it takes what an allowing one
+ * in its place takes, and what that would leave to the default. Rules for tunnels match no request;
+ * policy_match_tunnel() walks the same lists for them.
  *
  * Doubt goes against the request. Where one meaning can be written in two ways (percent
  * encoding, a parameter or header given twice) a rule that allows must agree with every
@@ -187,7 +187,8 @@ static bool port_listed(const struct compiled_rule *r, uint16_t port)
 
 static bool port_agrees(const struct compiled_rule *r, const struct head *head)
 {
-	return r->port_count ? port_listed(r, head->port) : head->port == (head->scheme == HEAD_HTTPS ? 443 : 80);
+	return r->port_count ? port_listed(r, head->port)
+			     : head->port == (head->scheme == HEAD_HTTPS ? 443 : 80);
 }
 
 static bool path_agrees(const struct compiled_rule *r, struct str path)
@@ -195,7 +196,8 @@ static bool path_agrees(const struct compiled_rule *r, struct str path)
 	bool denies = r->rule.verdict == POLICY_DENY;
 
 	for (uint32_t i = 0; i < r->path_count; i++)
-		if (denies ? agrees(r->paths[i], path, GLOB_PATH, true) : glob_match(r->paths[i], path, GLOB_URL))
+		if (denies ? agrees(r->paths[i], path, GLOB_PATH, true)
+			   : glob_match(r->paths[i], path, GLOB_URL))
 			return true;
 	return r->path_count == 0;
 }
@@ -252,7 +254,8 @@ static bool axes_agree(const struct compiled_rule *r, const struct head *head, b
 
 enum err policy_match(const struct policy *p, const struct head *head, const struct policy_rule **ret_rule)
 {
-	struct index_walk walk __attribute__((uninitialized)); /* 2 KiB, of which index_find() sets what is read */
+	struct index_walk walk __attribute__((uninitialized)); /* 2 KiB, of which index_find()
+								  sets what is read */
 	const struct policy_rule *observing = NULL;
 	const struct index_item *item;
 	struct sieve_key key;
@@ -294,8 +297,9 @@ const struct policy_rule *policy_refusing(const struct policy *p, const struct h
 	while (head->kind == HEAD_REQUEST && index_next(&walk, &i)) {
 		const struct compiled_rule *r = &p->rules[i];
 
-		if (r->rule.kind == POLICY_KIND_HTTP && r->rule.verdict != POLICY_DENY && protocol_of(&r->rule) &&
-		    axes_agree(r, head, false) && protocol_match(r, head) != PROTOCOL_YES)
+		if (r->rule.kind == POLICY_KIND_HTTP && r->rule.verdict != POLICY_DENY &&
+		    protocol_of(&r->rule) && axes_agree(r, head, false) &&
+		    protocol_match(r, head) != PROTOCOL_YES)
 			return &r->rule;
 	}
 	return NULL;

@@ -16,7 +16,8 @@
 #define POLICY_CREDENTIALS_MAX 256
 
 enum policy_verdict { POLICY_DENY, POLICY_ALLOW, POLICY_OBSERVE };
-enum policy_source { POLICY_SOURCE_ENVIRONMENT, POLICY_SOURCE_FILE, POLICY_SOURCE_COMMAND, POLICY_SOURCE_SEALED };
+enum policy_source { POLICY_SOURCE_ENVIRONMENT, POLICY_SOURCE_FILE, POLICY_SOURCE_COMMAND,
+		     POLICY_SOURCE_SEALED };
 enum policy_strategy {
 	POLICY_STRATEGY_HEADER, POLICY_STRATEGY_PLACEHOLDER,
 	POLICY_STRATEGY_SIGV4,		/* the agent's AWS signature is replaced by one of the keeper's */
@@ -25,8 +26,8 @@ enum policy_strategy {
 	POLICY_STRATEGY_CERTIFICATE,	/* a client certificate for the TLS connection to the upstream */
 };
 enum policy_part {			/* of a request, where a placeholder may stand; bits */
-	POLICY_IN_HEADER = 1, POLICY_IN_BASIC = 2, POLICY_IN_QUERY = 4, POLICY_IN_PATH = 8, POLICY_IN_BODY = 16,
-	POLICY_IN_WEBSOCKET = 32,
+	POLICY_IN_HEADER = 1, POLICY_IN_BASIC = 2, POLICY_IN_QUERY = 4, POLICY_IN_PATH = 8,
+	POLICY_IN_BODY = 16, POLICY_IN_WEBSOCKET = 32,
 };
 /* a request that brings a credential of its own (not the placeholder) where ours would stand */
 enum policy_own { POLICY_OWN_REFUSE, POLICY_OWN_REPLACE, POLICY_OWN_PASS };
@@ -34,8 +35,10 @@ enum policy_grant {
 	POLICY_GRANT_CLIENT_CREDENTIALS,	/* RFC 6749 s4.4; the source is the client's secret */
 	POLICY_GRANT_REFRESH_TOKEN,		/* RFC 6749 s6; the source is the refresh token */
 	POLICY_GRANT_TOKEN_EXCHANGE,		/* RFC 8693; the source is the subject token */
-	POLICY_GRANT_JWT_BEARER,		/* RFC 7523; the source is a GCP service account's JSON, or a PEM key */
-	POLICY_GRANT_GITHUB_APP,		/* installation token; the source is the App's private key, PEM */
+	POLICY_GRANT_JWT_BEARER,		/* RFC 7523; the source is a GCP
+						   service account's JSON, or a PEM key */
+	POLICY_GRANT_GITHUB_APP,		/* installation token; the source
+						   is the App's private key, PEM */
 };
 enum policy_login { POLICY_LOGIN_CLAUDE, POLICY_LOGIN_CODEX };
 /* files that tools insist on, rendered into the guest with placeholders that parse */
@@ -52,7 +55,8 @@ struct policy_token {
 	uint16_t port;
 	struct str client_id, scope, audience, resource;	/* empty: not sent */
 	bool client_basic;			/* client authentication by Basic; else in the body */
-	struct str client_secret_environment;	/* refresh, exchange: the client's own secret, if it has one */
+	struct str client_secret_environment;	/* refresh, exchange: the client's
+						   own secret, if it has one */
 	struct str subject, subject_token_type, actor_token_environment;	/* by grant */
 	struct str issuer, key_id;		/* jwt_bearer with a PEM key */
 	struct str app_id, installation_id;	/* github_app */
@@ -62,7 +66,8 @@ struct policy_token {
 struct policy_file {				/* one rendered file; several credentials may share one path of one kind,
 						   but for kubeconfig, service_account, claude and codex */
 	enum policy_render kind;
-	struct str path;			/* in the guest: absolute, or "~/..." of the guest's home; NUL after it */
+	struct str path;			/* in the guest: absolute, or "~/..."
+						   of the guest's home; NUL after it */
 	struct str user;			/* netrc, docker: login name; gh: user; kubeconfig: name */
 };
 
@@ -81,14 +86,18 @@ struct policy_credential {
 	const struct str *placeholder_hosts;
 	enum policy_strategy strategy;
 	enum policy_own own;
-	struct str header_name, header_format;	/* header, token, login: format has "{secret}" exactly once; else empty */
-	struct str header_user;			/* if not empty: base64("user:secret") stands for "{secret}" */
+	struct str header_name, header_format;	/* header, token, login: format has
+						   "{secret}" exactly once; else empty */
+	struct str header_user;			/* if not empty: base64("user:secret")
+						   stands for "{secret}" */
 	struct str placeholder_environment;	/* variable in the guest that holds the placeholder */
 	struct str placeholder;			/* fixed by the policy, or empty: made for each run, of the
 						   shape placeholder_prefix + random */
 	struct str placeholder_prefix;
-	unsigned parts;				/* placeholder: bits of enum policy_part, where it is substituted */
-	uint32_t placeholder_field_count;	/* in: header: only these fields (lower case); none: the usual ones */
+	unsigned parts;				/* placeholder: bits of enum
+						   policy_part, where it is substituted */
+	uint32_t placeholder_field_count;	/* in: header: only these fields
+						   (lower case); none: the usual ones */
 	const struct str *placeholder_fields;
 	bool scrub;				/* false: "scrub: false", for secrets under 16 bytes */
 	uint32_t detach_after;			/* reflected answers until it is detached; 0: never */
@@ -113,7 +122,8 @@ enum policy_kind {
 
 /** struct policy_websocket - what a rule says of WebSockets; a rule without it refuses the handshake */
 struct policy_websocket {
-	uint32_t allow_count, deny_count;	/* text globs over a whole text message from the agent: if there are */
+	uint32_t allow_count, deny_count;	/* text globs over a whole text message
+						   from the agent: if there are */
 	const struct str *allow, *deny;		/* any to allow one must match; none to deny may */
 	bool binary;				/* binary messages may pass */
 	uint64_t message_max;			/* bytes of one message; <= WEBSOCKET_MESSAGE_MAX */
@@ -128,7 +138,8 @@ struct policy_rule {
 	uint32_t address_count;			/* CIDRs that may be dialled although not public */
 	const struct policy_cidr *addresses;
 	const struct policy_websocket *websocket;	/* NULL: WebSockets are refused */
-	bool unscrubbed;			/* `unscrubbed: pass`: an answer that cannot be searched passes */
+	bool unscrubbed;			/* `unscrubbed: pass`: an answer
+						   that cannot be searched passes */
 	enum policy_kind kind;			/* from here on, what a decision reads: together */
 	enum policy_verdict verdict;
 	enum policy_protocol protocol;
@@ -179,24 +190,25 @@ must_use enum err policy_deny_all(struct policy **ret);
 void policy_free(struct policy *p);
 
 /** policy_match() - first rule for requests that matches @head; allocates nothing
- * A WebSocket's handshake is matched as the GET that it is; that the rule has `websocket` is the caller's to see.
- * Return: ERR_OK and *ret_rule (verdict ALLOW, OBSERVE, or DENY by an explicit rule). With OBSERVE the rule's protocol
- * may say no, if no other rule decides: such a rule is tried, not kept;
- * ERR_PROTOCOL_UNRECOGNISED and *ret_rule: denied by that rule, whatever its verdict: all its other conditions
- * agree, and its protocol does not know this request (I5);
+ * A WebSocket's handshake is matched as the GET that it is;
+ * that the rule has `websocket` is the caller's to see.
+ * Return: ERR_OK and *ret_rule (verdict ALLOW, OBSERVE, or DENY by an explicit rule). With OBSERVE
+ * the rule's protocol may say no, if no other rule decides: such a rule is tried, not kept;
+ * ERR_PROTOCOL_UNRECOGNISED and *ret_rule: denied by that rule, whatever its verdict:
+ * all its other conditions agree, and its protocol does not know this request (I5);
  * ERR_POLICY_DENIED if none matches, *ret_rule is then untouched */
 must_use enum err policy_match(const struct policy *p, const struct head *head,
 			       const struct policy_rule **ret_rule);
 /** policy_match_tunnel() - may a connection to @host (canonical) and @port pass unopened, as @kind?
  * The first rule of the file decides that names the host and port (and, for a passthrough, does not speak of
- * http alone). If it is of @kind, it is the answer: *ret_rule, verdict ALLOW or OBSERVE. So is one for requests
- * that denies all of them, verdict DENY: who can should still let a request come, to answer it in words. Any
- * other says that the connection is for opening (or a tunnel of the other kind).
+ * http alone). If it is of @kind, it is the answer: *ret_rule, verdict ALLOW or OBSERVE. So is one for
+ * requests that denies all of them, verdict DENY: who can should still let a request come, to answer it in
+ * words. Any other says that the connection is for opening (or a tunnel of the other kind).
  * Return: ERR_OK and *ret_rule; ERR_POLICY_DENIED: no tunnel, *ret_rule is untouched; judge its requests */
-must_use enum err policy_match_tunnel(const struct policy *p, enum policy_kind kind, struct str host, uint16_t port,
-				      const struct policy_rule **ret_rule);
-/** policy_refusing() - the first rule whose protocol alone keeps it from matching @head; NULL if there is none.
- *  For words: what a denied request was about */
+must_use enum err policy_match_tunnel(const struct policy *p, enum policy_kind kind, struct str host,
+				      uint16_t port, const struct policy_rule **ret_rule);
+/** policy_refusing() - the first rule whose protocol alone keeps it from matching
+ *  @head; NULL if there is none. For words: what a denied request was about */
 const struct policy_rule *policy_refusing(const struct policy *p, const struct head *head);
 /** policy_host_named() - could any allowing rule match a request or a tunnel to @host (canonical)?
  *  What it says no to gets NXDOMAIN. */
@@ -224,19 +236,24 @@ const struct policy_limits *policy_limits(const struct policy *p);
 /** policy_durable() - must a record of the trail be on disk before it counts as stored? */
 bool policy_durable(const struct policy *p);
 
-/** policy_allows() - would @head be let through: by policy_match(), and with `websocket` where it is a handshake */
+/** policy_allows() - would @head be let through: by
+ * policy_match(), and with `websocket` where it is a handshake */
 bool policy_allows(const struct policy *p, const struct head *head);
 /** policy_explain() - why @head would be decided so: the rule, its line, and for a denial the
  *  nearest rule and what would have to change; text for people, or one JSON object */
 must_use enum err policy_explain(const struct policy *p, const struct head *head, bool json,
 				 struct buf *out);
-/** policy_explain_told() - the same with what is known of the body or of a registry's metadata, as facts of the rule's
+/** policy_explain_told() - the same with what is known of the
+ *  body or of a registry's metadata, as facts of the rule's
  *  protocol: git.ref, git.change (and git.forced for an update); registry.version, registry.age in seconds.
- *  *ret: what comes of it; FOREIGN: something was told that such a request has not: @out says so, nothing else */
-enum policy_answer { POLICY_ANSWER_PASSES, POLICY_ANSWER_DENIED, POLICY_ANSWER_UNDECIDED, POLICY_ANSWER_FOREIGN };
+ *  *ret: what comes of it; FOREIGN: something was told
+ *  that such a request has not: @out says so, nothing else */
+enum policy_answer { POLICY_ANSWER_PASSES, POLICY_ANSWER_DENIED, POLICY_ANSWER_UNDECIDED,
+		     POLICY_ANSWER_FOREIGN };
 struct protocol_facts;
-must_use enum err policy_explain_told(const struct policy *p, const struct head *head, const struct protocol_facts *told,
-				      bool json, struct buf *out, enum policy_answer *ret);
+must_use enum err policy_explain_told(const struct policy *p, const struct head *head,
+				      const struct protocol_facts *told, bool json, struct buf *out,
+				      enum policy_answer *ret);
 /** policy_explain_tunnel() - what would become of a connection to @host (canonical) and @port that is not
  *  opened; as policy_explain() */
 must_use enum err policy_explain_tunnel(const struct policy *p, struct str host, uint16_t port, bool json,

@@ -14,7 +14,8 @@ static const struct protocol *const protocols[] = {
 
 const struct protocol *protocol_of(const struct policy_rule *rule)
 {
-	return (size_t)rule->protocol < sizeof protocols / sizeof *protocols ? protocols[rule->protocol] : NULL;
+	return (size_t)rule->protocol < sizeof protocols / sizeof *protocols ? protocols[rule->protocol]
+									     : NULL;
 }
 
 void protocol_facts_init(struct protocol_facts *f)

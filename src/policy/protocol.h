@@ -1,11 +1,11 @@
 /* protocol.h - rules that understand what passes; a file per protocol, a table of them
  *
- * A protocol says what a request is from its head alone (repository and service; package, version and action):
- * its facts. A rule with a protocol part matches if its other conditions do and these facts agree; a request to
- * its host that the protocol does not recognise is denied by that rule (I5). What only the body tells (a ref, a
- * digest) narrows later: protocol_judge(), over facts that paddock-decoder found, can deny and nothing else (I2).
- * To add one: protocol_<name>.c, a line in the table of protocol.c, a schema in document.c, and what its bodies need
- * in courier/protocol_<name>.c and decoder/<name>.c.
+ * A protocol says what a request is from its head alone (repository and service; package, version and
+ * action): its facts. A rule with a protocol part matches if its other conditions do and these facts agree; a
+ * request to its host that the protocol does not recognise is denied by that rule (I5). What only the body
+ * tells (a ref, a digest) narrows later: protocol_judge(), over facts that paddock-decoder found, can deny
+ * and nothing else (I2). To add one: protocol_<name>.c, a line in the table of protocol.c, a schema in
+ * document.c, and what its bodies need in courier/protocol_<name>.c and decoder/<name>.c.
  */
 #pragma once
 
@@ -30,7 +30,8 @@ struct str protocol_fact_find(const struct protocol_facts *f, struct str name);
 
 enum protocol_match { PROTOCOL_NO, PROTOCOL_YES, PROTOCOL_UNRECOGNISED };
 enum protocol_answer {
-	PROTOCOL_PASSES,		/* whatever the body or the metadata says, or by what was told of them */
+	PROTOCOL_PASSES,		/* whatever the body or the metadata
+					   says, or by what was told of them */
 	PROTOCOL_REFUSES,
 	PROTOCOL_OPEN,			/* it depends on what was not told */
 	PROTOCOL_FOREIGN,		/* something was told that is not of such a request */
@@ -42,16 +43,16 @@ struct protocol {
 	enum protocol_match (*facts)(const void *data, const struct head *head, struct protocol_facts *ret);
 	/** does the rule's part agree with them? allocation-free */
 	enum protocol_match (*match)(const void *data, const struct head *head);
-	/** does a rule with @wide certainly match every request that one with @narrow does, or end the walk at it?
-	 *  May be NULL: not known. Of what match() sees: two rules that differ in what only judge() sees cover each
-	 *  other, for the first of them is the one that judges */
+	/** does a rule with @wide certainly match every request that one with @narrow does, or end the
+	 *  walk at it? May be NULL: not known. Of what match() sees: two rules that differ in what only
+	 *  judge() sees cover each other, for the first of them is the one that judges */
 	bool (*covers)(const void *wide, const void *narrow);
 	/** over facts of head and body: ERR_OK, or ERR_POLICY_DENIED with words for the agent in @reason */
 	enum err (*judge)(const void *data, const struct protocol_facts *facts, struct buf *reason);
-	/** what judge() would say of a request that match() takes, by what is @told of its body or its metadata; to @out,
-	 *  but for PASSES, why, in words */
-	enum protocol_answer (*ask)(const void *data, const struct head *head, const struct protocol_facts *told,
-				    struct buf *out);
+	/** what judge() would say of a request that match() takes, by what is @told
+	 *  of its body or its metadata; to @out, but for PASSES, why, in words */
+	enum protocol_answer (*ask)(const void *data, const struct head *head,
+				    const struct protocol_facts *told, struct buf *out);
 	/** why match() says no, in words, to @out; false: nothing to say. May be NULL */
 	bool (*why)(const void *data, const struct head *head, struct buf *out);
 	/** what the rule asks for, in words, for explanations */

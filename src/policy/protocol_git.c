@@ -1,11 +1,14 @@
 /* protocol_git.c - git over HTTPS, seen from the request's head and the refs of a push
  *
- * Theory of operation: smart HTTP is three requests: GET <repository>/info/refs?service=S, POST <repository>/S with S
- * git-upload-pack (fetch) or git-receive-pack (push), and Git LFS beneath <repository>/info/lfs. Nothing else is
- * recognised: dumb HTTP, a web page, another query. The repository is what stands before, without ".git"; only
- * characters that have one spelling may stand in it (no '%', no "//", no ';'), so that no two servers read two names.
- * What a push changes is in its body: paddock-decoder reads it, judge() decides, and can only deny.
- * A rule that denies matches where it might: names without regard to case, an LFS batch whichever way it goes.
+ * Theory of operation: smart HTTP is three requests: GET <repository>/info/refs?service=S, POST
+ * <repository>/S with S git-upload-pack (fetch) or git-receive-pack (push), and Git LFS beneath
+ * <repository>/info/lfs. Nothing else is
+ * recognised: dumb HTTP, a web page, another query. The repository is what stands before, without ".git";
+ * only characters that have one spelling may stand in it (no '%', no "//", no ';'), so that no two servers
+ * read two names. What a push changes is in its body: paddock-decoder reads it, judge() decides, and can only
+ * deny.
+ * A rule that denies matches where it might: names without
+ * regard to case, an LFS batch whichever way it goes.
  * Source: gitprotocol-http(5), git-lfs docs/api/batch.md.
  */
 #include "policy/protocol_git.h"
@@ -18,7 +21,8 @@ static const struct str heads_prefix = STR_INIT("refs/heads/");
 
 static bool repository_byte(char c)
 {
-	return ascii_alpha(c) || ascii_digit(c) || c == '-' || c == '_' || c == '.' || c == '~' || c == '+' || c == '@';
+	return ascii_alpha(c) || ascii_digit(c) || c == '-' || c == '_' || c == '.' || c == '~' || c == '+' ||
+	       c == '@';
 }
 
 static bool repository_valid(struct str s)
@@ -33,7 +37,8 @@ static bool repository_valid(struct str s)
 	return before != '/';
 }
 
-/* "/acme/site.git" to "acme/site". One ending, in lower case: of any other, servers differ in what it is a name of. */
+/* "/acme/site.git" to "acme/site". One ending, in lower case:
+ * of any other, servers differ in what it is a name of. */
 static bool take_repository(struct str path, struct str *ret)
 {
 	const struct str ending = STR(".git");
@@ -59,8 +64,8 @@ static bool lower_hex_64(struct str s)
 	return s.n == 64;
 }
 
-/* Beneath <repository>/info/lfs/: the batch, the objects of a server that keeps them there, locks, which alone are
- * asked for with a query. */
+/* Beneath <repository>/info/lfs/: the batch, the objects of a server
+ * that keeps them there, locks, which alone are asked for with a query. */
 static bool lfs_request(const struct head *head, struct str rest, struct git_request *ret)
 {
 	bool get = str_eq(head->method, STR("GET")), post = str_eq(head->method, STR("POST"));
@@ -100,8 +105,8 @@ static bool service_request(const struct head *head, struct git_request *ret, st
 
 		ret->service = services[i].service;
 		ret->body = advertise ? GIT_BODY_NONE : services[i].body;
-		if (advertise && str_eq(head->method, STR("GET")) && str_starts(head->query, STR("service=")) &&
-		    str_eq(str_from(head->query, 8), name))
+		if (advertise && str_eq(head->method, STR("GET")) &&
+		    str_starts(head->query, STR("service=")) && str_eq(str_from(head->query, 8), name))
 			return true;
 		if (!advertise && str_ends(head->path, name) && head->path.n > name.n + 1 &&
 		    head->path.p[head->path.n - name.n - 1] == '/' && str_eq(head->method, STR("POST")) &&
@@ -145,7 +150,8 @@ static bool any_glob(const struct str *globs, uint32_t count, struct str text)
 	return false;
 }
 
-static bool repository_agrees(const struct git_rule *r, const struct str *globs, uint32_t count, struct str name)
+static bool repository_agrees(const struct git_rule *r, const struct str *globs, uint32_t count,
+			      struct str name)
 {
 	char lower[GIT_REPOSITORY_MAX];
 
@@ -156,7 +162,8 @@ static bool repository_agrees(const struct git_rule *r, const struct str *globs,
 
 static bool may_push(const struct git_rule *r, struct str repository)
 {
-	return r->push_access && (r->push_count == 0 || repository_agrees(r, r->push, r->push_count, repository));
+	return r->push_access &&
+	       (r->push_count == 0 || repository_agrees(r, r->push, r->push_count, repository));
 }
 
 /* What the rule has against it, NULL if nothing. */
@@ -196,7 +203,8 @@ static bool why(const void *data, const struct head *head, struct buf *out)
 	return true;
 }
 
-static bool all_covered(const struct str *wide, uint32_t wide_count, const struct str *narrow, uint32_t narrow_count)
+static bool all_covered(const struct str *wide, uint32_t wide_count, const struct str *narrow,
+			uint32_t narrow_count)
 {
 	for (uint32_t i = 0; i < narrow_count; i++) {
 		uint32_t k = 0;
@@ -209,8 +217,9 @@ static bool all_covered(const struct str *wide, uint32_t wide_count, const struc
 	return true;
 }
 
-/* Of what match() sees: the refs of the first rule that takes a push are the ones that count. A rule that denies
- * folds case, which is wider than what one that allows compares; the other way round nothing is certain. */
+/* Of what match() sees: the refs of the first rule that takes a push are the ones that count. A rule that
+ * denies folds case, which is wider than what one that allows compares; the other way round nothing is
+ * certain. */
 static bool covers(const void *wide_data, const void *narrow_data)
 {
 	const struct git_rule *wide = wide_data, *narrow = narrow_data;
@@ -220,7 +229,8 @@ static bool covers(const void *wide_data, const void *narrow_data)
 	if (wide->denies != narrow->denies || (narrow->fetch && !wide->fetch) ||
 	    (narrow->push_access && !wide->push_access) || (narrow->lfs && !wide->lfs))
 		return false;
-	if (narrow->push_access && wide->push_count && !all_covered(wide->push, wide->push_count, pushed, pushed_count))
+	if (narrow->push_access && wide->push_count &&
+	    !all_covered(wide->push, wide->push_count, pushed, pushed_count))
 		return false;
 	return all_covered(wide->repositories, wide->repository_count, narrow->repositories,
 			   narrow->repository_count);
@@ -244,7 +254,8 @@ static enum protocol_match facts(const void *data, const struct head *head, stru
 /* One command of a push: NULL if the rule has nothing against it, else why. */
 static const char *judge_ref(const struct git_rule *r, const struct protocol_facts *f)
 {
-	struct str ref = protocol_fact_find(f, STR("git.ref")), change = protocol_fact_find(f, STR("git.change"));
+	struct str ref = protocol_fact_find(f, STR("git.ref")),
+		   change = protocol_fact_find(f, STR("git.change"));
 	struct str forced = protocol_fact_find(f, STR("git.forced"));
 
 	if (!any_glob(r->refs, r->ref_count, ref))
@@ -257,9 +268,10 @@ static const char *judge_ref(const struct git_rule *r, const struct protocol_fac
 		return "is changed in a way that is not known";
 	if (forced.n == 0 || r->force || str_eq(forced, STR("no")))
 		return NULL;
-	return str_eq(forced, STR("yes")) ? "would lose commits: a forced push (force: true would allow it)"
-					  : "cannot be shown to keep its commits, and counts as a forced push "
-					    "(merge or rebase onto it first; force: true would allow it)";
+	return str_eq(forced, STR("yes"))
+		       ? "would lose commits: a forced push (force: true would allow it)"
+		       : "cannot be shown to keep its commits, and counts as a forced push "
+			 "(merge or rebase onto it first; force: true would allow it)";
 }
 
 static const char *judge_operation(const struct git_rule *r, const struct protocol_facts *f)
@@ -279,12 +291,14 @@ static const char *judge_operation(const struct git_rule *r, const struct protoc
 static enum err judge(const void *data, const struct protocol_facts *f, struct buf *reason)
 {
 	const struct git_rule *r = data;
-	struct str ref = protocol_fact_find(f, STR("git.ref")), pack = protocol_fact_find(f, STR("git.pack_bytes"));
+	struct str ref = protocol_fact_find(f, STR("git.ref")),
+		   pack = protocol_fact_find(f, STR("git.pack_bytes"));
 	uint64_t bytes = 0;
 	const char *why;
 
 	if (pack.n && (!str_decimal(pack, UINT64_MAX, &bytes) || bytes > r->pack_max)) {
-		buf_printf(reason, "the pack is larger than pack_max, %llu bytes", (unsigned long long)r->pack_max);
+		buf_printf(reason, "the pack is larger than pack_max, %llu bytes",
+			   (unsigned long long)r->pack_max);
 		return ERR_POLICY_DENIED;
 	}
 	why = judge_operation(r, f);
@@ -330,7 +344,8 @@ static enum protocol_answer open_push(const struct git_rule *r, struct str ref, 
 	return PROTOCOL_OPEN;
 }
 
-static enum protocol_answer ask_push(const struct git_rule *r, const struct protocol_facts *told, struct buf *out)
+static enum protocol_answer ask_push(const struct git_rule *r, const struct protocol_facts *told,
+				     struct buf *out)
 {
 	struct str ref = protocol_fact_find(told, STR("git.ref"));
 
@@ -513,10 +528,13 @@ static enum err push_keys(struct compile *c, const struct document_git *in, stru
 		bool narrows = i != 5;
 
 		if (keys[i].at.line && !out->push_access)
-			return compile_fail(c, keys[i].at, "'%s' is about pushes, and 'access' has none", keys[i].name);
+			return compile_fail(c, keys[i].at, "'%s' is about pushes, and 'access' has none",
+					    keys[i].name);
 		if (keys[i].at.line && out->denies && narrows)
-			return compile_fail(c, keys[i].at, "'%s' narrows what may be pushed; in a rule that denies it "
-					    "would be read after the decision: allow what may pass instead", keys[i].name);
+			return compile_fail(c, keys[i].at,
+					    "'%s' narrows what may be pushed; in a rule that denies it "
+					    "would be read after the decision: allow what may pass instead",
+					    keys[i].name);
 	}
 	if (!out->push_access || out->denies)
 		return ERR_OK;

@@ -1,9 +1,9 @@
 /* protocol_git.h - git over HTTPS: what a request's head says, and what a push may change
  *
  * Facts of the head: git.repository ("acme/site": the path without ".git"), git.service (fetch, push, lfs).
- * Facts of a push, once for each command: git.ref, git.old, git.new, git.change (create, update, delete) and, when
- * the pack was read, git.forced (no, yes, unknown). Of an LFS batch: git.operation (upload, download). Of the pack:
- * git.pack_bytes.
+ * Facts of a push, once for each command: git.ref, git.old, git.new, git.change (create, update, delete) and,
+ * when the pack was read, git.forced (no, yes, unknown). Of an LFS batch: git.operation (upload, download).
+ * Of the pack: git.pack_bytes.
  */
 #pragma once
 
@@ -37,8 +37,8 @@ struct git_rule {
 	uint64_t pack_max;		/* UINT64_MAX: no cap */
 };
 /** protocol_git_compile() - the rule's part from the document; ERR_POLICY_SYNTAX, ERR_MEMORY */
-must_use enum err protocol_git_compile(struct compile *c, const struct document_git *in, enum policy_verdict verdict,
-				       const void **ret);
+must_use enum err protocol_git_compile(struct compile *c, const struct document_git *in,
+				       enum policy_verdict verdict, const void **ret);
 /** protocol_git_needs_history() - must the pack be read, to tell a fast-forward from a forced push? */
 bool protocol_git_needs_history(const struct git_rule *rule);
 

@@ -1,13 +1,14 @@
 /* protocol_registry.c - rules about what may be installed from, or published to, a registry
  *
- * Theory of operation: the head says which package and version (registry_request()); names, versions and OSV records
- * are judged there and then. What only the registry's own metadata says (when a version was published) the courier
- * finds out, and judge() narrows by it: an age that is not known counts as too young. The metadata on its way to the
- * guest is filtered by the same questions (courier/registry.c), so that package managers resolve to what may be
- * installed; but that is convenience: what decides is the request for the file.
+ * Theory of operation: the head says which package and version (registry_request()); names, versions and OSV
+ * records are judged there and then. What only the registry's own metadata says (when a version was
+ * published) the courier finds out, and judge() narrows by it: an age that is not known counts as too young.
+ * The metadata on its way to the guest is filtered by the same questions (courier/registry.c), so that
+ * package managers resolve to what may be installed; but that is convenience: what decides is the request for
+ * the file.
  * A rule that denies has packages and access alone; what cannot be told apart it denies.
- * npm alone tells names apart by case, and not every registry that speaks like it does: what refuses a name refuses it in
- * any case, what allows one means the very name. An OSV record means the very name, too.
+ * npm alone tells names apart by case, and not every registry that speaks like it does: what refuses a name
+ * refuses it in any case, what allows one means the very name. An OSV record means the very name, too.
  */
 #include "policy/registry.h"
 
@@ -63,7 +64,8 @@ bool registry_refuses_package(const struct registry_rule *r, struct str package,
 	return true;
 }
 
-static bool refuses_range(const struct registry_rule *r, struct str package, struct str version, struct buf *out)
+static bool refuses_range(const struct registry_rule *r, struct str package, struct str version,
+			  struct buf *out)
 {
 	for (uint32_t i = 0; i < r->range_count; i++) {
 		const struct registry_range *range = &r->ranges[i];
@@ -89,7 +91,8 @@ static bool advised(const struct registry_rule *r, struct str name, struct str v
 	return true;
 }
 
-bool registry_refuses_version(const struct registry_rule *r, struct str package, struct str version, struct buf *out)
+bool registry_refuses_version(const struct registry_rule *r, struct str package, struct str version,
+			      struct buf *out)
 {
 	return refuses_range(r, package, version, out) || advised(r, package, version, out);
 }
@@ -103,7 +106,8 @@ static bool refuses_file(const struct registry_rule *r, const struct registry_re
 		return true;
 	if (!r->advisories || q->source_bytes)
 		return advised(r, registry_source(q), version, out);
-	say(out, registry_file(q), ": its path does not say of which source package it is, and advisories name those");
+	say(out, registry_file(q),
+	    ": its path does not say of which source package it is, and advisories name those");
 	return true;
 }
 
@@ -151,14 +155,16 @@ static bool covers(const void *wide_data, const void *narrow_data)
 {
 	const struct registry_rule *wide = wide_data, *narrow = narrow_data;
 
-	if (wide->type != narrow->type || wide->denies != narrow->denies || !str_eq(wide->base, narrow->base) ||
-	    (narrow->install && !wide->install) || (narrow->publish && !wide->publish) || wide->deny_count ||
-	    wide->range_count || wide->advisories || (wide->package_count && !narrow->package_count))
+	if (wide->type != narrow->type || wide->denies != narrow->denies ||
+	    !str_eq(wide->base, narrow->base) || (narrow->install && !wide->install) ||
+	    (narrow->publish && !wide->publish) || wide->deny_count || wide->range_count ||
+	    wide->advisories || (wide->package_count && !narrow->package_count))
 		return false;
 	for (uint32_t i = 0; wide->package_count && i < narrow->package_count; i++) {
 		uint32_t k = 0;
 
-		while (k < wide->package_count && !glob_covers(wide->packages[k], narrow->packages[i], GLOB_PATH))
+		while (k < wide->package_count &&
+		       !glob_covers(wide->packages[k], narrow->packages[i], GLOB_PATH))
 			k++;
 		if (k == wide->package_count)
 			return false;
@@ -168,7 +174,8 @@ static bool covers(const void *wide_data, const void *narrow_data)
 
 static enum protocol_match facts(const void *data, const struct head *head, struct protocol_facts *ret)
 {
-	static const struct str actions[] = { STR_INIT("index"), STR_INIT("metadata"), STR_INIT("file"), STR_INIT("publish") };
+	static const struct str actions[] = { STR_INIT("index"), STR_INIT("metadata"), STR_INIT("file"),
+					      STR_INIT("publish") };
 	const struct registry_rule *r = data;
 	struct registry_request q;
 	enum err e;
@@ -200,7 +207,8 @@ static bool why(const void *data, const struct head *head, struct buf *out)
 static enum err judge(const void *data, const struct protocol_facts *f, struct buf *reason)
 {
 	const struct registry_rule *r = data;
-	struct str age = protocol_fact_find(f, STR("registry.age")), version = protocol_fact_find(f, STR("registry.version"));
+	struct str age = protocol_fact_find(f, STR("registry.age")),
+		   version = protocol_fact_find(f, STR("registry.version"));
 	uint64_t seconds;
 
 	if (r->min_age_ms == 0 || age.n == 0)
@@ -228,16 +236,18 @@ static enum protocol_answer foreign(struct buf *out, const char *words)
 }
 
 /* The version that is told of a package's metadata. */
-static enum protocol_answer ask_version(const struct registry_rule *r, const struct registry_request *q, struct str version,
-					struct buf *out)
+static enum protocol_answer ask_version(const struct registry_rule *r, const struct registry_request *q,
+					struct str version, struct buf *out)
 {
 	if (q->action != REGISTRY_METADATA || q->version_bytes)
-		return foreign(out, "a version is told of a package's metadata: of a file the address says it");
+		return foreign(out,
+			       "a version is told of a package's metadata: of a file the address says it");
 	if (!version_valid(r->ecosystem->scheme, version)) {
 		say(out, version, " is no version as this registry writes them");
 		return PROTOCOL_FOREIGN;
 	}
-	return registry_refuses_version(r, registry_package(q), version, out) ? PROTOCOL_REFUSES : PROTOCOL_PASSES;
+	return registry_refuses_version(r, registry_package(q), version, out) ? PROTOCOL_REFUSES
+									      : PROTOCOL_PASSES;
 }
 
 static enum protocol_answer ask_age(const struct registry_rule *r, const struct registry_request *q,
@@ -251,7 +261,8 @@ static enum protocol_answer ask_age(const struct registry_rule *r, const struct 
 	if (e == ERR_OK)
 		e = protocol_facts_add(&f, STR("registry.version"), version);
 	if (e == ERR_OK)
-		e = protocol_facts_add(&f, STR("registry.age"), protocol_fact_find(told, STR("registry.age")));
+		e = protocol_facts_add(&f, STR("registry.age"),
+				       protocol_fact_find(told, STR("registry.age")));
 	if (e == ERR_OK)
 		e = judge(r, &f, out);
 	protocol_facts_free(&f);
@@ -271,7 +282,8 @@ static enum protocol_answer ask(const void *data, const struct head *head, const
 		return PROTOCOL_PASSES;
 	dated = r->ecosystem->ages && (q.action == REGISTRY_FILE || q.action == REGISTRY_METADATA);
 	if (told->count != (version.n > 0) + (unsigned)aged || (aged && !dated))
-		return foreign(out, "age and version are told of an npm, PyPI or crates.io package, nothing else");
+		return foreign(out,
+			       "age and version are told of an npm, PyPI or crates.io package, nothing else");
 	if (version.n)
 		answer = ask_version(r, &q, version, out);
 	if (answer != PROTOCOL_PASSES || !dated || !r->min_age_ms)
@@ -305,12 +317,13 @@ static void describe(const void *data, struct buf *out)
 		describe_list(out, " ", &r->ranges[i].range, 1);
 	}
 	if (r->min_age_ms)
-		buf_printf(out, "; published %llu days ago or earlier", (unsigned long long)(r->min_age_ms / MS_PER_DAY));
+		buf_printf(out, "; published %llu days ago or earlier",
+			   (unsigned long long)(r->min_age_ms / MS_PER_DAY));
 	if (r->advisories)
 		buf_put_z(out, "; no version that an advisory names");
 }
 
 const struct protocol protocol_registry = {
-	.name = "registry", .facts = facts, .match = match, .covers = covers, .judge = judge, .describe = describe,
-	.ask = ask, .why = why,
+	.name = "registry", .facts = facts, .match = match, .covers = covers, .judge = judge,
+	.describe = describe, .ask = ask, .why = why,
 };

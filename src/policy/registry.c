@@ -1,13 +1,14 @@
 /* registry.c - what the ecosystems share: the table of them, and how their paths are read
  *
- * Paths are hostile. A segment is decoded once, and only into bytes that a name, a version or a file can have; what
- * decodes into a '/' or a control byte is no segment. A query is recognised where a client has a use for one.
+ * Paths are hostile. A segment is decoded once, and only into bytes that a name, a version or a file can
+ * have; what decodes into a '/' or a control byte is no segment. A query is recognised where a client has a
+ * use for one.
  */
 #include "policy/registry.h"
 
 static const struct registry_ecosystem *const ecosystems[REGISTRY_TYPES] = {
-	[REGISTRY_NPM] = &registry_npm, [REGISTRY_PYPI] = &registry_pypi, [REGISTRY_CRATES] = &registry_crates,
-	[REGISTRY_APT] = &registry_apt,
+	[REGISTRY_NPM] = &registry_npm, [REGISTRY_PYPI] = &registry_pypi,
+	[REGISTRY_CRATES] = &registry_crates, [REGISTRY_APT] = &registry_apt,
 };
 
 const struct registry_ecosystem *registry_ecosystem(enum registry_type type) { return ecosystems[type]; }
@@ -25,7 +26,8 @@ bool registry_decode(struct str s, bool slash, char *out, size_t cap, size_t *re
 			c = (char)(ascii_hex(s.p[i + 1]) * 16 + ascii_hex(s.p[i + 2]));
 			i += 2;
 		}
-		if ((uint8_t)c <= 0x20 || (uint8_t)c >= 0x7f || (c == '/' && !slash) || c == '\\' || c == '%' || n == cap)
+		if ((uint8_t)c <= 0x20 || (uint8_t)c >= 0x7f || (c == '/' && !slash) || c == '\\' ||
+		    c == '%' || n == cap)
 			return false;
 		out[n++] = c;
 	}
@@ -82,7 +84,8 @@ bool registry_request(const struct registry_rule *rule, const struct head *head,
 
 	if (head->websocket)
 		return false;
-	/* npm's names stand at the base; the words of the others are found wherever they stand, "simple/" at its end too */
+	/* npm's names stand at the base; the words of the others
+	 * are found wherever they stand, "simple/" at its end too */
 	if (rule->type == REGISTRY_NPM && str_starts(path, rule->base))
 		path = str_from(path, rule->base.n);
 	else

@@ -1,13 +1,13 @@
 /* registry_advisories.c - which versions OSV records name
  *
- * Theory of operation: the file is walked object by object (one record, a list of them, or one a line: only the braces
- * outside of strings matter), so that no more than one record is ever a tree. What it says of the ecosystem's packages
- * becomes an array in the order of their names. A version is named by a record if it stands in `versions`, or within
- * the events of one of its ranges; a record that gives neither names every version. Withdrawn records do not count.
- * A parsed file stays for the life of the process: policies that are loaded later, when no file can be read any more,
- * find it here, and an unchanged file is not read twice.
- * Debian's records name source packages, and their versions have an epoch, which no file's name has: it is left away. So is
- * the number of a rebuild (+b1), which the source does not have.
+ * Theory of operation: the file is walked object by object (one record, a list of them, or one a line: only
+ * the braces outside of strings matter), so that no more than one record is ever a tree. What it says of the
+ * ecosystem's packages becomes an array in the order of their names. A version is named by a record if it
+ * stands in `versions`, or within the events of one of its ranges; a record that gives neither names every
+ * version. Withdrawn records do not count. A parsed file stays for the life of the process: policies that are
+ * loaded later, when no file can be read any more, find it here, and an unchanged file is not read twice.
+ * Debian's records name source packages, and their versions have an epoch, which no file's name
+ * has: it is left away. So is the number of a rebuild (+b1), which the source does not have.
  * The file is the operator's; all the same it is bounded and checked.
  * Source: ossf.github.io/osv-schema 1.6.
  */
@@ -58,7 +58,8 @@ static struct str copy_version(struct registry_advisories *s, json_t *text)
 	struct str whole = str_make(json_string_value(text), json_string_length(text));
 	size_t colon = str_find(whole, ':');
 
-	return arena_copy(s->arena, s->ecosystem->sources && colon < whole.n ? str_from(whole, colon + 1) : whole);
+	return arena_copy(s->arena,
+			  s->ecosystem->sources && colon < whole.n ? str_from(whole, colon + 1) : whole);
 }
 
 static enum err read_versions(struct registry_advisories *s, json_t *list, struct advisory *a)
@@ -86,7 +87,8 @@ static enum err read_events(struct registry_advisories *s, json_t *events, struc
 	json_t *event;
 
 	json_array_foreach(events, i, event) {
-		json_t *introduced = json_object_get(event, "introduced"), *fixed = json_object_get(event, "fixed");
+		json_t *introduced = json_object_get(event, "introduced"),
+		       *fixed = json_object_get(event, "fixed");
 		json_t *last = json_object_get(event, "last_affected");
 		struct span *open = a->span_count ? &a->spans[a->span_count - 1] : NULL;
 
@@ -167,7 +169,8 @@ static enum err read_affected(struct registry_advisories *s, struct str id, json
 
 static enum err read_record(struct registry_advisories *s, struct str text)
 {
-	json_t *root = json_loadb(text.p, text.n, 0, NULL), *affected = json_object_get(root, "affected"), *item;
+	json_t *root = json_loadb(text.p, text.n, 0, NULL), *affected = json_object_get(root, "affected"),
+	       *item;
 	json_t *id = json_object_get(root, "id");
 	struct str name = json_string_length(id) ? copy(s, id) : STR("an advisory");	/* an empty one would say: none */
 	enum err e = root ? ERR_OK : ERR_INPUT;
@@ -240,7 +243,8 @@ static enum err read_file(int fd, struct buf *out)
 	for (;;) {
 		ssize_t n;
 
-		if (buf_room(out) == 0 || buf_reserve(out, buf_room(out) < 65536 ? buf_room(out) : 65536) != ERR_OK)
+		if (buf_room(out) == 0 ||
+		    buf_reserve(out, buf_room(out) < 65536 ? buf_room(out) : 65536) != ERR_OK)
 			return ERR_INPUT;
 		n = read(fd, buf_tail(out), buf_room(out) < 65536 ? buf_room(out) : 65536);
 		if (n < 0)
@@ -256,9 +260,10 @@ static struct registry_advisories *find(const char *path, const struct registry_
 {
 	for (struct registry_advisories *s = known; s; s = s->next)
 		if (s->ecosystem == ecosystem && strcmp(s->path, path) == 0 &&
-		    (!now || (s->from.st_ino == now->st_ino && s->from.st_dev == now->st_dev &&
-			      s->from.st_size == now->st_size && s->from.st_mtim.tv_sec == now->st_mtim.tv_sec &&
-			      s->from.st_mtim.tv_nsec == now->st_mtim.tv_nsec)))
+		    (!now ||
+		     (s->from.st_ino == now->st_ino && s->from.st_dev == now->st_dev &&
+		      s->from.st_size == now->st_size && s->from.st_mtim.tv_sec == now->st_mtim.tv_sec &&
+		      s->from.st_mtim.tv_nsec == now->st_mtim.tv_nsec)))
 			return s;
 	return NULL;
 }
@@ -291,8 +296,8 @@ enum err registry_advisories_parse(struct str text, const struct registry_ecosys
 	return ERR_OK;
 }
 
-static enum err load(int fd, const char *path, const struct registry_ecosystem *ecosystem, const struct stat *from,
-		     const char **ret_reason)
+static enum err load(int fd, const char *path, const struct registry_ecosystem *ecosystem,
+		     const struct stat *from, const char **ret_reason)
 {
 	struct registry_advisories *s;
 	auto_buf text = BUF_EMPTY;
@@ -312,7 +317,8 @@ static enum err load(int fd, const char *path, const struct registry_ecosystem *
 	return ERR_OK;
 }
 
-enum err registry_advisories_read(struct arena *a, struct str path, const struct registry_ecosystem *ecosystem,
+enum err registry_advisories_read(struct arena *a, struct str path,
+				  const struct registry_ecosystem *ecosystem,
 				  const struct registry_advisories **ret, const char **ret_reason)
 {
 	struct str z = arena_copy(a, path);
@@ -347,7 +353,8 @@ static bool within(const struct registry_ecosystem *ecosystem, const struct span
 {
 	int order;
 
-	if (!str_eq(s->introduced, STR("0")) && version_compare(ecosystem->scheme, v, s->introduced, &order) && order < 0)
+	if (!str_eq(s->introduced, STR("0")) &&
+	    version_compare(ecosystem->scheme, v, s->introduced, &order) && order < 0)
 		return false;
 	if (s->fixed.p && version_compare(ecosystem->scheme, v, s->fixed, &order) && order >= 0)
 		return false;

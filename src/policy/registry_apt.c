@@ -3,11 +3,11 @@
  *   GET  [..]/dists/.., and Release, Packages and their like anywhere    the signed index: passed as it is
  *   GET  [..]/<name>_<version>_<arch>.deb                                the package (also .udeb, .ddeb)
  *   GET  [..]/<name>_<version>.dsc, .debian.tar.*, .orig.tar.*, .tar.*   sources
- * The index is signed as a whole and cannot be filtered, and says nothing of ages: what is refused is refused at the
- * file. An epoch is not part of a file's name: versions are compared without one.
+ * The index is signed as a whole and cannot be filtered, and says nothing of ages: what is refused
+ * is refused at the file. An epoch is not part of a file's name: versions are compared without one.
  * Which source package a file is of, the pool says: pool/<component>/<o or libo>/<source>/<file>.
- * What could be a package to a server, in whatever spelling, is not recognised unless it can be judged: an index it is
- * not, wherever it lies.
+ * What could be a package to a server, in whatever spelling, is not
+ * recognised unless it can be judged: an index it is not, wherever it lies.
  */
 #include "policy/registry.h"
 
@@ -26,8 +26,8 @@ static bool normalise(struct str raw, bool glob, char *out, size_t *ret_bytes)
 static bool index_name(struct str s)
 {
 	static const struct str names[] = {
-		STR_INIT("Release"), STR_INIT("InRelease"), STR_INIT("Packages"), STR_INIT("Sources"), STR_INIT("Contents-"),
-		STR_INIT("Translation-"), STR_INIT("Index"), STR_INIT("Components-"),
+		STR_INIT("Release"), STR_INIT("InRelease"), STR_INIT("Packages"), STR_INIT("Sources"),
+		STR_INIT("Contents-"), STR_INIT("Translation-"), STR_INIT("Index"), STR_INIT("Components-"),
 	};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -42,14 +42,16 @@ static bool version(struct str s, struct registry_request *r)
 
 	if (colon < s.n)
 		s = str_from(s, colon + 1);
-	return version_valid(VERSION_DEBIAN, s) && registry_set(s, r->version, sizeof r->version, &r->version_bytes);
+	return version_valid(VERSION_DEBIAN, s) &&
+	       registry_set(s, r->version, sizeof r->version, &r->version_bytes);
 }
 
 static const struct str binaries[] = { STR_INIT(".deb"), STR_INIT(".udeb"), STR_INIT(".ddeb") };
 
 static bool package_file(struct str file, struct registry_request *r)
 {
-	static const struct str sources[] = { STR_INIT(".dsc"), STR_INIT(".debian.tar."), STR_INIT(".orig.tar."),
+	static const struct str sources[] = { STR_INIT(".dsc"), STR_INIT(".debian.tar."),
+					      STR_INIT(".orig.tar."),
 					      STR_INIT(".orig-"), STR_INIT(".diff."), STR_INIT(".tar.") };
 	struct str name = str_head(file, str_find(file, '_')), rest = str_from(file, name.n + 1);
 
@@ -116,7 +118,8 @@ static struct str cut_last(struct str *path)
 	return s;
 }
 
-/* "libs" is the shelf of "libssh2", "o" that of "openssl". A pool that is laid out in another way says nothing. */
+/* "libs" is the shelf of "libssh2", "o" that of "openssl".
+ * A pool that is laid out in another way says nothing. */
 static bool take_source(struct str path, struct registry_request *r)
 {
 	struct str rest = path, source, shelf;
@@ -129,7 +132,8 @@ static bool take_source(struct str path, struct registry_request *r)
 	if (!registry_decode(source, false, name, sizeof name, &n))
 		return false;
 	source = str_make(name, n);
-	if (!(str_starts(rest, STR("pool/")) || memmem(rest.p ? rest.p : "", rest.n, "/pool/", 6)) || source.n < 2 ||
+	if (!(str_starts(rest, STR("pool/")) || memmem(rest.p ? rest.p : "", rest.n, "/pool/", 6)) ||
+	    source.n < 2 ||
 	    !str_eq(shelf, str_head(source, str_starts(source, STR("lib")) && source.n > 3 ? 4 : 1)))
 		return false;
 	return normalise(source, false, r->source, &r->source_bytes);
@@ -156,6 +160,6 @@ static bool request(struct str path, const struct head *head, struct registry_re
 }
 
 const struct registry_ecosystem registry_apt = {
-	.name = "apt", .osv = "Debian", .scheme = VERSION_DEBIAN, .ages = false, .sources = true, .request = request,
-	.normalise = normalise,
+	.name = "apt", .osv = "Debian", .scheme = VERSION_DEBIAN, .ages = false, .sources = true,
+	.request = request, .normalise = normalise,
 };

@@ -30,8 +30,8 @@ static enum err name_pattern(struct compile *c, const struct registry_rule *r, c
 	size_t n;
 
 	if (!r->ecosystem->normalise(t->text, true, bytes, &n))
-		return compile_fail(c, t->at, "'%.*s' could be the name of no package of %s", STR_FMT(node_quote(t->text)),
-				    r->ecosystem->name);
+		return compile_fail(c, t->at, "'%.*s' could be the name of no package of %s",
+				    STR_FMT(node_quote(t->text)), r->ecosystem->name);
 	for (size_t i = 0; folded && i < n; i++)
 		bytes[i] = ascii_lower(bytes[i]);
 	return compile_text(c, str_make(bytes, n), ret);
@@ -62,7 +62,8 @@ static enum err ranges(struct compile *c, const struct document_registry *in, st
 
 		err = name_pattern(c, out, &pair->name, true, &items[i].packages);
 		if (err == ERR_OK && !version_range_valid(out->ecosystem->scheme, pair->value.text))
-			return compile_fail(c, pair->value.at, "'%.*s' is no range of versions as %s writes them",
+			return compile_fail(c, pair->value.at,
+					    "'%.*s' is no range of versions as %s writes them",
 					    STR_FMT(node_quote(pair->value.text)), out->ecosystem->name);
 		if (err == ERR_OK)
 			err = compile_text(c, pair->value.text, &items[i].range);
@@ -84,7 +85,8 @@ static enum err advisories(struct compile *c, const struct document_registry *in
 	if (err != ERR_OK)
 		return err;
 	err = registry_advisories_read(c->a, path, out->ecosystem, &out->advisories, &reason);
-	return err == ERR_INPUT ? compile_fail(c, in->advisories.at, "'%.*s' %s", STR_FMT(node_quote(path)), reason) : err;
+	return err == ERR_INPUT ? compile_fail(c, in->advisories.at, "'%.*s' %s", STR_FMT(node_quote(path)),
+					       reason) : err;
 }
 
 /* "https://host[:port]/base/", where metadata is asked for */
@@ -117,7 +119,8 @@ static enum err index_url(struct compile *c, const struct document_text *t, stru
 }
 
 /* What narrows an installation is read after a rule has matched, and a rule that denies is over then. */
-static enum err refuse_narrowing(struct compile *c, const struct document_registry *in, const struct registry_rule *r)
+static enum err refuse_narrowing(struct compile *c, const struct document_registry *in,
+				 const struct registry_rule *r)
 {
 	const struct { const char *name; struct place at; } keys[] = {
 		{ "deny", in->deny.at }, { "versions", in->versions.at }, { "min_age", in->min_age.at },
@@ -126,14 +129,16 @@ static enum err refuse_narrowing(struct compile *c, const struct document_regist
 
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
 		if (keys[i].at.line && r->denies)
-			return compile_fail(c, keys[i].at, "'%s' narrows what may be installed; a rule that denies has "
+			return compile_fail(c, keys[i].at,
+					    "'%s' narrows what may be installed; a rule that denies has "
 					    "'packages' for that", keys[i].name);
 		if (keys[i].at.line && i > 0 && !r->install)
 			return compile_fail(c, keys[i].at, "'%s' is about installing, and 'access' has none",
 					    keys[i].name);
 	}
 	if (in->min_age.at.line && !r->ecosystem->ages)
-		return compile_fail(c, in->min_age.at, "%s's index does not say when a package was published: 'min_age' "
+		return compile_fail(c, in->min_age.at,
+				    "%s's index does not say when a package was published: 'min_age' "
 				    "cannot be kept", r->ecosystem->name);
 	return ERR_OK;
 }

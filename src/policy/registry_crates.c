@@ -16,7 +16,8 @@ static bool normalise(struct str raw, bool glob, char *out, size_t *ret_bytes)
 	for (size_t i = 0; i < raw.n; i++) {
 		char c = raw.p[i];
 
-		if ((!ascii_alpha(c) && !ascii_digit(c) && c != '-' && c != '_' && !(glob && (c == '*' || c == '?'))) ||
+		if ((!ascii_alpha(c) && !ascii_digit(c) && c != '-' && c != '_' &&
+		     !(glob && (c == '*' || c == '?'))) ||
 		    n == REGISTRY_NAME_MAX)
 			return false;
 		out[n++] = (char)(c == '_' ? '-' : ascii_lower(c));
@@ -55,7 +56,8 @@ static bool index_file(const struct str *s, unsigned count)
 
 static bool set(struct str name, struct str version, struct registry_request *r)
 {
-	return normalise(name, false, r->package, &r->package_bytes) && version_valid(VERSION_CARGO, version) &&
+	return normalise(name, false, r->package, &r->package_bytes) &&
+	       version_valid(VERSION_CARGO, version) &&
 	       registry_set(version, r->version, sizeof r->version, &r->version_bytes);
 }
 
@@ -83,7 +85,8 @@ static bool is_one_of(struct str s, const struct str *words, size_t count)
 	return i < count;
 }
 
-/* What is said about a crate or a version of it; a download in a spelling that download() does not know is neither. */
+/* What is said about a crate or a version of it; a download
+ * in a spelling that download() does not know is neither. */
 static bool about(struct str rest)
 {
 	static const struct str of_crate[] = {
@@ -98,7 +101,8 @@ static bool about(struct str rest)
 	if (first.n == rest.n)
 		return rest.n == 0 || version_valid(VERSION_CARGO, first) ||
 		       is_one_of(first, of_crate, sizeof of_crate / sizeof *of_crate);
-	return version_valid(VERSION_CARGO, first) && is_one_of(second, of_version, sizeof of_version / sizeof *of_version);
+	return version_valid(VERSION_CARGO, first) &&
+	       is_one_of(second, of_version, sizeof of_version / sizeof *of_version);
 }
 
 /* Beneath api/v1/crates */

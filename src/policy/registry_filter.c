@@ -1,7 +1,7 @@
 /* registry_filter.c - see registry_filter.h
  *
- * Written by the courier and read by paddock-decoder, which is not trusted with more than its own exchange: the file
- * that the guest then asks for is judged by the courier itself.
+ * Written by the courier and read by paddock-decoder, which is not trusted with more than
+ * its own exchange: the file that the guest then asks for is judged by the courier itself.
  */
 #include "policy/registry_filter.h"
 
@@ -163,7 +163,8 @@ static bool within(enum version_scheme scheme, const struct span *s, struct str 
 {
 	int order;
 
-	if (!str_eq(s->introduced, STR("0")) && version_compare(scheme, v, s->introduced, &order) && order < 0)
+	if (!str_eq(s->introduced, STR("0")) && version_compare(scheme, v, s->introduced, &order) &&
+	    order < 0)
 		return false;
 	if (s->fixed.n && version_compare(scheme, v, s->fixed, &order) && order >= 0)
 		return false;

@@ -1,4 +1,5 @@
-/* registry_filter.h - what of a package's metadata may be shown: the question, as the courier puts it to paddock-decoder
+/* registry_filter.h - what of a package's metadata may be shown:
+ * the question, as the courier puts it to paddock-decoder
  *
  * Text, one line each, in any order but `type` first:
  *   type npm                 the ecosystem
@@ -16,7 +17,8 @@
 
 struct registry_filter;
 
-/** registry_filter_put() - type, ranges and advisories of @rule for @package; buf_err(@out) says whether it fits */
+/** registry_filter_put() - type, ranges and advisories of
+ * @rule for @package; buf_err(@out) says whether it fits */
 void registry_filter_put(const struct registry_rule *rule, struct str package, struct buf *out);
 /** registry_advisories_put() - its part of that */
 void registry_advisories_put(const struct registry_advisories *s, struct str package, struct buf *out);

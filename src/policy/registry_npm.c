@@ -5,8 +5,9 @@
  *   GET  <name>/-/[@scope/]<base>-<version>.tgz    the package
  *   PUT  <name>, <name>/-rev/.., DELETE .. publish, unpublish
  *   GET  -/ping, -/whoami, -/v1/search    about no package; -/package/<name>/dist-tags: its tags, PUT and DELETE publish
- * A login (-/user, -/v1/login) and an audit (which would send the list of what is installed) are not recognised.
- * Names are compared as they are: the few old ones with upper-case letters are packages of their own.
+ * A login (-/user, -/v1/login) and an audit (which would send the list of what is installed) are not
+ * recognised. Names are compared as they are: the few old ones with upper-case letters are packages of their
+ * own.
  */
 #include "policy/registry.h"
 
@@ -73,7 +74,8 @@ static bool take_file(struct str rest, struct registry_request *r)
 			rest = str_from(rest, slash + 1);
 	}
 	version = str_from(rest, base.n + 1);
-	if (!str_starts(rest, base) || rest.n <= base.n + 5 || rest.p[base.n] != '-' || !str_ends(version, STR(".tgz")))
+	if (!str_starts(rest, base) || rest.n <= base.n + 5 || rest.p[base.n] != '-' ||
+	    !str_ends(version, STR(".tgz")))
 		return false;
 	version.n -= 4;
 	return version_valid(VERSION_NPM, version) &&
@@ -128,9 +130,11 @@ static bool request(struct str path, const struct head *head, struct registry_re
 		return !head->has_query && take_file(str_from(rest, 2), r);
 	}
 	r->single = true;
-	return version_valid(VERSION_NPM, rest) && registry_set(rest, r->version, sizeof r->version, &r->version_bytes);
+	return version_valid(VERSION_NPM, rest) &&
+	       registry_set(rest, r->version, sizeof r->version, &r->version_bytes);
 }
 
 const struct registry_ecosystem registry_npm = {
-	.name = "npm", .osv = "npm", .scheme = VERSION_NPM, .ages = true, .request = request, .normalise = normalise,
+	.name = "npm", .osv = "npm", .scheme = VERSION_NPM, .ages = true, .request = request,
+	.normalise = normalise,
 };

@@ -33,7 +33,8 @@ static bool normalise(struct str raw, bool glob, char *out, size_t *ret_bytes)
 
 static bool set_version(struct str v, struct registry_request *r)
 {
-	return version_valid(VERSION_PYPI, v) && registry_set(v, r->version, sizeof r->version, &r->version_bytes);
+	return version_valid(VERSION_PYPI, v) &&
+	       registry_set(v, r->version, sizeof r->version, &r->version_bytes);
 }
 
 /* name-version(-build)?-python-abi-platform */
@@ -68,7 +69,8 @@ static bool archive(struct str s, struct registry_request *r)
 bool registry_pypi_file(struct str file, struct registry_request *r)
 {
 	static const struct str archives[] = {
-		STR_INIT(".tar.gz"), STR_INIT(".zip"), STR_INIT(".tar.bz2"), STR_INIT(".tgz"), STR_INIT(".tar.xz"),
+		STR_INIT(".tar.gz"), STR_INIT(".zip"), STR_INIT(".tar.bz2"), STR_INIT(".tgz"),
+		STR_INIT(".tar.xz"),
 	};
 
 	if (str_ends(file, STR(".metadata")))
@@ -87,7 +89,8 @@ static bool beneath(struct str path, struct str word, struct str *ret)
 	for (size_t i = path.n; i-- > 0;) {
 		struct str at = str_from(path, i);
 
-		if ((i == 0 || path.p[i - 1] == '/') && str_starts(at, word) && at.n > word.n && at.p[word.n] == '/') {
+		if ((i == 0 || path.p[i - 1] == '/') && str_starts(at, word) && at.n > word.n &&
+		    at.p[word.n] == '/') {
 			*ret = str_from(at, word.n + 1);
 			return true;
 		}
@@ -160,5 +163,6 @@ static bool request(struct str path, const struct head *head, struct registry_re
 }
 
 const struct registry_ecosystem registry_pypi = {
-	.name = "pypi", .osv = "PyPI", .scheme = VERSION_PYPI, .ages = true, .request = request, .normalise = normalise,
+	.name = "pypi", .osv = "PyPI", .scheme = VERSION_PYPI, .ages = true, .request = request,
+	.normalise = normalise,
 };

@@ -1,8 +1,9 @@
 /* sieve.h - 16 bytes of a rule that turn most requests away
  *
- * What a head must have at least to match a rule: one of some methods, one of some schemes, the first bytes of
- * its path. The sieves of a host's rules lie side by side in the index, so that a walk over them touches the
- * memory of those alone that are likely to match. A sieve only ever says no for certain; match.c compares what passes.
+ * What a head must have at least to match a rule: one of some methods, one of some schemes, the first bytes
+ * of its path. The sieves of a host's rules lie side by side in the index, so that a walk over them touches
+ * the memory of those alone that are likely to match. A sieve only ever says no for certain; match.c compares
+ * what passes.
  */
 #pragma once
 

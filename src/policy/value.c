@@ -99,7 +99,8 @@ const char *value_cidr(struct str s, struct policy_cidr *ret)
 		if (bit(c.address, i))
 			return "there are bits set beyond the prefix: expected the first address of the "
 			       "range";
-	/* IPv4 is kept as ::ffff:a.b.c.d: a range of IPv6 around or in that would pass by the bounds of IPv4. */
+	/* IPv4 is kept as ::ffff:a.b.c.d: a range of IPv6
+	 * around or in that would pass by the bounds of IPv4. */
 	while (common < 96 && bit(c.address, common) == bit(mapped, common))
 		common++;
 	if (!four && (common == 96 || common >= c.prefix))

@@ -1,5 +1,5 @@
-/* version.c - the ecosystems' orders behind one interface; see version.h. Pure. Texts come from policies, registries
- * and package names: each is bounded, wholly read, and either understood or no version at all. */
+/* version.c - the ecosystems' orders behind one interface; see version.h. Pure. Texts come from policies,
+ * registries and package names: each is bounded, wholly read, and either understood or no version at all. */
 #include "policy/version.h"
 
 #include "policy/version_parts.h"
@@ -43,5 +43,6 @@ bool version_range_valid(enum version_scheme scheme, struct str range)
 
 bool version_in_range(enum version_scheme scheme, struct str range, struct str v)
 {
-	return version_range_valid(scheme, range) && version_valid(scheme, v) && schemes[scheme]->range(range, &v);
+	return version_range_valid(scheme, range) && version_valid(scheme, v) &&
+	       schemes[scheme]->range(range, &v);
 }

@@ -4,8 +4,8 @@
  *   cargo   Semantic Versioning 2.0; ranges of Cargo: 1.2 is ^1.2; comma between
  *   pypi    PEP 440; specifiers: ~= == != <= >= < > ===, comma between
  *   debian  deb-version(7); << <= = >= >> (and < >), comma between
- * A pre-release satisfies a range only as it would there (npm and Cargo: if a bound names a pre-release of the same
- * version; PEP 440: if a bound other than != < > is one).
+ * A pre-release satisfies a range only as it would there (npm and Cargo: if a bound names
+ * a pre-release of the same version; PEP 440: if a bound other than != < > is one).
  */
 #pragma once
 

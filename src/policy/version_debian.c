@@ -1,7 +1,7 @@
 /* version_debian.c - Debian's versions: [epoch:]upstream[-revision]
  *
- * Theory of operation: the three parts in turn; the last two by alternating runs of anything (letters before all else,
- * '~' before the end) and of digits.
+ * Theory of operation: the three parts in turn; the last two by alternating
+ * runs of anything (letters before all else, '~' before the end) and of digits.
  * Source: deb-version(7).
  */
 #include "policy/version_parts.h"
@@ -38,8 +38,8 @@ static bool parse(struct str s, struct debian *ret)
 		if (v.revision.n == 0)
 			return false;
 	}
-	if (v.upstream.n == 0 || memchr(s.p, 0, s.n) || !bytes_valid(v.upstream, colon < s.n ? ".+-~:" : ".+-~") ||
-	    !bytes_valid(v.revision, ".+~"))
+	if (v.upstream.n == 0 || memchr(s.p, 0, s.n) ||
+	    !bytes_valid(v.upstream, colon < s.n ? ".+-~:" : ".+-~") || !bytes_valid(v.revision, ".+~"))
 		return false;
 	*ret = v;
 	return true;
@@ -144,7 +144,8 @@ static bool range(struct str s, const struct str *text)
 		if (i == sizeof ops / sizeof *ops || !parse(str_trim(str_from(part, ops[i].text.n)), &limit))
 			return false;
 		order = text ? order_of(&v, &limit) : 0;
-		holds &= (order < 0 && ops[i].less) || (order == 0 && ops[i].equal) || (order > 0 && ops[i].more);
+		holds &= (order < 0 && ops[i].less) || (order == 0 && ops[i].equal) ||
+			 (order > 0 && ops[i].more);
 	}
 	return !text || holds;
 }

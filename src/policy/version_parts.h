@@ -12,8 +12,8 @@ struct version_ops {
 };
 extern const struct version_ops version_npm, version_cargo, version_pypi, version_debian;
 
-/** version_token() - the next part of *@rest up to any byte of @ends (dropped), without spaces around it; false when
- *  nothing is left. An empty part between two ends is given as empty. */
+/** version_token() - the next part of *@rest up to any byte of @ends (dropped), without spaces
+ *  around it; false when nothing is left. An empty part between two ends is given as empty. */
 bool version_token(struct str *rest, char end, struct str *ret);
 /** version_order() - of two numbers */
 static inline int version_order(uint64_t a, uint64_t b) { return (a > b) - (a < b); }

@@ -1,9 +1,9 @@
 /* version_pep440.c - Python's versions and specifiers
  *
- * Theory of operation: one version is read into numbers, in every spelling that PEP 440 normalises; two are compared
- * as `packaging` does: epoch, release without trailing zeros, then pre, post, dev (a dev release without pre or post
- * stands before every pre-release), then the local part. Specifiers in a list must all hold; a pre-release is admitted
- * only if one of them names one.
+ * Theory of operation: one version is read into numbers, in every spelling that PEP 440 normalises; two are
+ * compared as `packaging` does: epoch, release without trailing zeros, then pre, post, dev (a dev release
+ * without pre or post stands before every pre-release), then the local part. Specifiers in a list must all
+ * hold; a pre-release is admitted only if one of them names one.
  * Source: PEP 440; the specification "Version specifiers" of packaging.python.org.
  */
 #include "policy/version_parts.h"
@@ -225,11 +225,13 @@ static bool is_pre(const struct pep440 *v) { return v->pre || v->has_dev; }
 
 /* ---- specifiers ---- */
 
-enum spec { SPEC_ARBITRARY, SPEC_COMPATIBLE, SPEC_EQUAL, SPEC_NOT, SPEC_AT_MOST, SPEC_AT_LEAST, SPEC_LESS, SPEC_MORE };
+enum spec { SPEC_ARBITRARY, SPEC_COMPATIBLE, SPEC_EQUAL, SPEC_NOT, SPEC_AT_MOST, SPEC_AT_LEAST, SPEC_LESS,
+	    SPEC_MORE };
 
 static bool equal(const struct pep440 *v, const struct pep440 *limit)
 {
-	return compare_public(v, limit) == 0 && (limit->local.n == 0 || compare_local(v->local, limit->local) == 0);
+	return compare_public(v, limit) == 0 &&
+	       (limit->local.n == 0 || compare_local(v->local, limit->local) == 0);
 }
 
 /* "<V" takes no pre-release of V, ">V" no post-release and no local version of it, unless V is one. */
@@ -273,9 +275,10 @@ static bool agrees(enum spec spec, const struct pep440 *v, const struct pep440 *
 static bool specifier(struct str s, const struct pep440 *v, struct str text, bool *holds, bool *pre_named)
 {
 	static const struct { struct str text; enum spec spec; } ops[] = {
-		{ STR_INIT("==="), SPEC_ARBITRARY }, { STR_INIT("~="), SPEC_COMPATIBLE }, { STR_INIT("=="), SPEC_EQUAL },
-		{ STR_INIT("!="), SPEC_NOT }, { STR_INIT("<="), SPEC_AT_MOST }, { STR_INIT(">="), SPEC_AT_LEAST },
-		{ STR_INIT("<"), SPEC_LESS }, { STR_INIT(">"), SPEC_MORE },
+		{ STR_INIT("==="), SPEC_ARBITRARY }, { STR_INIT("~="), SPEC_COMPATIBLE },
+		{ STR_INIT("=="), SPEC_EQUAL },
+		{ STR_INIT("!="), SPEC_NOT }, { STR_INIT("<="), SPEC_AT_MOST },
+		{ STR_INIT(">="), SPEC_AT_LEAST }, { STR_INIT("<"), SPEC_LESS }, { STR_INIT(">"), SPEC_MORE },
 	};
 	size_t i = 0;
 	struct pep440 limit;
@@ -298,7 +301,8 @@ static bool specifier(struct str s, const struct pep440 *v, struct str text, boo
 	    (limit.local.n && ops[i].spec != SPEC_EQUAL && ops[i].spec != SPEC_NOT) ||
 	    (ops[i].spec == SPEC_COMPATIBLE && limit.count < 2))
 		return false;
-	*pre_named |= is_pre(&limit) && ops[i].spec != SPEC_NOT && ops[i].spec != SPEC_LESS && ops[i].spec != SPEC_MORE;
+	*pre_named |= is_pre(&limit) && ops[i].spec != SPEC_NOT && ops[i].spec != SPEC_LESS &&
+		      ops[i].spec != SPEC_MORE;
 	*holds &= !v || agrees(ops[i].spec, v, &limit, prefix);
 	return true;
 }

@@ -1,9 +1,9 @@
 /* version_semver.c - Semantic Versioning, and the ranges that npm and Cargo make of it
  *
- * Theory of operation: a range is alternatives ("||", npm only) of comparators that must all hold. Each notation
- * (^, ~, x-ranges, hyphens, bare versions) becomes at most two bounds, from the lowest version that a partial one
- * stands for up to below another. A pre-release is in a range only if a bound is a pre-release of the very same
- * major.minor.patch.
+ * Theory of operation: a range is alternatives ("||", npm only) of comparators that must all hold. Each
+ * notation (^, ~, x-ranges, hyphens, bare versions) becomes at most two bounds, from the lowest version that
+ * a partial one stands for up to below another. A pre-release is in a range only if a bound is a pre-release
+ * of the very same major.minor.patch.
  * Source: semver.org 2.0.0; node-semver's README; Cargo's "Specifying Dependencies".
  */
 #include "policy/version_parts.h"
@@ -136,7 +136,8 @@ static void bound(struct walk *w, enum bound_op op, const struct semver *limit)
 		  : op == BOUND_AT_LEAST ? order >= 0 : order == 0;
 }
 
-/* The first version after all that begin with the first @count numbers. Nothing is after the largest number. */
+/* The first version after all that begin with the first
+ * @count numbers. Nothing is after the largest number. */
 static struct semver after(const struct semver *v, unsigned count)
 {
 	struct semver next = { { 0, 0, 0 }, { NULL, 0 } };
@@ -197,9 +198,10 @@ struct op {
 static bool comparator(struct walk *w, struct str s, bool bare_is_caret)
 {
 	static const struct op ops[] = {
-		{ STR_INIT("<="), 0, BOUND_AT_MOST }, { STR_INIT(">="), 0, BOUND_AT_LEAST }, { STR_INIT("~>"), '~', 0 },
-		{ STR_INIT("<"), 0, BOUND_LESS }, { STR_INIT(">"), 0, BOUND_MORE }, { STR_INIT("="), 0, BOUND_EQUAL },
-		{ STR_INIT("^"), '^', 0 }, { STR_INIT("~"), '~', 0 },
+		{ STR_INIT("<="), 0, BOUND_AT_MOST }, { STR_INIT(">="), 0, BOUND_AT_LEAST },
+		{ STR_INIT("~>"), '~', 0 },
+		{ STR_INIT("<"), 0, BOUND_LESS }, { STR_INIT(">"), 0, BOUND_MORE },
+		{ STR_INIT("="), 0, BOUND_EQUAL }, { STR_INIT("^"), '^', 0 }, { STR_INIT("~"), '~', 0 },
 	};
 	struct op op = { { NULL, 0 }, 0, BOUND_EQUAL };
 	struct semver v;

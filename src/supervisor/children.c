@@ -107,9 +107,11 @@ static bool make_pairs(struct wiring *w, bool gate)
 	const int stream = SOCK_STREAM | SOCK_CLOEXEC, packet = SOCK_SEQPACKET | SOCK_CLOEXEC;
 	const int size = CONTROL_BYTES;
 
-	if (socketpair(AF_UNIX, gate ? packet : stream, 0, w->net) || socketpair(AF_UNIX, stream, 0, w->control) ||
+	if (socketpair(AF_UNIX, gate ? packet : stream, 0, w->net) ||
+	    socketpair(AF_UNIX, stream, 0, w->control) ||
 	    socketpair(AF_UNIX, stream, 0, w->files) || socketpair(AF_UNIX, stream, 0, w->link) ||
-	    socketpair(AF_UNIX, stream, 0, w->terminal_claims) || socketpair(AF_UNIX, stream, 0, w->files_claims) ||
+	    socketpair(AF_UNIX, stream, 0, w->terminal_claims) ||
+	    socketpair(AF_UNIX, stream, 0, w->files_claims) ||
 	    socketpair(AF_UNIX, packet, 0, w->keeper) || socketpair(AF_UNIX, packet, 0, w->decoder) ||
 	    socketpair(AF_UNIX, packet, 0, w->courier_control) ||
 	    socketpair(AF_UNIX, packet, 0, w->terminal_control))
@@ -184,7 +186,8 @@ static enum err start(struct children *c, enum child which, struct spawn s, stru
 		env[0] = log_variable;
 	}
 	if (!find_program(names[which], path)) {
-		buf_printf(why, "%s is not installed beside this program: build or install Paddock again", names[which]);
+		buf_printf(why, "%s is not installed beside this program: build or install Paddock again",
+			   names[which]);
 		return ERR_LOCAL;
 	}
 	s.program = path;
@@ -235,8 +238,8 @@ static enum err start_courier(struct children *c, struct wiring *w, const struct
 		return e;
 	return start(c, CHILD_COURIER, (struct spawn){
 		.fds = { { w->link[1], 3 }, { w->keeper[1], 4 }, { w->terminal_claims[1], 6 },
-			 { w->files_claims[1], 7 }, { w->trail, 8 }, { config, 9 }, { w->courier_control[1], 10 },
-			 { w->decoder[1], 11 } },
+			 { w->files_claims[1], 7 }, { w->trail, 8 }, { config, 9 },
+			 { w->courier_control[1], 10 }, { w->decoder[1], 11 } },
 		.fd_count = 8, .new_session = true }, why);
 }
 
@@ -266,7 +269,8 @@ static enum err start_terminal(struct children *c, struct wiring *w, const struc
 		return e;
 	/* in the session of the user's terminal, which it must be able to set */
 	return start(c, CHILD_TERMINAL, (struct spawn){
-		.fds = { { STDIN_FILENO, 0 }, { STDOUT_FILENO, 1 }, { STDERR_FILENO, 2 }, { w->control[1], 3 },
+		.fds = { { STDIN_FILENO, 0 }, { STDOUT_FILENO, 1 }, { STDERR_FILENO, 2 },
+			 { w->control[1], 3 },
 			 { w->terminal_claims[0], 4 }, { w->terminal_control[1], 5 }, { config, 6 } },
 		.fd_count = 7, .pid_namespace = true }, why);
 }
@@ -277,7 +281,8 @@ static enum err start_machine(struct children *c, struct wiring *w, const struct
 	struct machine_spec m = {
 		.name = run->id, .run_directory = run->path, .image = spec->image_path,
 		.memory_bytes = spec->memory_bytes, .cpus = spec->cpus,
-		.ports = { [MACHINE_NET] = w->net[0], [MACHINE_CONTROL] = w->control[0], [MACHINE_FILES] = w->files[0] },
+		.ports = { [MACHINE_NET] = w->net[0], [MACHINE_CONTROL] = w->control[0],
+			   [MACHINE_FILES] = w->files[0] },
 		.stderr_fd = w->log,
 	};
 	enum err e = c->machine_ops->start(&m, &c->machine, why);
@@ -296,13 +301,14 @@ static void put_environment(struct children *c, const struct spec *spec, const s
 		struct str name = policy_credential(spec->policy, i)->placeholder_environment;
 
 		if (name.n)
-			buf_printf(&c->gate_environment, "%.*s=%.*s\n", STR_FMT(name), STR_FMT(w->placeholders.value[i]));
+			buf_printf(&c->gate_environment, "%.*s=%.*s\n", STR_FMT(name),
+				   STR_FMT(w->placeholders.value[i]));
 	}
 }
 
 /* What a gate and a sandbox have in common: who holds, who decides, who reads. */
-static enum err start_gate(struct children *c, struct wiring *w, const struct spec *spec, const struct rundir *run,
-			   struct buf *why)
+static enum err start_gate(struct children *c, struct wiring *w, const struct spec *spec,
+			   const struct rundir *run, struct buf *why)
 {
 	enum err e = open_state(w, run, why);
 
@@ -312,7 +318,8 @@ static enum err start_gate(struct children *c, struct wiring *w, const struct sp
 		e = placeholders_make(spec->policy, &w->keeper_start, &w->placeholders);
 	if (!e)
 		e = start(c, CHILD_DECODER, (struct spawn){
-			.fds = { { w->decoder[0], 3 } }, .fd_count = 1, .new_session = true, .pid_namespace = true }, why);
+			.fds = { { w->decoder[0], 3 } }, .fd_count = 1, .new_session = true,
+			.pid_namespace = true }, why);
 	if (!e)
 		e = start_courier(c, w, spec, run, why);
 	if (e)
@@ -324,8 +331,8 @@ static enum err start_gate(struct children *c, struct wiring *w, const struct sp
 		.new_session = true, .pid_namespace = true }, why);
 }
 
-static enum err start_all(struct children *c, struct wiring *w, const struct spec *spec, const struct rundir *run,
-			  struct buf *why)
+static enum err start_all(struct children *c, struct wiring *w, const struct spec *spec,
+			  const struct rundir *run, struct buf *why)
 {
 	enum err e;
 
@@ -357,7 +364,8 @@ static enum err start_all(struct children *c, struct wiring *w, const struct spe
 	return e ? e : start_machine(c, w, spec, run, why);
 }
 
-enum err children_start(struct children *c, const struct spec *spec, const struct rundir *run, struct buf *why)
+enum err children_start(struct children *c, const struct spec *spec, const struct rundir *run,
+			struct buf *why)
 {
 	struct wiring w;
 	enum err e;
@@ -372,7 +380,8 @@ enum err children_start(struct children *c, const struct spec *spec, const struc
 			c->front = fd_take(&w.net[0]);
 	} else {
 		if (!why->len)
-			buf_printf(why, "the sandbox could not be started: %s", errno ? strerror(errno) : err_text(e));
+			buf_printf(why, "the sandbox could not be started: %s",
+				   errno ? strerror(errno) : err_text(e));
 		children_kill_all(c);
 	}
 	wiring_close(&w);

@@ -59,7 +59,8 @@ static enum err sealed_json(json_t *o, int *ret_fd)
 
 /* --- mounts --- */
 
-static enum err add_mount(struct mounts *m, struct str path, bool read_only, const char *what, struct buf *why)
+static enum err add_mount(struct mounts *m, struct str path, bool read_only, const char *what,
+			  struct buf *why)
 {
 	struct stat st;
 
@@ -67,7 +68,8 @@ static enum err add_mount(struct mounts *m, struct str path, bool read_only, con
 		if (str_eq(m->entry[i].path, path))
 			return ERR_OK;
 	if (m->count == CONFIGURE_MOUNTS_MAX) {
-		buf_printf(why, "%s: too many directories for one sandbox; at most %d", what, CONFIGURE_MOUNTS_MAX);
+		buf_printf(why, "%s: too many directories for one sandbox; at most %d", what,
+			   CONFIGURE_MOUNTS_MAX);
 		return ERR_INPUT;
 	}
 	if (!str_is_utf8(path)) {
@@ -159,9 +161,11 @@ static enum err check_sources(const struct policy *p, struct buf *why)
 		if (k->source == POLICY_SOURCE_ENVIRONMENT)
 			e = check_variable(k, k->environment, "comes from", why);
 		if (!e && k->token)
-			e = check_variable(k, k->token->client_secret_environment, "has its client's secret in", why);
+			e = check_variable(k, k->token->client_secret_environment,
+					   "has its client's secret in", why);
 		if (!e && k->token)
-			e = check_variable(k, k->token->actor_token_environment, "has its actor's token in", why);
+			e = check_variable(k, k->token->actor_token_environment, "has its actor's token in",
+					   why);
 	}
 	return e;
 }
@@ -209,14 +213,15 @@ static enum err open_seals(const struct policy *p, int *ret_directory, int *ret_
 		buf_init(&path, PATHS_MAX);
 		if (directory < 0 && (paths_directory(PATHS_CONFIG, &path) || !buf_z(&path) ||
 				      seal_store_open(buf_z(&path), &directory))) {
-			buf_printf(why, "the sealed store cannot be opened: %.300s: %s", buf_z(&path) ? buf_z(&path) : "",
-				   strerror(errno));
+			buf_printf(why, "the sealed store cannot be opened: %.300s: %s",
+				   buf_z(&path) ? buf_z(&path) : "", strerror(errno));
 			return ERR_INPUT;
 		}
 		buf_init(&envelope, SEAL_ENVELOPE_MAX);
 		if (seal_entry_read(directory, k->sealed, &envelope)) {
 			buf_printf(why, "the credential %.*s is sealed as %.*s, which cannot be read: "
-				   "`paddock credential seal %.*s`", STR_FMT(k->name), STR_FMT(k->sealed), STR_FMT(k->sealed));
+				   "`paddock credential seal %.*s`", STR_FMT(k->name), STR_FMT(k->sealed),
+				   STR_FMT(k->sealed));
 			return ERR_INPUT;
 		}
 		buf_free(&path);
@@ -242,8 +247,9 @@ enum err configure_keeper(const struct spec *spec, const struct rundir *run, str
 		e = open_seals(spec->policy, &seals, ret_seal_key, why);
 	if (!e)
 		e = command_environment(arena, environment);
-	return e ? e : keeper_config_make(spec->policy, str_of(run->id), secret_variable, NULL, environment, seals,
-					  *ret_seal_key >= 0, ret_fd);
+	return e ? e
+		 : keeper_config_make(spec->policy, str_of(run->id), secret_variable, NULL, environment,
+				      seals, *ret_seal_key >= 0, ret_fd);
 }
 
 /* --- courier --- */
@@ -348,7 +354,8 @@ static json_t *globs(const struct str *list, uint32_t count)
 	return a;
 }
 
-/* The loaded policy as the mount at @mount shows it, if it does: the mount's own path may lead through links. */
+/* The loaded policy as the mount at @mount shows it, if
+ * it does: the mount's own path may lead through links. */
 static bool add_policy(json_t *names, const char *policy, struct str mount)
 {
 	char *real = realpath(mount.p, NULL);
@@ -391,7 +398,8 @@ enum err configure_files(const struct spec *spec, const struct mounts *mounts, i
 	}
 	put(o, "mounts", list);
 	put(o, "protected_files", names);
-	put(o, "uid", json_integer(0));	/* the agent is root of its namespace: what the user owns is its own */
+	put(o, "uid", json_integer(0));	/* the agent is root of its namespace:
+					   what the user owns is its own */
 	put(o, "gid", json_integer(0));
 	return sealed_json(o, ret_fd);
 }
@@ -399,7 +407,8 @@ enum err configure_files(const struct spec *spec, const struct mounts *mounts, i
 /* --- terminal: the guest's boot configuration and the command --- */
 
 static enum err put_guest(struct buf *b, const struct spec *spec, const struct rundir *run,
-			  const struct mounts *mounts, const struct placeholders *placeholders, struct str ca_pem)
+			  const struct mounts *mounts, const struct placeholders *placeholders,
+			  struct str ca_pem)
 {
 	struct msg_config c = {
 		.hostname = str_of(spec->name ? spec->name : run->id), .ca_pem = ca_pem,
@@ -500,7 +509,8 @@ static void add_environment(struct msg_exec *x, struct arena *arena, const struc
 	add_variable(x, arena, spec, STR("SHELL"), STR("/bin/sh"));
 	add_variable(x, arena, spec, STR("PATH"), guest_path(spec, arena));
 	add_variable(x, arena, spec, STR("PADDOCK"), STR("1"));
-	/* without it Claude Code will not skip its own questions as root, which the agent is in its namespace */
+	/* without it Claude Code will not skip its own questions
+	 * as root, which the agent is in its namespace */
 	add_variable(x, arena, spec, STR("IS_SANDBOX"), STR("1"));
 }
 
@@ -537,7 +547,8 @@ static enum err put_command(struct buf *b, const struct spec *spec, const struct
 }
 
 enum err configure_terminal(const struct spec *spec, const struct rundir *run, const struct mounts *mounts,
-			    const struct placeholders *placeholders, struct str ca_pem, struct buf *why, int *ret_fd)
+			    const struct placeholders *placeholders, struct str ca_pem, struct buf *why,
+			    int *ret_fd)
 {
 	auto_buf guest = BUF_EMPTY, command = BUF_EMPTY, both = BUF_EMPTY;
 	enum err e;
@@ -549,14 +560,16 @@ enum err configure_terminal(const struct spec *spec, const struct rundir *run, c
 	if (!e && guest.len > LINK_PAYLOAD_MAX)
 		e = ERR_LIMIT;
 	if (e == ERR_LIMIT)
-		buf_put_z(why, "the credential files and the paths of what the sandbox sees are over 64 KiB together: "
+		buf_put_z(why, "the credential files and the paths of what the sandbox sees are over 64 KiB "
+			       "together: "
 			       "render or show less");
 	if (!e) {
 		e = put_command(&command, spec, placeholders);
 		if (!e && command.len > LINK_PAYLOAD_MAX)
 			e = ERR_LIMIT;
 		if (e == ERR_LIMIT)
-			buf_put_z(why, "the command and its environment are over 64 KiB together: pass long input by "
+			buf_put_z(why, "the command and its environment are over 64 KiB together: pass long "
+				       "input by "
 				       "a file");
 	}
 	if (e)

@@ -31,17 +31,19 @@ void mounts_close(struct mounts *m);
 
 struct placeholders;
 
-/** configure_sealed() - @bytes in a memfd that can no longer change, to be read from its beginning; ERR_LOCAL */
+/** configure_sealed() - @bytes in a memfd that can no
+ * longer change, to be read from its beginning; ERR_LOCAL */
 must_use enum err configure_sealed(struct str bytes, int *ret_fd);
 /** configure_*() - a sealed memfd with the configuration of that process; ERR_LOCAL, ERR_MEMORY,
  *  ERR_INPUT with one line in @why */
-/** configure_keeper() - *ret_seal_key: -1 before; the sealed store's key file, if the policy needs it and it is there */
-must_use enum err configure_keeper(const struct spec *spec, const struct rundir *run, struct buf *why, int *ret_fd,
-				   int *ret_seal_key);
+/** configure_keeper() - *ret_seal_key: -1 before; the sealed
+ * store's key file, if the policy needs it and it is there */
+must_use enum err configure_keeper(const struct spec *spec, const struct rundir *run, struct buf *why,
+				   int *ret_fd, int *ret_seal_key);
 must_use enum err configure_courier(const struct spec *spec, const struct rundir *run,
 				    const struct placeholders *placeholders, struct str machine,
 				    const struct keeper_start *keeper, int *ret_fd);
 must_use enum err configure_files(const struct spec *spec, const struct mounts *mounts, int *ret_fd);
-must_use enum err configure_terminal(const struct spec *spec, const struct rundir *run, const struct mounts *mounts,
-				     const struct placeholders *placeholders, struct str ca_pem, struct buf *why,
-				     int *ret_fd);
+must_use enum err configure_terminal(const struct spec *spec, const struct rundir *run,
+				     const struct mounts *mounts, const struct placeholders *placeholders,
+				     struct str ca_pem, struct buf *why, int *ret_fd);

@@ -1,9 +1,11 @@
 /* gate.c - see gate.h
  *
- * Theory of operation: this process listens, accepts, and hands each connection to the inspector, which has no
- * network of its own; it reads no byte of a client's. One connection at most waits here while the inspector's socket is
- * full: then nothing is accepted, and the kernel's queue and the clients wait. What clients need to know (where the proxy
- * is, its CA, what stands for each credential) is written to files of the run, and to --env-file.
+ * Theory of operation: this process listens, accepts, and hands each connection to the inspector, which has
+ * no network of its own; it reads no byte of a client's. One connection at most waits here while the
+ * inspector's socket is
+ * full: then nothing is accepted, and the kernel's queue and the clients wait. What clients need to know
+ * (where the proxy is, its CA, what stands for each credential) is written to files of the run, and to
+ * --env-file.
  * The end of any of its processes ends the gate (I8).
  */
 #include "supervisor/gate.h"
@@ -85,7 +87,8 @@ static void finish(struct gate *g, int code, const char *reason)
 	}
 	buf_init(&message, 4096);
 	state_stop_message(&message, g->reason, code);
-	if (send(g->children.courier_control, message.p, message.len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)message.len)
+	if (send(g->children.courier_control, message.p, message.len, MSG_NOSIGNAL | MSG_DONTWAIT) !=
+	    (ssize_t)message.len)
 		uv_stop(&g->loop);
 }
 
@@ -209,7 +212,8 @@ static bool listen_at(struct gate *g, struct buf *why)
 			       inet_ntop(AF_INET, &a.v4.sin_addr, shown, sizeof shown), ntohs(a.v4.sin_port));
 	else
 		(void)snprintf(g->listen, sizeof g->listen, "[%s]:%u",
-			       inet_ntop(AF_INET6, &a.v6.sin6_addr, shown, sizeof shown), ntohs(a.v6.sin6_port));
+			       inet_ntop(AF_INET6, &a.v6.sin6_addr, shown, sizeof shown),
+			       ntohs(a.v6.sin6_port));
 	return true;
 unclear:
 	buf_printf(why, "--listen %s: expected ADDRESS:PORT with a numeric address, such as 127.0.0.1:3128 or [::1]:3128",
@@ -222,8 +226,10 @@ unclear:
 static void put_variables(const struct gate *g, struct buf *b)
 {
 	static const char *const proxies[] = { "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy" };
-	static const char *const bundles[] = { "SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO",
-					       "PIP_CERT", "CARGO_HTTP_CAINFO", "AWS_CA_BUNDLE", "npm_config_cafile" };
+	static const char *const bundles[] = { "SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE",
+					       "GIT_SSL_CAINFO",
+					       "PIP_CERT", "CARGO_HTTP_CAINFO", "AWS_CA_BUNDLE",
+					       "npm_config_cafile" };
 
 	for (size_t i = 0; i < sizeof proxies / sizeof *proxies; i++)
 		buf_printf(b, "%s=http://%s\n", proxies[i], g->listen);
@@ -307,7 +313,8 @@ static int run(struct gate *g)
 	auto_buf why = BUF_EMPTY;
 
 	buf_init(&why, 4096);
-	if (!listen_at(g, &why) || children_start(&g->children, g->spec, &g->run, &why) || !write_files(g, &why)) {
+	if (!listen_at(g, &why) || children_start(&g->children, g->spec, &g->run, &why) ||
+	    !write_files(g, &why)) {
 		log_error("%s", buf_z(&why) && why.len ? buf_z(&why) : "the gate could not be started");
 		return SUPERVISOR_EXIT_FAILURE;
 	}
@@ -334,7 +341,8 @@ int gate_run(const struct spec *spec)
 	buf_init(&why, 4096);
 	(void)rundir_sweep();
 	if (rundir_create(&g.run, &why)) {
-		log_error("the run's directory could not be made: %s: %s", buf_z(&why) ? buf_z(&why) : "", strerror(errno));
+		log_error("the run's directory could not be made: %s: %s", buf_z(&why) ? buf_z(&why) : "",
+			  strerror(errno));
 		return SUPERVISOR_EXIT_FAILURE;
 	}
 	signal(SIGPIPE, SIG_IGN);

@@ -142,7 +142,8 @@ bool paths_hold_ours(const char *path)
 		if (paths_directory((enum paths_kind)kind, &place))
 			continue;
 		ours = realpath(buf_z(&place), NULL);
-		holds = ours && (paths_is_below(str_of(ours), str_of(given)) || paths_is_below(str_of(given), str_of(ours)));
+		holds = ours && (paths_is_below(str_of(ours), str_of(given)) ||
+				 paths_is_below(str_of(given), str_of(ours)));
 		free(ours);
 	}
 	free(given);

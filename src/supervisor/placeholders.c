@@ -1,8 +1,8 @@
 /* placeholders.c - see placeholders.h
  *
- * A file may hold several credentials (an AWS file two profiles): all that name one path are rendered together,
- * which the policy has checked to be of one kind. None may lie in a tree of the host's that the guest sees: it
- * would be the user's own file there that is replaced.
+ * A file may hold several credentials (an AWS file two profiles): all that name one path are rendered
+ * together, which the policy has checked to be of one kind. None may lie in a tree of the host's that the
+ * guest sees: it would be the user's own file there that is replaced.
  */
 #include "supervisor/placeholders.h"
 
@@ -21,7 +21,8 @@ static enum err keep(struct arena *arena, const struct buf *b, struct str *ret)
 	return ret->p ? ERR_OK : ERR_MEMORY;
 }
 
-enum err placeholders_make(const struct policy *p, const struct keeper_start *keeper, struct placeholders *ret)
+enum err placeholders_make(const struct policy *p, const struct keeper_start *keeper,
+			   struct placeholders *ret)
 {
 	struct arena *arena = arena_new(ARENA_BYTES);
 	enum err e = arena ? ERR_OK : ERR_MEMORY;
@@ -85,8 +86,8 @@ static bool is_mounted(const struct mounts *mounts, struct str path)
 }
 
 /* All that stand in the file which the policy calls @named. */
-static uint32_t collect(const struct spec *spec, const struct keeper_start *keeper, const struct placeholders *p,
-			struct str named, struct render_item *items)
+static uint32_t collect(const struct spec *spec, const struct keeper_start *keeper,
+			const struct placeholders *p, struct str named, struct render_item *items)
 {
 	uint32_t count = 0;
 
@@ -103,8 +104,9 @@ static uint32_t collect(const struct spec *spec, const struct keeper_start *keep
 	return count;	/* at most one a credential: the policy names no path twice in one */
 }
 
-static enum err render_one(const struct spec *spec, const struct keeper_start *keeper, const struct mounts *mounts,
-			   struct str named, struct placeholders *p, struct buf *why)
+static enum err render_one(const struct spec *spec, const struct keeper_start *keeper,
+			   const struct mounts *mounts, struct str named, struct placeholders *p,
+			   struct buf *why)
 {
 	static struct render_item items[POLICY_CREDENTIALS_MAX];
 	uint32_t count = collect(spec, keeper, p, named, items);
@@ -121,7 +123,8 @@ static enum err render_one(const struct spec *spec, const struct keeper_start *k
 	e = path_of(spec, named, p->arena, &file->path);
 	if (!e && is_mounted(mounts, file->path)) {
 		buf_printf(why, "the credential file %.300s would lie in a directory that the sandbox shows, and replace "
-			   "your own: show less (--workspace, filesystem.visible), or give it another 'path'", file->path.p);
+			   "your own: show less (--workspace, filesystem.visible), or give it another 'path'",
+			   file->path.p);
 		return ERR_INPUT;
 	}
 	if (!e)
@@ -129,16 +132,16 @@ static enum err render_one(const struct spec *spec, const struct keeper_start *k
 	if (!e)
 		e = keep(p->arena, &text, &file->text);
 	if (e == ERR_INPUT || e == ERR_LIMIT) {
-		buf_printf(why, "credential %.*s: the file %.300s %s", STR_FMT(items[0].credential->name), file->path.p,
-			   e == ERR_LIMIT ? "is too long" : problem);
+		buf_printf(why, "credential %.*s: the file %.300s %s", STR_FMT(items[0].credential->name),
+			   file->path.p, e == ERR_LIMIT ? "is too long" : problem);
 		return ERR_INPUT;
 	}
 	p->file_count += e == ERR_OK;
 	return e;
 }
 
-enum err placeholders_render(const struct spec *spec, const struct keeper_start *keeper, const struct mounts *mounts,
-			     struct placeholders *p, struct buf *why)
+enum err placeholders_render(const struct spec *spec, const struct keeper_start *keeper,
+			     const struct mounts *mounts, struct placeholders *p, struct buf *why)
 {
 	enum err e = ERR_OK;
 

@@ -1,8 +1,8 @@
 /* policy_watch.c - see policy_watch.h
  *
- * Theory of operation: the directory is watched, since editors replace the file; a change settles for a moment,
- * since they write in several steps. Its text is read and checked here, by the user's process, so that a
- * mistake is told to whoever made it; what decides is the courier's own reading of the same bytes.
+ * Theory of operation: the directory is watched, since editors replace the file; a change settles for a
+ * moment, since they write in several steps. Its text is read and checked here, by the user's process, so
+ * that a mistake is told to whoever made it; what decides is the courier's own reading of the same bytes.
  */
 #include "supervisor/policy_watch.h"
 

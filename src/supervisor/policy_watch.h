@@ -1,7 +1,7 @@
 /* policy_watch.h - the policy file, changed by the user's hand while it is in force
  *
- * A change is read, checked and handed to the courier; what the courier says of it goes to the user's eyes. A text that is
- * not valid changes nothing.
+ * A change is read, checked and handed to the courier; what the courier says
+ * of it goes to the user's eyes. A text that is not valid changes nothing.
  */
 #pragma once
 

@@ -32,7 +32,8 @@ static bool make_id(char ret[RUNDIR_ID_MAX])
 	if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random || !gmtime_r(&now, &tm))
 		return false;
 	n = strftime(ret, RUNDIR_ID_MAX, "%Y%m%d-%H%M%S", &tm);
-	return n && snprintf(ret + n, RUNDIR_ID_MAX - n, "-%02x%02x%02x", random[0], random[1], random[2]) == 7;
+	return n &&
+	       snprintf(ret + n, RUNDIR_ID_MAX - n, "-%02x%02x%02x", random[0], random[1], random[2]) == 7;
 }
 
 /* As make_id() makes them: nothing else is ever swept. */
@@ -194,7 +195,8 @@ enum err rundir_each(bool (*f)(void *ctx, const struct rundir_entry *e), void *c
 			continue;
 		if (paths_read(file, STATE_MAX - 4096, &state))
 			buf_clear(&state);	/* it has not written it yet */
-		more = f(ctx, &(struct rundir_entry){ .id = e->d_name, .path = path, .state = buf_str(&state) });
+		more = f(ctx,
+			 &(struct rundir_entry){ .id = e->d_name, .path = path, .state = buf_str(&state) });
 	}
 	closedir(d);
 	return ERR_OK;

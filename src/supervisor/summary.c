@@ -140,8 +140,8 @@ static int most_first(const void *a, const void *b)
 
 static void print(struct summary *s, const char *id, const char *trail)
 {
-	(void)fprintf(stderr, "\npaddock: %u request%s allowed, %u denied", s->allowed, s->allowed == 1 ? "" : "s",
-		      s->denied);
+	(void)fprintf(stderr, "\npaddock: %u request%s allowed, %u denied", s->allowed,
+		      s->allowed == 1 ? "" : "s", s->denied);
 	if (s->failed)
 		(void)fprintf(stderr, ", %u failed", s->failed);
 	if (s->refused_names)
@@ -150,8 +150,8 @@ static void print(struct summary *s, const char *id, const char *trail)
 	(void)fputs("\n", stderr);
 	qsort(s->hosts, s->host_count, sizeof s->hosts[0], most_first);
 	for (size_t i = 0; i < s->host_count && i < HOSTS_SHOWN; i++)
-		(void)fprintf(stderr, "  %-40s %6u allowed %6u denied\n", s->hosts[i].name, s->hosts[i].allowed,
-			      s->hosts[i].denied);
+		(void)fprintf(stderr, "  %-40s %6u allowed %6u denied\n", s->hosts[i].name,
+			      s->hosts[i].allowed, s->hosts[i].denied);
 	if (s->host_count > HOSTS_SHOWN)
 		(void)fprintf(stderr, "  and %zu more hosts\n", s->host_count - HOSTS_SHOWN);
 	for (size_t i = 0; i < s->note_count; i++)

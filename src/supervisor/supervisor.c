@@ -224,7 +224,8 @@ static void terminal_said(struct supervisor *s, const struct terminal_message *m
 		progress_end(s->progress);
 		if (s->phase < PHASE_CLOSE) {
 			log_error("%s: %s", text[0] ? text : s->spec->command[0],
-				  m->value ? strerror((int)(m->value & 0xfff)) : "the command could not be started");
+				  m->value ? strerror((int)(m->value & 0xfff))
+					   : "the command could not be started");
 			s->exit_code = code_of_failure(m->value);
 			(void)snprintf(s->reason, sizeof s->reason, "the command could not be started");
 		}
@@ -303,7 +304,8 @@ static void on_child(uv_poll_t *handle, int status, int events)
 		if (which == CHILD_MACHINE)
 			state_print_log(&s->run);
 		s->exit_code = SUPERVISOR_EXIT_FAILURE;
-		(void)snprintf(s->reason, sizeof s->reason, "%s ended unexpectedly: %s", child_name(which), how);
+		(void)snprintf(s->reason, sizeof s->reason, "%s ended unexpectedly: %s", child_name(which),
+			       how);
 		advance(s, PHASE_CLOSE);
 	} else if (which == CHILD_COURIER && (!WIFEXITED(ended) || WEXITSTATUS(ended))) {
 		log_error("%s ended badly (%s): verify the trail", child_name(which), how);
@@ -396,7 +398,8 @@ static int run(struct supervisor *s)
 	}
 	s->started = true;
 	if (!s->spec->quiet)
-		log_note("%s: %.*s", s->children.machine_ops->name, STR_FMT(buf_str(&s->children.machine_text)));
+		log_note("%s: %.*s", s->children.machine_ops->name,
+			 STR_FMT(buf_str(&s->children.machine_text)));
 	watch_all(s);
 	s->control = control_new(&s->loop, &s->run, on_stop_request, s);
 	if (state_write(&s->run, s->spec, &s->children))

@@ -1,8 +1,8 @@
 /* filter.c - escape sequences of a sandbox, filtered on their way to a terminal (see filter.h)
  *
  * Theory of operation: a state machine after DEC's and xterm's, one byte at a time. Text passes
- * at once, a character when it is whole. From ESC on, bytes are held until the sequence is; then sequence.c says
- * whether it passes. Strings that never pass (DCS, APC, PM, SOS) are swallowed unheld.
+ * at once, a character when it is whole. From ESC on, bytes are held until the sequence is; then
+ * sequence.c says whether it passes. Strings that never pass (DCS, APC, PM, SOS) are swallowed unheld.
  *
  * A terminal in UTF-8 mode takes U+0080..U+009F, and some take stray bytes 0x80..0x9f, for the
  * same controls as ESC and a letter: neither ever passes. (In a terminal that is not in UTF-8

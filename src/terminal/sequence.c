@@ -87,7 +87,8 @@ unsigned sequence_escape(struct str s)
 	char final = s.p[s.n - 1];
 
 	if (s.n == 2)
-		return final == 'Z' ? FILTER_QUERY : char_in(final, "6789=>DEHMNOcno|}~\\") ? 0 : FILTER_OTHER;
+		return final == 'Z' ? FILTER_QUERY : char_in(final,
+							     "6789=>DEHMNOcno|}~\\") ? 0 : FILTER_OTHER;
 	if (s.n != 3)
 		return FILTER_OTHER;
 	if (s.p[1] == '%')	/* "ESC % @" would end UTF-8, and with it what we know of controls */

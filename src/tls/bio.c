@@ -1,7 +1,7 @@
 /* bio.c - what an SSL reads and writes, as two byte queues                    (see bio.h)
  *
- * Theory of operation: a queue that is empty gives memory back if it has more than a little, so that a connection
- * that rests costs next to nothing.
+ * Theory of operation: a queue that is empty gives memory back if it has
+ * more than a little, so that a connection that rests costs next to nothing.
  */
 #include "tls/bio.h"
 

@@ -368,7 +368,8 @@ enum err guest_tls_write(struct guest_tls *t, struct str plain)
 	ERR_clear_error();
 	if (SSL_write_ex(t->ssl, plain.p, plain.n, &written) == 1)
 		return ERR_OK;
-	t->failed = true;	/* the queue takes what owners let wait: the state is at fault, or there is no memory */
+	t->failed = true;	/* the queue takes what owners let wait: the
+				   state is at fault, or there is no memory */
 	return ERR_TLS;
 }
 

@@ -59,8 +59,8 @@ void guest_tls_refuse(struct guest_tls *t, enum err why);
 /** guest_tls_read() - up to @n bytes of plaintext. ERR_OK with *ret_n > 0; ERR_MORE: input is needed;
  *  ERR_CLOSED: the client said close_notify; ERR_TLS: final */
 must_use enum err guest_tls_read(struct guest_tls *t, char *p, size_t n, size_t *ret_n);
-/** guest_tls_write() - @plain, at most GUEST_TLS_CHUNK bytes, becomes output, of which no more than 128 KiB may wait
- *  before. ERR_LIMIT, ERR_TLS (final) */
+/** guest_tls_write() - @plain, at most GUEST_TLS_CHUNK bytes, becomes output,
+ *  of which no more than 128 KiB may wait before. ERR_LIMIT, ERR_TLS (final) */
 must_use enum err guest_tls_write(struct guest_tls *t, struct str plain);
 /** guest_tls_close() - close_notify becomes output; idempotent */
 void guest_tls_close(struct guest_tls *t);

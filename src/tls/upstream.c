@@ -207,7 +207,8 @@ static enum err show_certificate(struct upstream_tls_context *c, SSL *ssl, struc
 	return shown ? ERR_OK : ERR_CREDENTIAL;
 }
 
-enum err upstream_tls_context_new(struct str extra_pem, struct upstream_tls_context **ret, bool *ret_system_ca)
+enum err upstream_tls_context_new(struct str extra_pem, struct upstream_tls_context **ret,
+				  bool *ret_system_ca)
 {
 	struct upstream_tls_context *c = calloc(1, sizeof *c);
 	enum err e = ERR_MEMORY;
@@ -381,7 +382,8 @@ enum err upstream_tls_handshake(struct upstream_tls *t)
 
 	if (why != SSL_ERROR_NONE && why != SSL_ERROR_WANT_READ) {
 		t->reason = reason_of(t->ssl);
-		t->no_protocol = ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL;
+		t->no_protocol =
+			ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL;
 	}
 	ERR_clear_error();
 	if (buf_err(&t->out) != ERR_OK)

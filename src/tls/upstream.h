@@ -24,7 +24,8 @@ void upstream_tls_context_free(struct upstream_tls_context *c);
 struct upstream_tls_options {
 	struct str host;		/* a canonical name or address literal */
 	bool http1_only;		/* offer http/1.1 alone; else h2 as well */
-	struct str certificate;		/* PEM: a client certificate, maybe with its chain, and the key; or empty */
+	struct str certificate;		/* PEM: a client certificate, maybe with
+					   its chain, and the key; or empty */
 };
 /** upstream_tls_new() - a connection to o->host; nothing of @o is kept. The last few client certificates are
  *  kept parsed by the context: a PEM that it has seen costs nothing.
@@ -50,7 +51,8 @@ void upstream_tls_sent(struct upstream_tls *t, size_t n);
 must_use enum err upstream_tls_handshake(struct upstream_tls *t);
 /** upstream_tls_http2() - did the upstream choose h2? After the handshake. */
 bool upstream_tls_http2(const struct upstream_tls *t);
-/** upstream_tls_no_protocol() - did the handshake fail because the upstream speaks none of what was offered? */
+/** upstream_tls_no_protocol() - did the handshake fail
+ * because the upstream speaks none of what was offered? */
 bool upstream_tls_no_protocol(const struct upstream_tls *t);
 /** upstream_tls_rest() - nothing is going on: buffers that are empty are given back */
 void upstream_tls_rest(struct upstream_tls *t);

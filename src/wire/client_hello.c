@@ -125,7 +125,8 @@ enum err client_hello_parse(struct str bytes, struct buf *storage, struct client
 	    !take_vector16(&r, &skipped) || skipped.n < 2 || skipped.n % 2 || !take_vector8(&r, &skipped) ||
 	    skipped.n == 0)
 		return ERR_TLS;
-	if (!reader_done(&r) && (!take_vector16(&r, &extensions) || !reader_done(&r) || !read_extensions(extensions, &h)))
+	if (!reader_done(&r) &&
+	    (!take_vector16(&r, &extensions) || !reader_done(&r) || !read_extensions(extensions, &h)))
 		return ERR_TLS;
 	*ret = h;
 	return ERR_OK;

@@ -11,7 +11,8 @@
 
 struct client_hello {
 	char host[HEAD_HOST_MAX + 1];	/* canonical; empty: no server_name */
-	bool encrypted;			/* an encrypted_client_hello extension: this name may not be the one meant */
+	bool encrypted;			/* an encrypted_client_hello extension:
+					   this name may not be the one meant */
 };
 
 /** client_hello_parse() - @bytes from the start of the connection

@@ -26,7 +26,8 @@ struct dns_query {
 	uint16_t id, type;
 	bool recursion_desired, edns;
 	char host[HEAD_HOST_MAX + 1];	/* canonical; empty if the name is no canonical host */
-	struct str question;		/* the question's bytes in the packet, to be given back as they came */
+	struct str question;		/* the question's bytes in the packet,
+					   to be given back as they came */
 };
 
 /** dns_parse_query() - reads @packet

@@ -194,7 +194,8 @@ static enum err header_read(const char *p, struct link_frame *f, size_t *ret_pay
 
 	if (get_little(p + 6, 2) != 0 || !header_is_valid(stream, (uint8_t)p[4], (uint8_t)p[5], n))
 		return ERR_LINK_MALFORMED;
-	*f = (struct link_frame){ .type = (enum link_type)(uint8_t)p[4], .flags = (uint8_t)p[5], .stream = stream };
+	*f = (struct link_frame){ .type = (enum link_type)(uint8_t)p[4], .flags = (uint8_t)p[5],
+				  .stream = stream };
 	*ret_payload = n;
 	return ERR_OK;
 }

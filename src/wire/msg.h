@@ -106,7 +106,8 @@ struct msg_connect {
 	uint64_t connection;
 	struct msg_process process;
 	struct str public_key;	/* LEAF */
-	struct str token;	/* NAME, EXCHANGE, TUNNEL of a proxy's client: who it says it is; the courier knows */
+	struct str token;	/* NAME, EXCHANGE, TUNNEL of a proxy's client:
+				   who it says it is; the courier knows */
 };
 void msg_put_connect(struct buf *b, const struct msg_connect *m);
 must_use enum err msg_get_connect(struct str payload, struct msg_connect *ret);

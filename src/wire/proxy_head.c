@@ -1,8 +1,8 @@
 /* proxy_head.c - see proxy_head.h
  *
- * Theory of operation: the request line and the few fields that matter here are looked at line by line. Nothing is
- * taken from a line that http1.c would not have taken: for a CONNECT, which never gets there, every field is
- * checked here; for another request only this is decided: where to.
+ * Theory of operation: the request line and the few fields that matter here are looked at line by line.
+ * Nothing is taken from a line that http1.c would not have taken: for a CONNECT, which never gets there,
+ * every field is checked here; for another request only this is decided: where to.
  */
 #include "wire/proxy_head.h"
 #include "wire/canonical.h"
@@ -90,7 +90,8 @@ static enum err read_field(struct str line, struct buf *storage, bool *has_host,
 	if (str_eq_nocase(name, STR("host"))) {
 		char host[HEAD_HOST_MAX + 1];
 		uint16_t port;
-		enum err e = *has_host ? ERR_HEAD_MALFORMED : canonical_authority(value, h->port, host, &port);
+		enum err e =
+			*has_host ? ERR_HEAD_MALFORMED : canonical_authority(value, h->port, host, &port);
 
 		*has_host = true;
 		if (e)

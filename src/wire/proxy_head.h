@@ -19,8 +19,10 @@ struct proxy_head {
 
 /** proxy_head_parse() - where the request of this whole head is to go
  * @storage: cleared, then may hold the token; limit >= PROXY_TOKEN_MAX
- * A CONNECT has an authority with a port as its target, which Host, if there is one, must repeat, and no body. For other
- * requests only target, host and Proxy-Authorization are read: http1_parse_request() judges the rest.
+ * A CONNECT has an authority with a port as its target, which Host, if there is one, must repeat, and no
+ * body. For other requests only target, host and Proxy-Authorization are read: http1_parse_request() judges
+ * the rest.
  * Return: ERR_OK; ERR_HEAD_MALFORMED (also a target in origin form: this is a proxy), ERR_HEAD_VERSION,
- * ERR_BODY_FRAMING, ERR_NAME_MISMATCH, ERR_PROTOCOL_UNKNOWN (absolute form of another scheme than http), ERR_MEMORY */
+ * ERR_BODY_FRAMING, ERR_NAME_MISMATCH, ERR_PROTOCOL_UNKNOWN
+ * (absolute form of another scheme than http), ERR_MEMORY */
 must_use enum err proxy_head_parse(struct str bytes, struct buf *storage, struct proxy_head *ret);

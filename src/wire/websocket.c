@@ -8,7 +8,8 @@
  * Every input byte is hostile. A malformed peer's stream ends there: nothing is repaired, and each later
  * call answers the same. What follows a close frame is dropped unread.
  * Invariants: message.len + left <= message_max while a data frame comes; control.len + left <= 125.
- * Source: RFC 6455 s5 (frames), s7.4 (close codes; 1012 to 1014 from the registry that it set up), s8.1 (UTF-8).
+ * Source: RFC 6455 s5 (frames), s7.4 (close codes; 1012 to
+ * 1014 from the registry that it set up), s8.1 (UTF-8).
  */
 #include "wire/websocket.h"
 
@@ -37,7 +38,8 @@ void websocket_reader_free(struct websocket_reader *r)
 
 /* ---- UTF-8, byte by byte ---- */
 
-/* What may come next: how many continuation bytes, and the bounds of the first of them. 0: a character begins. */
+/* What may come next: how many continuation bytes, and
+ * the bounds of the first of them. 0: a character begins. */
 static uint32_t utf8_state(uint32_t left, uint8_t low, uint8_t high)
 {
 	return left | (uint32_t)low << 8 | (uint32_t)high << 16;
@@ -311,7 +313,8 @@ enum err websocket_read(struct websocket_reader *r, struct str *input, struct we
 
 /* ---- writing ---- */
 
-void websocket_put_frame_head(struct buf *b, enum websocket_opcode opcode, const uint8_t *mask, uint64_t length)
+void websocket_put_frame_head(struct buf *b, enum websocket_opcode opcode, const uint8_t *mask,
+			      uint64_t length)
 {
 	uint8_t bit = mask ? 0x80 : 0;
 
@@ -330,7 +333,8 @@ void websocket_put_frame_head(struct buf *b, enum websocket_opcode opcode, const
 		buf_put(b, str_make(mask, 4));
 }
 
-enum err websocket_put_frame(struct buf *b, enum websocket_opcode opcode, const uint8_t *mask, struct str payload)
+enum err websocket_put_frame(struct buf *b, enum websocket_opcode opcode, const uint8_t *mask,
+			     struct str payload)
 {
 	websocket_put_frame_head(b, opcode, mask, payload.n);
 	buf_put(b, payload);

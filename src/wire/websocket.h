@@ -3,8 +3,8 @@
  * Two codecs, both pure and strict. Frames: what a peer sends on its wire; masks, fragments, control frames
  * between fragments, reserved bits (none are ours: permessage-deflate is negotiated away), lengths in their
  * shortest form, UTF-8 in text and in close reasons, close codes that may be sent. Messages: what goes over
- * the link as DATA once the handshake's heads have passed, joined and unmasked, so that a rule, the placeholder
- * finder and the scrubber each see a whole message:
+ * the link as DATA once the handshake's heads have passed, joined and unmasked, so
+ * that a rule, the placeholder finder and the scrubber each see a whole message:
  *
  *   offset size field   little-endian
  *   0      1    opcode  1 text, 2 binary, 8 close, 9 ping, 10 pong
@@ -23,7 +23,8 @@
 #define WEBSOCKET_ACCEPT_BYTES 28
 
 enum websocket_opcode {
-	WEBSOCKET_TEXT = 1, WEBSOCKET_BINARY = 2, WEBSOCKET_CLOSE = 8, WEBSOCKET_PING = 9, WEBSOCKET_PONG = 10,
+	WEBSOCKET_TEXT = 1, WEBSOCKET_BINARY = 2, WEBSOCKET_CLOSE = 8, WEBSOCKET_PING = 9,
+	WEBSOCKET_PONG = 10,
 };
 
 /** struct websocket_message - @payload is borrowed until the next call on the reader */
@@ -34,7 +35,8 @@ struct websocket_message {
 
 /** struct websocket_reader - a peer's frames, joined to messages */
 struct websocket_reader {
-	bool masked;			/* the peer is a client: every frame must be masked; else none may be */
+	bool masked;			/* the peer is a client: every frame
+					   must be masked; else none may be */
 	size_t message_max;
 	struct buf message;		/* data frames so far */
 	struct buf control;
@@ -56,24 +58,31 @@ void websocket_reader_free(struct websocket_reader *r);
 must_use enum err websocket_read(struct websocket_reader *r, struct str *input, struct websocket_message *ret,
 				 uint16_t *ret_close);
 
-/** websocket_put_frame() - one message as one unfragmented frame; @mask: 4 random bytes, or NULL for a server.
+/** websocket_put_frame() - one message as one unfragmented
+ *  frame; @mask: 4 random bytes, or NULL for a server.
  *  @payload is what websocket_read() or websocket_next_message() gave. buf_err(b) */
-must_use enum err websocket_put_frame(struct buf *b, enum websocket_opcode opcode, const uint8_t *mask, struct str payload);
-/** websocket_put_frame_head() - its header alone: a payload of @length follows in pieces (masked by the caller) */
-void websocket_put_frame_head(struct buf *b, enum websocket_opcode opcode, const uint8_t *mask, uint64_t length);
-/** websocket_put_close() - a close frame's payload; @code 0: empty. The caller keeps @reason within 123 bytes. */
+must_use enum err websocket_put_frame(struct buf *b, enum websocket_opcode opcode, const uint8_t *mask,
+				      struct str payload);
+/** websocket_put_frame_head() - its header alone: a payload
+ * of @length follows in pieces (masked by the caller) */
+void websocket_put_frame_head(struct buf *b, enum websocket_opcode opcode, const uint8_t *mask,
+			      uint64_t length);
+/** websocket_put_close() - a close frame's payload; @code
+ * 0: empty. The caller keeps @reason within 123 bytes. */
 void websocket_put_close(struct buf *b, uint16_t code, struct str reason);
 
 /** websocket_put_message() - the link's form, above. ERR_BODY_TOO_LARGE, buf_err(b) */
 must_use enum err websocket_put_message(struct buf *b, enum websocket_opcode opcode, struct str payload);
-/** websocket_next_message() - the message at the front of @input, which it leaves; *ret borrows from it. UTF-8 of
- *  text, close codes and reasons are checked here too. ERR_MORE until it is whole; ERR_LINK_MALFORMED */
-must_use enum err websocket_next_message(struct str *input, size_t message_max, struct websocket_message *ret);
+/** websocket_next_message() - the message at the front of @input, which it leaves; *ret borrows from it.
+ *  UTF-8 of text, close codes and reasons are checked here too. ERR_MORE until it is whole;
+ *  ERR_LINK_MALFORMED */
+must_use enum err websocket_next_message(struct str *input, size_t message_max,
+					 struct websocket_message *ret);
 
 /** websocket_message_head() - the header of the link's form alone, for who passes the payload on in pieces.
  *  ERR_MORE, ERR_LINK_MALFORMED */
-must_use enum err websocket_message_head(struct str bytes, size_t message_max, enum websocket_opcode *ret_opcode,
-					 uint32_t *ret_length);
+must_use enum err websocket_message_head(struct str bytes, size_t message_max,
+					 enum websocket_opcode *ret_opcode, uint32_t *ret_length);
 
 /** websocket_accept() - Sec-WebSocket-Accept for a key; websocket_key() - is it 16 bytes in base64? */
 void websocket_accept(struct str key, char ret[WEBSOCKET_ACCEPT_BYTES + 1]);
