@@ -1,6 +1,8 @@
 /* courier_test.c - the way of one request, with the real courier, confined, and a TLS upstream */
 #include "../path/courier_world.h"
 
+#include "os/fd.h"
+
 static struct rig rig;
 
 static int setup(void **state)
@@ -404,19 +406,10 @@ static void a_reload_replaces_the_policy_or_leaves_it(void **state)
 
 static void control_tell_with(const char *text, struct str file)
 {
-	struct iovec bytes = { (char *)(uintptr_t)text, strlen(text) };
-	union { struct cmsghdr align; char bytes[CMSG_SPACE(sizeof(int))]; } space = { .bytes = { 0 } };
-	struct msghdr message = { .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = space.bytes,
-				  .msg_controllen = sizeof space.bytes };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
 	int fd = memfd_create("policy", MFD_CLOEXEC);
 
 	assert_true(fd >= 0 && write(fd, file.p, file.n) == (ssize_t)file.n && lseek(fd, 0, SEEK_SET) == 0);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof fd);
-	memcpy(CMSG_DATA(c), &fd, sizeof fd);
-	assert_int_equal(sendmsg(rig.control, &message, MSG_NOSIGNAL), (ssize_t)bytes.iov_len);
+	assert_int_equal(fd_send(rig.control, str_of(text), fd), ERR_OK);
 	close(fd);
 }
 
