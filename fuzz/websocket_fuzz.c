@@ -1,5 +1,6 @@
 /* websocket_fuzz.c - frames: what a reader says does not depend on how the bytes were cut; what it accepts,
- * written again and passed over the link, is the same message; nothing is over its cap.
+ * written again and passed over the link, is the same message; nothing is over its cap. A handshake's key
+ * has one spelling.
  * The first byte chooses: bit 0 the peer masks, bits 1..7 the size of the pieces. */
 #include "wire/websocket.h"
 
@@ -83,6 +84,24 @@ static void over_the_link(struct str input)
 	}
 }
 
+/* A key is 16 bytes in the one way to write them, and its answer another 20. */
+static void as_a_key(struct str key)
+{
+	char accept[WEBSOCKET_ACCEPT_BYTES + 1];
+	auto_buf raw = BUF_EMPTY, again = BUF_EMPTY;
+
+	buf_init(&raw, 64);
+	buf_init(&again, 64);
+	if (websocket_key_check(key)) {
+		check(base64_decode(&raw, key) == ERR_OK && raw.len == 16);
+		buf_put_base64(&again, buf_str(&raw));
+		check(str_eq(buf_str(&again), key));
+	}
+	buf_clear(&raw);
+	websocket_accept(key, accept);
+	check(base64_decode(&raw, str_of(accept)) == ERR_OK && raw.len == 20);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	auto_buf whole = BUF_EMPTY, cut = BUF_EMPTY;
@@ -98,5 +117,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	transcript(masked, bytes, data[0] / 2 + 1u, false, &cut);
 	check(!buf_err(&whole) && str_eq(buf_str(&whole), buf_str(&cut)));
 	over_the_link(bytes);
+	as_a_key(bytes);
 	return 0;
 }

@@ -86,7 +86,8 @@ static enum err filter_verify(struct exchange *x, void *filter)
 {
 	struct registry_digest *d = filter;
 	bool hex = d->expected.n == 0 ||
-	((d->expected.n == 64 || d->expected.n == 40) && is_hex(d->expected)), same;
+		   ((d->expected.n == 64 || d->expected.n == 40) && is_hex(d->expected));
+	bool same;
 	char text[REGISTRY_DIGEST_TEXT];
 	auto_buf got = BUF_EMPTY;
 	enum err e;

@@ -89,7 +89,7 @@ static bool devices(const struct furnish *f)
 {
 	(void)f;
 	return make_directory("dev", 0755) &&
-	!mount("tmpfs", "dev", "tmpfs", MS_NOSUID, "mode=755,size=64k") &&
+	       !mount("tmpfs", "dev", "tmpfs", MS_NOSUID, "mode=755,size=64k") &&
 	       device_nodes() && make_directory("dev/pts", 0755) && make_directory("dev/shm", 01777) &&
 	       !mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
 		      "newinstance,ptmxmode=0666,mode=620") &&

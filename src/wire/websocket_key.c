@@ -22,8 +22,8 @@ static void sha1_block(uint32_t h[5], const uint8_t block[64])
 	for (size_t i = 16; i < 80; i++)
 		w[i] = rotate(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
 	for (size_t i = 0; i < 80; i++) {
-		uint32_t f = i < 20 ? (b & c) | (~b & d) : i < 40 ||
-		i >= 60 ? b ^ c ^ d : (b & c) | (b & d) | (c & d);
+		bool parity = (i >= 20 && i < 40) || i >= 60;
+		uint32_t f = i < 20 ? (b & c) | (~b & d) : parity ? b ^ c ^ d : (b & c) | (b & d) | (c & d);
 		uint32_t k = i < 20 ? 0x5a827999 : i < 40 ? 0x6ed9eba1 : i < 60 ? 0x8f1bbcdc : 0xca62c1d6;
 		uint32_t next = rotate(a, 5) + f + e + k + w[i];
 
