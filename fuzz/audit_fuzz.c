@@ -1,7 +1,7 @@
 /* audit_fuzz.c - the reader of records, and of notes and keys
  *
  * What the reader takes, written again by the writer, must be the same bytes: there is only one
- * way to write a record.
+ * way to write a record. A note comes apart as it was put together.
  */
 #include "audit/json.h"
 #include "audit/note.h"
@@ -97,6 +97,55 @@ static void fit_is_what_is_written(struct str text)
 	check(n == text.n || b.len > max + 2);
 }
 
+/* Plain text stands for itself, and no other does without being looked at. */
+static void plain_is_what_is_written_as_it_is(struct str text)
+{
+	bool ascii = true, same;
+	auto_buf b = BUF_EMPTY;
+
+	buf_init(&b, 1u << 20);
+	if (text.n > 4096 || !str_is_utf8(text))
+		return;
+	for (size_t i = 0; i < text.n; i++)
+		ascii = ascii && (uint8_t)text.p[i] < 0x80;
+	json_put_string(&b, text);
+	same = b.len == text.n + 2 && str_eq(str_make(b.p + 1, text.n), text);
+	check(!buf_err(&b) && json_is_plain(text) == (ascii && same));
+}
+
+static void members_are_found(const struct json_object *o)
+{
+	for (size_t i = 0; i < o->count; i++) {
+		const struct json_value *v = &o->members[i].value;
+		auto_buf name = BUF_EMPTY;
+
+		buf_init(&name, 100);
+		buf_put(&name, o->members[i].name);
+		check(json_member(o, buf_z(&name), v->type) == v);
+		check(!json_member(o, buf_z(&name), v->type == JSON_BOOL ? JSON_LIST : JSON_BOOL));
+	}
+	check(!json_member(o, "A", JSON_STRING));
+}
+
+/* A checkpoint comes apart as it was put together, and its signature, which nobody made, does not verify. */
+static void notes_come_apart(struct str name)
+{
+	static const uint8_t key[NOTE_KEY_BYTES] = { 1 }, hash[32] = { 2 },
+			     signature[NOTE_SIGNATURE_BYTES] = { 3 };
+	struct str body, signatures;
+	auto_buf note = BUF_EMPTY, wanted = BUF_EMPTY;
+
+	if (!note_key_name_is_valid(name))
+		return;
+	buf_init(&note, NOTE_MAX);
+	buf_init(&wanted, NOTE_MAX);
+	note_put_checkpoint(&wanted, name, name.n, hash);
+	buf_put(&note, buf_str(&wanted));
+	check(note_put_signature(&note, name, key, signature) == ERR_OK);
+	check(note_split(buf_str(&note), &body, &signatures) && str_eq(body, buf_str(&wanted)));
+	check(note_verify(body, signatures, key) == ERR_AUDIT_BROKEN);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct str text = str_make(data, size), body, signatures, name;
@@ -108,8 +157,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < (1u << 16) && json_object_read(text, &o) == ERR_OK) {
 		write_object(&o, &again);
 		check(!buf_err(&again) && str_eq(buf_str(&again), text));
+		members_are_found(&o);
 	}
 	fit_is_what_is_written(text);
+	plain_is_what_is_written_as_it_is(text);
+	notes_come_apart(str_head(text, 60));
 	check(note_read_verifier(STR(KNOWN_KEY), &name, key) == ERR_OK);
 	if (note_split(text, &body, &signatures))
 		(void)!note_verify(body, signatures, key);
