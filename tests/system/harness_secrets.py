@@ -38,12 +38,12 @@ CREDENTIALS = """\
     strategy: certificate
 """
 SCRIPT = """\
-ask() { curl -sS -o /dev/null "$@"; }
-for i in 1 2 3; do
-	ask https://api.example.test/items; ask https://api.example.test/echo; ask --compressed https://api.example.test/echo/gzip
-	ask https://api.creds.test/bearer; ask -H "authorization: Bearer $TOKEN" https://api.creds.test/bearer
+ask() { curl -sS "$@" >/dev/null; }
+for i in 1 2; do
+	ask --compressed https://api.example.test/items https://api.example.test/echo https://api.example.test/echo/gzip \\
+		https://api.creds.test/bearer https://mtls.creds.test/
+	ask -H "authorization: Bearer $TOKEN" https://api.creds.test/bearer
 	ask https://id.creds.test/token -d "grant_type=refresh_token&client_id=svc&refresh_token=$TOKEN"
-	ask https://mtls.creds.test/
 	ask --aws-sigv4 aws:amz:us-east-1:sts --user "$(sed -n 's/^aws_access_key_id *= *//p' ~/.aws/credentials):x" \\
 		"https://sts.us-east-1.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15"
 done
@@ -76,13 +76,11 @@ def key_forms(file):
 
 
 def aws_forms(row):
-    """Of the secret key, and of what is made of it to sign on that day: a courier need not keep more."""
+    """Of the secret key, and of what is made of it to sign all of that day."""
     key = ("AWS4" + AWS_SECRET).encode()
-    out = forms(AWS_SECRET.encode())
     for part in row["headers"]["authorization"].split("Credential=")[1].split(",")[0].split("/")[1:]:
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-        out |= forms(key)
-    return out
+    return forms(AWS_SECRET.encode()) | forms(key)
 
 
 def memory(pid):
