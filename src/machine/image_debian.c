@@ -23,6 +23,7 @@
 #define PACKAGES_DEFAULT "ca-certificates,curl,git,python3,procps,less"
 #define SOURCES_MAX 64
 #define OS_RELEASE_MAX 8192
+#define SOURCE_BYTES_MAX 65536
 
 /* any of these names, separated by commas: [a-z0-9][a-z0-9+.-]+ */
 bool image_packages_check(const char *packages)
@@ -96,6 +97,44 @@ static bool codename(char *ret, size_t cap)
 		named = true;
 	}
 	return debian && named;
+}
+
+/* https://user:password@mirror/: mmdebstrap puts the sources into the image, which the agent reads */
+static bool names_a_user(struct str line)
+{
+	size_t scheme = 0;
+
+	while (scheme + 3 <= line.n && memcmp(line.p + scheme, "://", 3) != 0)
+		scheme++;
+	if (scheme + 3 > line.n || str_starts(str_trim(line), STR("#")))
+		return false;
+	struct str host = str_from(line, scheme + 3);
+	struct str authority = str_head(host, str_find(host, '/'));
+
+	return str_find(authority, '@') < authority.n;
+}
+
+static bool sources_are_public(const glob_t *found)
+{
+	char text[SOURCE_BYTES_MAX];
+
+	for (size_t i = 0; i < found->gl_pathc; i++) {
+		auto_fd fd = open(found->gl_pathv[i], O_RDONLY | O_CLOEXEC);
+		ssize_t n = fd >= 0 ? read(fd, text, sizeof text) : -1;
+		struct str rest = str_make(text, n > 0 ? (size_t)n : 0);
+
+		while (rest.n) {
+			struct str line = str_head(rest, str_find(rest, '\n'));
+
+			rest = str_from(rest, line.n + 1);
+			if (!names_a_user(line))
+				continue;
+			image_complain("%s names a mirror with a user, which the agent could read in the image: "
+				       "use a mirror that needs none", found->gl_pathv[i]);
+			return false;
+		}
+	}
+	return true;
 }
 
 static pid_t start(const char *const *argv, int input, int output)
@@ -173,7 +212,7 @@ bool image_debian_stage(const struct image_job *j, const char *stage)
 	for (size_t i = 0; i < found.gl_pathc && i < SOURCES_MAX; i++)
 		argv[n++] = found.gl_pathv[i];
 	argv[n] = NULL;
-	ok = unpack(argv, stage) && image_make_base(j, stage);
+	ok = sources_are_public(&found) && unpack(argv, stage) && image_make_base(j, stage);
 	globfree(&found);
 	return ok;
 }

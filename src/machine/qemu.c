@@ -32,6 +32,7 @@
 #define ARGUMENTS_MAX 96
 #define PORT_FD_FIRST 10
 #define PROBE_MEMORY_MIB 256u
+#define QEMU_NICE 5
 #define OVERHEAD_BYTES (6ull << 30)	/* address space beside the guest's memory: code, translation cache, stacks */
 #define TSC_MEASURE_NS 20000000
 #define LOG_BYTES_MAX (4u << 20)
@@ -172,7 +173,12 @@ static enum err limit_memory(const struct qemu_plan *p)
 	const uint64_t guest = p->spec ? p->spec->memory_bytes : (uint64_t)PROBE_MEMORY_MIB << 20;
 	struct rlimit limit = { guest + OVERHEAD_BYTES, guest + OVERHEAD_BYTES };
 
-	return setrlimit(RLIMIT_AS, &limit) || setpriority(PRIO_PROCESS, 0, 5) ? ERR_CONFINE : ERR_OK;
+	/* who runs us may have been nicer still, and it cannot be taken back */
+	int now = getpriority(PRIO_PROCESS, 0);
+
+	if (setrlimit(RLIMIT_AS, &limit))
+		return ERR_CONFINE;
+	return now < QEMU_NICE && setpriority(PRIO_PROCESS, 0, QEMU_NICE) ? ERR_CONFINE : ERR_OK;
 }
 
 static enum err confine(void *ctx)
