@@ -143,8 +143,7 @@ static enum err configure(SSL_CTX *ssl)
 	static const unsigned char alpn[] = "\x02h2\x08http/1.1";
 
 	SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, NULL);
-	/* answers of token endpoints come this way too: no plaintext stays in the record buffers */
-	SSL_CTX_set_options(ssl, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CLEANSE_PLAINTEXT);
+	SSL_CTX_set_options(ssl, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
 	SSL_CTX_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 				      SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
