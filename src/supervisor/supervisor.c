@@ -211,7 +211,7 @@ static void terminal_said(struct supervisor *s, const struct terminal_message *m
 	log_escape(str_make(m->text, m->text_bytes), text, sizeof text);
 	switch ((enum terminal_kind)m->kind) {
 	case TERMINAL_READY:
-		progress_step(s->progress, "starting the command");
+		progress_end(s->progress);	/* before the command can write: the line is its own then */
 		break;
 	case TERMINAL_STARTED:
 		children_started(&s->children);
