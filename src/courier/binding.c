@@ -129,7 +129,7 @@ void binding_free(struct binding *b)
 		return;
 	if (b->ops->free)
 		b->ops->free(b);
-	vault_wait_end(&b->wait);
+	waiter_end(&b->wait);
 	vault_secret_release(b->secret);
 	free(b);
 }

@@ -22,7 +22,7 @@ struct binding {
 	const struct policy_credential *credential;
 	const struct binding_ops *ops;
 	struct str placeholder;			/* of this run; may be empty */
-	struct vault_wait wait;
+	struct waiter wait;
 	const struct vault_secret *secret;	/* counted: what goes out; NULL: not yet, or nothing does */
 	uint64_t pool;
 	bool ready, body_done;

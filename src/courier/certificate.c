@@ -15,7 +15,7 @@ struct entry {
 	struct certificates *owner;
 	struct certificate *current;
 	struct keeper_call *call;
-	struct vault_wait *waits;
+	struct waiter *waits;
 	struct vault_look look;
 	uint8_t stamp[KEEPER_STAMP_BYTES];
 };
@@ -90,7 +90,7 @@ static void answered(void *user, enum err e, struct str reply)
 
 	k->call = NULL;
 	(void)vault_look_over(&k->look, e == ERR_OK && take(k, reply), held && e == ERR_CREDENTIAL);
-	vault_wait_wake(&k->waits);
+	waiter_wake(&k->waits);
 }
 
 static struct entry *entry_of(struct certificates *t, int32_t number)
@@ -115,7 +115,7 @@ static enum err look(struct entry *k, uint32_t number)
 	return e;
 }
 
-enum err certificate_ask(struct certificates *t, const struct policy_credential *c, struct vault_wait *w,
+enum err certificate_ask(struct certificates *t, const struct policy_credential *c, struct waiter *w,
 			 void (*changed)(void *user), void *user, struct certificate **ret,
 			 const char **ret_reason)
 {
@@ -130,7 +130,7 @@ enum err certificate_ask(struct certificates *t, const struct policy_credential 
 		    k->call) {
 			e = k->call ? ERR_OK : look(k, (uint32_t)number);
 			if (e == ERR_OK) {
-				vault_wait_join(w, &k->waits, changed, user);
+				waiter_join(w, &k->waits, changed, user);
 				return ERR_MORE;
 			}
 			e = e == ERR_MEMORY ? e : ERR_CREDENTIAL;
@@ -140,6 +140,6 @@ enum err certificate_ask(struct certificates *t, const struct policy_credential 
 			e = ERR_OK;
 		}
 	}
-	vault_wait_end(w);
+	waiter_end(w);
 	return e;
 }

@@ -19,6 +19,6 @@ void certificates_free(struct certificates *t);
  *  vault_ask() does
  * *ret: counted: certificate_release(). ERR_OK; ERR_MORE; ERR_CREDENTIAL; ERR_MEMORY */
 must_use enum err certificate_ask(struct certificates *t, const struct policy_credential *c,
-				  struct vault_wait *w, void (*changed)(void *user), void *user,
+				  struct waiter *w, void (*changed)(void *user), void *user,
 				  struct certificate **ret, const char **ret_reason);
 void certificate_release(struct certificate *c);	/* NULL is fine */

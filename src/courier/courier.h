@@ -91,7 +91,7 @@ struct courier {
 	uint32_t fetch_count;
 	uint64_t fetch_number;
 	struct registry_table *registry_tables;	/* what registries' metadata says: registry_table.h */
-	struct registry_wait *registry_waits;	/* exchanges that wait for room there */
+	struct waiter *registry_waits;	/* exchanges that wait for room there */
 	unsigned registry_busy;			/* tables that are fetched, or read */
 	unsigned registry_filters;		/* answers that are, or will be, filtered */
 	unsigned decodes;			/* jobs of the decoder that run: decode.h */

@@ -30,7 +30,7 @@
 struct registry {
 	struct registry_request request;
 	bool understood;
-	struct registry_wait wait;
+	struct waiter wait;
 	bool filtered;			/* the metadata has to be */
 	bool reserved;			/* a place for it */
 	struct buf filter;		/* the decoder's parameters */
@@ -568,7 +568,7 @@ static void registry_free(struct protocol_run *run)
 {
 	struct registry *g = run->state;
 
-	registry_wait_end(&g->wait);
+	waiter_end(&g->wait);
 	if (g->reserved)
 		registry_release(run->x->courier);
 	buf_free(&g->filter);

@@ -32,7 +32,7 @@ struct registry_table {
 	struct decode *decode;
 	struct buf body;		/* given to the decoder from `fed` on */
 	size_t fed;
-	struct registry_wait *waits;
+	struct waiter *waits;
 
 	bool busy;			/* it is fetched, or read */
 	bool calling;			/* those who waited */
@@ -125,7 +125,7 @@ static void rest(struct registry_table *t)
 static void discard(struct registry_table *t)
 {
 	while (t->waits)
-		registry_wait_end(t->waits);
+		waiter_end(t->waits);
 	rest(t);
 	fetch_cancel(t->fetch);
 	decode_free(t->decode);
@@ -137,44 +137,14 @@ static void discard(struct registry_table *t)
 	free(t);
 }
 
-void registry_wait_end(struct registry_wait *w)
+/* @w waits in @list, and in no other: what it waited for may have changed. */
+static void wait_in(struct waiter **list, struct waiter *w)
 {
-	if (!w->at)
-		return;
-	*w->at = w->next;
-	if (w->next)
-		w->next->at = w->at;
-	w->at = NULL;
-	w->next = NULL;
+	waiter_end(w);
+	waiter_join(w, list, w->changed, w->user);
 }
 
-static void wait_in(struct registry_wait **list, struct registry_wait *w)
-{
-	registry_wait_end(w);
-	w->next = *list;
-	w->at = list;
-	if (*list)
-		(*list)->at = &w->next;
-	*list = w;
-}
-
-/* Those who wait for room ask again: each once, also if it waits anew. */
-static void wake(struct courier *c)
-{
-	struct registry_wait *list = c->registry_waits;
-
-	c->registry_waits = NULL;
-	if (list)
-		list->at = &list;
-	while (list) {
-		struct registry_wait *w = list;
-
-		registry_wait_end(w);
-		w->changed(w->user);
-	}
-}
-
-enum err registry_reserve(struct courier *c, struct registry_wait *wait)
+enum err registry_reserve(struct courier *c, struct waiter *wait)
 {
 	if (c->registry_filters >= REGISTRY_FILTERS_MAX) {
 		wait_in(&c->registry_waits, wait);
@@ -204,14 +174,9 @@ static void over(struct registry_table *t, enum err e, const char *reason)
 	else if (t->count)
 		qsort(t->items, t->count, sizeof *t->items, by_item);
 	t->calling = true;
-	while (t->waits) {
-		struct registry_wait *w = t->waits;
-
-		registry_wait_end(w);
-		w->changed(w->user);
-	}
+	waiter_wake(&t->waits);
 	t->calling = false;
-	wake(t->courier);
+	waiter_wake(&t->courier->registry_waits);
 }
 
 /* ---- reading the answer ---- */
@@ -427,7 +392,7 @@ static bool may_fetch(const struct courier *c)
 enum err registry_table_ask(struct courier *c, const struct policy_rule *rule, struct str package,
 			    const struct registry_origin *origin, bool known, struct str parent,
 			    struct str credential, const struct head_field *fields, uint32_t field_count,
-			    struct registry_wait *wait, const struct registry_table **ret,
+			    struct waiter *wait, const struct registry_table **ret,
 			    const char **ret_reason)
 {
 	struct registry_table *t = find_or_make(c, rule, package);
@@ -463,13 +428,13 @@ enum err registry_table_ask(struct courier *c, const struct policy_rule *rule, s
 void registry_tick(struct courier *c)
 {
 	if (c->registry_waits && may_fetch(c) && c->registry_filters < REGISTRY_FILTERS_MAX)
-		wake(c);
+		waiter_wake(&c->registry_waits);
 }
 
 void registry_tables_free(struct courier *c)
 {
 	while (c->registry_waits)
-		registry_wait_end(c->registry_waits);
+		waiter_end(c->registry_waits);
 	while (c->registry_tables) {
 		struct registry_table *t = c->registry_tables;
 

@@ -35,11 +35,6 @@ struct registry_origin {
 	uint16_t port;
 	bool ages;			/* ages are needed: of npm the whole document */
 };
-struct registry_wait {
-	void (*changed)(void *user);	/* from the loop: ask again */
-	void *user;
-	struct registry_wait *next, **at;
-};
 /** registry_table_ask() - the table of @package under @rule; @fields (credentials among them) go with the
  *  request if one is made. An origin that was asked before (by a request for the package's metadata) is asked
  *  rather than @origin unless @known.
@@ -48,17 +43,15 @@ struct registry_wait {
 must_use enum err registry_table_ask(struct courier *c, const struct policy_rule *rule, struct str package,
 				     const struct registry_origin *origin, bool known, struct str parent,
 				     struct str credential, const struct head_field *fields,
-				     uint32_t field_count, struct registry_wait *wait,
+				     uint32_t field_count, struct waiter *wait,
 				     const struct registry_table **ret, const char **ret_reason);
-/** registry_reserve() - a place among the answers that are filtered at once:
- *  ERR_OK, or ERR_MORE: @wait is called. registry_release() gives it back. */
 #define REGISTRY_FETCHES_MAX 12			/* that are fetched or read at once, FETCH_ANSWER_MAX each; fewer than
 						   FETCH_AT_ONCE: a token is always to be had */
 #define REGISTRY_FILTERS_MAX 64			/* of the decoder's DECODER_CHILDREN_MAX */
-must_use enum err registry_reserve(struct courier *c, struct registry_wait *wait);
+/** registry_reserve() - a place among the answers that are filtered at once:
+ *  ERR_OK, or ERR_MORE: @wait is called. registry_release() gives it back. */
+must_use enum err registry_reserve(struct courier *c, struct waiter *wait);
 void registry_release(struct courier *c);
-/** registry_wait_end() - @wait is not called any more; idempotent */
-void registry_wait_end(struct registry_wait *w);
 /** registry_tick() - those who wait for room, if there is some again; at least once a second */
 void registry_tick(struct courier *c);
 /** registry_tables_free() - all of them; nobody waits any more */

@@ -51,7 +51,7 @@ static void leave(struct token *k)
 static void forget(struct token *k)
 {
 	for (int i = 0; i < KEEPER_PARTS; i++) {
-		vault_wait_end(&k->part_waits[i]);
+		waiter_end(&k->part_waits[i]);
 		vault_secret_release(k->parts[i]);
 		k->parts[i] = NULL;
 	}
@@ -149,7 +149,7 @@ void token_bad(struct token *k, const char *format, ...)
 	k->failures++;
 	k->failed_until_ms = clock_ms() + (pause < TOKEN_BACKOFF_MAX_MS ? pause : TOKEN_BACKOFF_MAX_MS);
 	token_over(k);
-	vault_wait_wake(&k->waits);
+	waiter_wake(&k->waits);
 }
 
 void token_good(struct token *k, struct str access, uint64_t life_s, uint64_t early_s, bool more)
@@ -173,7 +173,7 @@ void token_good(struct token *k, struct str access, uint64_t life_s, uint64_t ea
 	k->failed_until_ms = 0;
 	if (!more)
 		token_over(k);
-	vault_wait_wake(&k->waits);
+	waiter_wake(&k->waits);
 }
 
 void token_bad_answer(struct token *k, enum err e, const char *reason, const struct head *head,
@@ -330,7 +330,7 @@ static const struct policy_credential *in_force(const struct tokens *t, const st
 
 static bool is_good(const struct token *k) { return k->current && !k->stale && clock_boot_ms() < k->expires_ms; }
 
-static enum err answer(struct token *k, struct vault_wait *w, void (*changed)(void *user), void *user,
+static enum err answer(struct token *k, struct waiter *w, void (*changed)(void *user), void *user,
 		       const struct vault_secret **ret, const char **ret_reason)
 {
 	if (is_good(k)) {
@@ -341,18 +341,18 @@ static enum err answer(struct token *k, struct vault_wait *w, void (*changed)(vo
 		*ret_reason = k->reason;
 		return ERR_CREDENTIAL;
 	}
-	vault_wait_join(w, &k->waits, changed, user);
+	waiter_join(w, &k->waits, changed, user);
 	return ERR_MORE;
 }
 
 enum err token_ask(struct tokens *t, const struct policy_credential *c, struct str parent,
-		   struct vault_wait *w, void (*changed)(void *user), void *user,
+		   struct waiter *w, void (*changed)(void *user), void *user,
 		   const struct vault_secret **ret, const char **ret_reason)
 {
 	const struct policy_credential *now = in_force(t, c);
 	struct token *k = now ? token_of(t, now) : NULL;
 
-	vault_wait_end(w);
+	waiter_end(w);
 	*ret_reason = "the policy in force, or the run's keeper, does not know it";
 	if (!k || t->stopped)
 		return ERR_CREDENTIAL;

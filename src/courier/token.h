@@ -32,12 +32,12 @@ void tokens_tick(struct tokens *t, uint64_t now_ms);
 
 /** token_ask() - the present token of @c (strategy token or login), as the policy in force has it by that name
  * @parent: id of the request that it is for
- * @w, @changed, @user: as vault_ask(); end the wait with vault_wait_end()
+ * @w, @changed, @user: as vault_ask(); end the wait with waiter_end()
  * *ret:    counted: vault_secret_release()
  * *ret_reason: words for the agent; they live as long as @t, or until the next failure
  * Return: ERR_OK; ERR_MORE; ERR_CREDENTIAL; ERR_MEMORY */
 must_use enum err token_ask(struct tokens *t, const struct policy_credential *c, struct str parent,
-			    struct vault_wait *w, void (*changed)(void *user), void *user,
+			    struct waiter *w, void (*changed)(void *user), void *user,
 			    const struct vault_secret **ret, const char **ret_reason);
 /** token_refused() - an upstream answered 401 to @generation of @c's */
 void token_refused(struct tokens *t, const struct policy_credential *c, uint64_t generation);

@@ -22,7 +22,7 @@ struct token {
 	uint64_t renew_ms, expires_ms;		/* clock_boot_ms() */
 	bool stale;				/* an upstream refused it */
 	uint64_t refused_ms;
-	struct vault_wait *waits;
+	struct waiter *waits;
 
 	unsigned failures;
 	uint64_t failed_until_ms;
@@ -30,7 +30,7 @@ struct token {
 
 	/* of the attempt that is under way */
 	const struct vault_secret *parts[KEEPER_PARTS];
-	struct vault_wait part_waits[KEEPER_PARTS];
+	struct waiter part_waits[KEEPER_PARTS];
 	struct keeper_call *call;
 	struct fetch *fetch;
 	struct buf account;			/* secret: fields of the keeper's

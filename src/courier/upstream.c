@@ -331,8 +331,6 @@ void upstream_release(struct upstream_connection *c, bool keep)
 	c->rule = NULL;
 	c->starved = c->blocked = c->quiet = false;
 	c->deadline_ms = clock_ms() + UPSTREAM_IDLE_MS;
-	if (c->tls)
-		upstream_tls_rest(c->tls);
 	upstream_interest(c);
 }
 

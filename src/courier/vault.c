@@ -25,7 +25,7 @@
 struct slot {
 	struct vault *vault;
 	struct vault_secret *current, *old[VAULT_OLD_MAX];
-	struct vault_wait *waits;
+	struct waiter *waits;
 	struct keeper_call *call;
 	uint8_t stamp[KEEPER_STAMP_BYTES];
 	struct vault_look look;
@@ -172,7 +172,7 @@ static void slot_free(struct slot *s)
 {
 	keeper_cancel(s->call);
 	while (s->waits)
-		vault_wait_end(s->waits);
+		waiter_end(s->waits);
 	secret_drop(s->current);
 	for (int i = 0; i < VAULT_OLD_MAX; i++)
 		secret_drop(s->old[i]);
@@ -391,11 +391,11 @@ static void source_answered(void *user, enum err e, struct str reply)
 	s->again = false;
 	if (!vault_look_over(&s->look, !reason, held && e == ERR_CREDENTIAL))
 		s->reason = reason;
-	vault_wait_wake(&s->waits);
+	waiter_wake(&s->waits);
 }
 
 /* What a file holds is looked at for each that asks; the rest does not change by itself. */
-static bool is_due(const struct entry *e, const struct slot *s, struct vault_wait *w)
+static bool is_due(const struct entry *e, const struct slot *s, struct waiter *w)
 {
 	bool file = s == &e->slots[KEEPER_PART_SOURCE] && e->source == POLICY_SOURCE_FILE;
 
@@ -416,7 +416,7 @@ static enum err ask_source(struct vault *v, struct entry *entry, struct slot *s,
 }
 
 enum err vault_ask(struct vault *v, const struct policy_credential *c, enum keeper_part part,
-		   struct vault_wait *w, void (*changed)(void *user), void *user,
+		   struct waiter *w, void (*changed)(void *user), void *user,
 		   const struct vault_secret **ret, const char **ret_reason)
 {
 	struct entry *entry = entry_of(v, c);
@@ -430,7 +430,7 @@ enum err vault_ask(struct vault *v, const struct policy_credential *c, enum keep
 	} else if (is_due(entry, s, w) || s->call) {
 		e = s->call ? ERR_OK : ask_source(v, entry, s, part);
 		if (e == ERR_OK) {
-			vault_wait_join(w, &s->waits, changed, user);
+			waiter_join(w, &s->waits, changed, user);
 			return ERR_MORE;
 		}
 		*ret_reason = "the keeper cannot be asked";
@@ -440,7 +440,7 @@ enum err vault_ask(struct vault *v, const struct policy_credential *c, enum keep
 		if (e == ERR_OK)
 			*ret = vault_secret_hold(s->current);
 	}
-	vault_wait_end(w);
+	waiter_end(w);
 	return e;
 }
 

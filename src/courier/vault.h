@@ -7,7 +7,7 @@
 #pragma once
 
 #include "courier/keeper_client.h"
-#include "courier/vault_wait.h"
+#include "courier/waiter.h"
 #include "credential/scrub.h"
 #include "policy/policy.h"
 
@@ -47,7 +47,7 @@ int32_t vault_number(const struct vault *v, const struct policy_credential *c);
  * Return: ERR_OK; ERR_MORE; ERR_CREDENTIAL; ERR_MEMORY. However many wait,
  * the source is asked once; a file is looked at after @w asked first. */
 must_use enum err vault_ask(struct vault *v, const struct policy_credential *c, enum keeper_part part,
-			    struct vault_wait *w, void (*changed)(void *user), void *user,
+			    struct waiter *w, void (*changed)(void *user), void *user,
 			    const struct vault_secret **ret, const char **ret_reason);
 const struct vault_secret *vault_secret_hold(const struct vault_secret *s);
 void vault_secret_release(const struct vault_secret *s);	/* NULL is fine */

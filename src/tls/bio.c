@@ -20,7 +20,8 @@ static int bio_write(BIO *bio, const char *p, int n)
 
 	if (n <= 0)
 		return 0;
-	if (waiting > b->out_max || (size_t)n > b->out_max - waiting || !queue_reserve(&b->out, (size_t)n))
+	b->full |= waiting > b->out_max || (size_t)n > b->out_max - waiting || !queue_reserve(&b->out, (size_t)n);
+	if (b->full)
 		return -1;
 	queue_put(&b->out, str_make(p, (size_t)n));
 	return n;

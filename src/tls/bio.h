@@ -13,7 +13,8 @@
 
 struct tls_bio {
 	struct queue in, out;	/* ciphertext of the peer's, and for it */
-	size_t out_max;		/* a write past that fails */
+	size_t out_max;		/* a write past that fails, and sets */
+	bool full;		/* that; without memory too */
 };
 
 /** tls_bio_method() - for tls_bio_attach(), one a process; NULL without memory. BIO_meth_free() ends it. */

@@ -1,15 +1,17 @@
 /* upstream.c - the client's side of TLS towards an upstream
  *
  * Theory of operation: one SSL_CTX for the process, because loading the CA bundle costs more than
- * a hundred milliseconds and reads files, which ends with confinement. Each connection has a BIO of
- * ours whose reads come from `in` and whose writes end in `out`, so that ciphertext is copied once each
- * way. `out` grows by one write at most, since a write is taken only when it is empty, and by what a
- * read answers (a KeyUpdate). A client certificate is parsed once and kept by the digest of its PEM.
+ * a hundred milliseconds and reads files, which ends with confinement. Each connection reads from
+ * and writes to queues (bio.h): what is received lands where it is read. `out` grows by one write at most,
+ * since a write is taken only when it is empty, and by what a read answers (a KeyUpdate). A client
+ * certificate is parsed once and kept by the digest of its PEM.
  * Trusts: nothing of the peer before SSL_do_handshake() has verified chain and name.
  * The name is checked against subjectAltName alone; the subject's common name says nothing.
  * Sources: RFC 9325 (TLS 1.2 and up), RFC 9525 (names), SSL_set_verify(3), X509_VERIFY_PARAM(3).
  */
 #include "tls/upstream.h"
+
+#include "tls/bio.h"
 
 #define ERR_STATE OPENSSL_ERR_STATE	/* OpenSSL has a type of that name, which nobody needs */
 #include <openssl/err.h>
@@ -42,8 +44,7 @@ struct upstream_tls_context {
 
 struct upstream_tls {
 	SSL *ssl;
-	struct buf in, out;
-	size_t in_at;			/* of in: read already */
+	struct tls_bio bio;
 	bool flows;			/* all the room of the last input was used */
 	const char *reason;
 	bool no_protocol;		/* the alert no_application_protocol came (RFC 7301 s3.2) */
@@ -83,57 +84,6 @@ static enum err load_extra(SSL_CTX *ssl, struct str pem)
 	ERR_clear_error();
 	BIO_free(bio);
 	return e;
-}
-
-/* ---- the BIO ---- */
-
-static int bio_write(BIO *bio, const char *p, int n)
-{
-	struct upstream_tls *t = BIO_get_data(bio);
-
-	if (n <= 0)
-		return 0;
-	buf_put(&t->out, str_make(p, (size_t)n));
-	return buf_err(&t->out) == ERR_OK ? n : -1;
-}
-
-static int bio_read(BIO *bio, char *p, int n)
-{
-	struct upstream_tls *t = BIO_get_data(bio);
-	struct str rest = str_from(buf_str(&t->in), t->in_at);
-
-	BIO_clear_retry_flags(bio);
-	if (n <= 0)
-		return 0;
-	rest = str_head(rest, (size_t)n);
-	if (rest.n == 0) {
-		BIO_set_retry_read(bio);
-		return -1;
-	}
-	memcpy(p, rest.p, rest.n);
-	t->in_at += rest.n;
-	if (t->in_at == t->in.len) {
-		buf_clear(&t->in);
-		t->in_at = 0;
-	}
-	return (int)rest.n;
-}
-
-static long bio_control(BIO *bio, int command, long number, void *pointer)
-{
-	(void)bio, (void)number, (void)pointer;
-	return command == BIO_CTRL_FLUSH;
-}
-
-static BIO_METHOD *bio_method(void)
-{
-	BIO_METHOD *m = BIO_meth_new(BIO_TYPE_SOURCE_SINK | BIO_get_new_index(), "paddock");
-
-	if (m && BIO_meth_set_write(m, bio_write) == 1 && BIO_meth_set_read(m, bio_read) == 1 &&
-	    BIO_meth_set_ctrl(m, bio_control) == 1)
-		return m;
-	BIO_meth_free(m);
-	return NULL;
 }
 
 /* ---- the context ---- */
@@ -216,7 +166,7 @@ enum err upstream_tls_context_new(struct str extra_pem, struct upstream_tls_cont
 	if (!c)
 		return ERR_MEMORY;
 	c->ssl = SSL_CTX_new(TLS_client_method());
-	c->method = bio_method();
+	c->method = tls_bio_method();
 	if (c->ssl && c->method)
 		e = configure(c->ssl);
 	if (e == ERR_OK) {
@@ -273,13 +223,9 @@ static enum err set_up(struct upstream_tls_context *c, struct upstream_tls *t,
 		       const struct upstream_tls_options *o)
 {
 	static const unsigned char alpn[] = "\x08http/1.1";
-	BIO *bio = BIO_new(c->method);
 
-	if (!bio)
+	if (!tls_bio_attach(t->ssl, c->method, &t->bio))
 		return ERR_MEMORY;
-	BIO_set_data(bio, t);
-	BIO_set_init(bio, 1);
-	SSL_set_bio(t->ssl, bio, bio);
 	SSL_set_connect_state(t->ssl);
 	if (o->http1_only && SSL_set_alpn_protos(t->ssl, alpn, sizeof alpn - 1) != 0)
 		return ERR_MEMORY;
@@ -298,8 +244,7 @@ enum err upstream_tls_new(struct upstream_tls_context *c, const struct upstream_
 
 	if (!t)
 		return ERR_MEMORY;
-	buf_init(&t->out, OUTPUT_MAX);
-	buf_init(&t->in, INPUT_MAX);
+	t->bio.out_max = OUTPUT_MAX;
 	t->ssl = SSL_new(c->ssl);
 	if (t->ssl)
 		e = set_up(c, t, o);
@@ -316,33 +261,25 @@ void upstream_tls_free(struct upstream_tls *t)
 	if (!t)
 		return;
 	SSL_free(t->ssl);
-	buf_free(&t->in);
-	buf_free(&t->out);
+	tls_bio_free(&t->bio);
 	free(t);
-}
-
-void upstream_tls_rest(struct upstream_tls *t)
-{
-	if (t->in.len == 0)
-		buf_free(&t->in);
-	if (t->out.len == 0)
-		buf_free(&t->out);
 }
 
 char *upstream_tls_room(struct upstream_tls *t, size_t *ret_n)
 {
-	buf_drop(&t->in, t->in_at);
-	t->in_at = 0;
-	if (buf_reserve(&t->in, t->flows ? RECEIVE_MORE_BYTES : RECEIVE_BYTES) != ERR_OK)
+	if (queue_bytes(&t->bio.in).n > INPUT_MAX ||
+	    !queue_reserve(&t->bio.in, t->flows ? RECEIVE_MORE_BYTES : RECEIVE_BYTES))
 		return NULL;
-	*ret_n = t->in.cap - t->in.len;
-	return buf_tail(&t->in);
+	return queue_tail(&t->bio.in, ret_n);
 }
 
 void upstream_tls_received(struct upstream_tls *t, size_t n)
 {
-	t->flows = n == t->in.cap - t->in.len;
-	t->in.len += n;
+	size_t room;
+
+	(void)queue_tail(&t->bio.in, &room);
+	t->flows = n == room;
+	queue_filled(&t->bio.in, n);
 }
 
 enum err upstream_tls_input(struct upstream_tls *t, struct str ciphertext)
@@ -357,9 +294,9 @@ enum err upstream_tls_input(struct upstream_tls *t, struct str ciphertext)
 	return ERR_OK;
 }
 
-struct str upstream_tls_output(struct upstream_tls *t) { return buf_str(&t->out); }
+struct str upstream_tls_output(const struct upstream_tls *t) { return queue_bytes(&t->bio.out); }
 
-void upstream_tls_sent(struct upstream_tls *t, size_t n) { buf_drop(&t->out, n); }
+void upstream_tls_sent(struct upstream_tls *t, size_t n) { tls_bio_sent(&t->bio, n); }
 
 /* Words of our own: an alert's or certificate's text would be the peer's. */
 static const char *reason_of(SSL *ssl)
@@ -385,7 +322,7 @@ enum err upstream_tls_handshake(struct upstream_tls *t)
 			ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL;
 	}
 	ERR_clear_error();
-	if (buf_err(&t->out) != ERR_OK)
+	if (t->bio.full)
 		return ERR_MEMORY;
 	if (why == SSL_ERROR_WANT_READ)
 		return ERR_MORE;
@@ -407,7 +344,7 @@ enum err upstream_tls_read(struct upstream_tls *t, char *p, size_t n, size_t *re
 	int why = r == 1 ? SSL_ERROR_NONE : SSL_get_error(t->ssl, r);
 
 	ERR_clear_error();
-	if (buf_err(&t->out) != ERR_OK)
+	if (t->bio.full)
 		return ERR_MEMORY;
 	if (why == SSL_ERROR_NONE) {
 		*ret_n = got;
@@ -423,7 +360,7 @@ enum err upstream_tls_write(struct upstream_tls *t, struct str plain, size_t *re
 	size_t took = 0, n = 0;
 	int r = 1;
 
-	if (t->out.len > 0)
+	if (queue_bytes(&t->bio.out).n > 0)
 		return ERR_MORE;
 	ERR_clear_error();
 	for (plain = str_head(plain, UPSTREAM_TLS_WRITE); plain.n && r == 1; plain = str_from(plain, n)) {
@@ -431,7 +368,7 @@ enum err upstream_tls_write(struct upstream_tls *t, struct str plain, size_t *re
 		took += r == 1 ? n : 0;
 	}
 	ERR_clear_error();
-	if (buf_err(&t->out) != ERR_OK)
+	if (t->bio.full)
 		return ERR_MEMORY;
 	if (r != 1)
 		return ERR_UPSTREAM_TLS;
@@ -441,7 +378,7 @@ enum err upstream_tls_write(struct upstream_tls *t, struct str plain, size_t *re
 
 bool upstream_tls_pending(const struct upstream_tls *t)
 {
-	return SSL_has_pending(t->ssl) || t->in.len > t->in_at;
+	return SSL_has_pending(t->ssl) || queue_bytes(&t->bio.in).n > 0;
 }
 
 bool upstream_tls_http2(const struct upstream_tls *t)

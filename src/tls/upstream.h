@@ -42,7 +42,7 @@ void upstream_tls_received(struct upstream_tls *t, size_t n);
  *  ERR_LIMIT, ERR_MEMORY */
 must_use enum err upstream_tls_input(struct upstream_tls *t, struct str ciphertext);
 /** upstream_tls_output() - ciphertext to write now, maybe empty; _sent(): @n of it are written */
-struct str upstream_tls_output(struct upstream_tls *t);
+struct str upstream_tls_output(const struct upstream_tls *t);
 void upstream_tls_sent(struct upstream_tls *t, size_t n);
 
 /** upstream_tls_handshake() - ERR_OK when it is done and the certificate verified; ERR_MORE: input
@@ -54,8 +54,6 @@ bool upstream_tls_http2(const struct upstream_tls *t);
 /** upstream_tls_no_protocol() - did the handshake fail
  * because the upstream speaks none of what was offered? */
 bool upstream_tls_no_protocol(const struct upstream_tls *t);
-/** upstream_tls_rest() - nothing is going on: buffers that are empty are given back */
-void upstream_tls_rest(struct upstream_tls *t);
 /** upstream_tls_read() - up to @n bytes of plaintext; ERR_OK with *ret_n > 0; ERR_MORE: input is
  *  needed; ERR_CLOSED: the upstream said close_notify; ERR_UPSTREAM_TLS */
 must_use enum err upstream_tls_read(struct upstream_tls *t, char *p, size_t n, size_t *ret_n);

@@ -43,6 +43,18 @@ void queue_put(struct queue *q, struct str s)
 	q->end += s.n;
 }
 
+char *queue_tail(struct queue *q, size_t *ret_n)
+{
+	*ret_n = q->cap - q->end;
+	return q->p + q->end;
+}
+
+void queue_filled(struct queue *q, size_t n)
+{
+	assert(n <= q->cap - q->end);
+	q->end += n;
+}
+
 struct str queue_bytes(const struct queue *q)
 {
 	return (struct str){ q->p ? q->p + q->start : NULL, q->end - q->start };

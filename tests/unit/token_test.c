@@ -102,7 +102,7 @@ static void changed(void *user)
 	changes++;
 }
 
-static enum err ask(struct vault_wait *w, const struct vault_secret **ret, const char **ret_reason)
+static enum err ask(struct waiter *w, const struct vault_secret **ret, const char **ret_reason)
 {
 	return token_ask(courier.tokens, policy_credential(snapshot_policy(courier.snapshot), 0),
 			 STR("request-1"), w, changed, NULL, ret, ret_reason);
@@ -111,26 +111,26 @@ static enum err ask(struct vault_wait *w, const struct vault_secret **ret, const
 /* Is @token what there is? */
 static bool has(struct str token)
 {
-	struct vault_wait w = { .next = NULL };
+	struct waiter w = { .next = NULL };
 	const struct vault_secret *s = NULL;
 	const char *reason;
 	bool same = ask(&w, &s, &reason) == ERR_OK && str_eq(secret_str(s->secret), token);
 
 	vault_secret_release(s);
-	vault_wait_end(&w);
+	waiter_end(&w);
 	return same;
 }
 
 static bool fails(const char *words)
 {
-	struct vault_wait w = { .next = NULL };
+	struct waiter w = { .next = NULL };
 	const struct vault_secret *s;
 	const char *reason = "";
 
 	return ask(&w, &s, &reason) == ERR_CREDENTIAL && !strcmp(reason, words);
 }
 
-static bool waits(struct vault_wait *w)
+static bool waits(struct waiter *w)
 {
 	const struct vault_secret *s;
 	const char *reason;
@@ -141,7 +141,7 @@ static bool waits(struct vault_wait *w)
 /* An attempt that @token comes of. */
 static void get(struct str token, uint64_t life_s)
 {
-	struct vault_wait w = { .next = NULL };
+	struct waiter w = { .next = NULL };
 	unsigned before = attempts;
 
 	assert_true(waits(&w));
@@ -154,12 +154,12 @@ static void get(struct str token, uint64_t life_s)
 static void one_attempt_is_everybodys(void **state)
 {
 	(void)state;
-	struct vault_wait w[3] = { { .next = NULL } };
+	struct waiter w[3] = { { .next = NULL } };
 	uint32_t hit;
 
 	for (int i = 0; i < 3; i++)
 		assert_true(waits(&w[i]));
-	vault_wait_end(&w[1]);
+	waiter_end(&w[1]);
 	assert_int_equal(attempts, 1);
 	assert_string_equal(k->parent, "request-1");
 	token_good(k, FIRST, 3600, TOKEN_EARLY_S, false);
@@ -219,7 +219,7 @@ static void failures_make_for_pauses_that_double(void **state)
 {
 	(void)state;
 	static const uint64_t pauses[] = { 5, 10, 20, 40, 80, 160, 300, 300, 300 };
-	struct vault_wait w = { .next = NULL };
+	struct waiter w = { .next = NULL };
 
 	assert_true(waits(&w));
 	for (size_t i = 0; i < sizeof pauses / sizeof *pauses; i++) {
@@ -241,7 +241,7 @@ static void failures_make_for_pauses_that_double(void **state)
 	token_bad(k, "anew");
 	pass(pauses[0]);		/* a success was in between: it begins at the start */
 	assert_true(waits(&w));
-	vault_wait_end(&w);
+	waiter_end(&w);
 }
 
 static void a_refused_token_is_replaced_but_not_each_time(void **state)
@@ -266,7 +266,7 @@ static void a_refused_token_is_replaced_but_not_each_time(void **state)
 static void the_policy_in_force_says_which_token(void **state)
 {
 	(void)state;
-	struct vault_wait w = { .next = NULL };
+	struct waiter w = { .next = NULL };
 
 	get(FIRST, 3600);
 	put_in_force(POLICY("read"));

@@ -33,7 +33,7 @@ static void changed(void *user)
 	changes++;
 }
 
-static enum err ask(const char *name, struct vault_wait *w, const struct vault_secret **ret)
+static enum err ask(const char *name, struct waiter *w, const struct vault_secret **ret)
 {
 	const char *reason = NULL;
 	enum err e = vault_ask(vault, credential(name), KEEPER_PART_SOURCE, w, changed, NULL, ret, &reason);
@@ -45,7 +45,7 @@ static enum err ask(const char *name, struct vault_wait *w, const struct vault_s
 /* Asks until it is there, once; the keeper gives @secret. */
 static const struct vault_secret *obtain(const char *name, struct str stamp, struct str secret)
 {
-	struct vault_wait w = { .next = NULL };
+	struct waiter w = { .next = NULL };
 	const struct vault_secret *s = NULL;
 
 	assert_int_equal(ask(name, &w, &s), ERR_MORE);
@@ -66,15 +66,15 @@ static bool is_searched(struct str secret)
 static void a_source_is_asked_once_for_all(void **state)
 {
 	(void)state;
-	struct vault_wait w[3] = { { .next = NULL } };
+	struct waiter w[3] = { { .next = NULL } };
 	const struct vault_secret *s = NULL, *again = NULL;
 
 	changes = 0;
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(ask("env", &w[i], &s), ERR_MORE);
 	assert_int_equal(ask("env", &w[0], &s), ERR_MORE);	/* asked twice is waiting once */
-	vault_wait_end(&w[1]);
-	vault_wait_end(&w[1]);
+	waiter_end(&w[1]);
+	waiter_end(&w[1]);
 	assert_int_equal(take(), 0);
 	assert_int_equal(request.credential, 0);
 	assert_int_equal(take(), -1);
@@ -98,7 +98,7 @@ static void a_file_is_looked_at_for_each_that_asks(void **state)
 	(void)state;
 	const struct vault_secret *first = obtain("file", STR("stamp-01"), OLD), *second = NULL,
 				  *third = NULL;
-	struct vault_wait w = { .next = NULL };
+	struct waiter w = { .next = NULL };
 
 	assert_int_equal(ask("file", &w, &second), ERR_MORE);
 	assert_int_equal(take(), KEEPER_STAMP_BYTES);
@@ -125,7 +125,7 @@ static void a_look_that_runs_already_answers_nobody_else(void **state)
 {
 	(void)state;
 	const struct vault_secret *first = obtain("file", STR("stamp-01"), OLD), *s = NULL;
-	struct vault_wait early = { .next = NULL }, late[2] = { { .next = NULL } };
+	struct waiter early = { .next = NULL }, late[2] = { { .next = NULL } };
 
 	changes = 0;
 
@@ -170,7 +170,7 @@ static void old_secrets_are_searched_for_some_time(void **state)
 static void a_file_may_fail_for_a_moment(void **state)
 {
 	(void)state;
-	struct vault_wait w = { .next = NULL };
+	struct waiter w = { .next = NULL };
 	const struct vault_secret *s = obtain("file", STR("stamp-01"), OLD);
 
 	vault_secret_release(s);
@@ -198,7 +198,7 @@ static void a_file_may_fail_for_a_moment(void **state)
 static void a_failure_is_kept_for_a_moment(void **state)
 {
 	(void)state;
-	struct vault_wait w = { .next = NULL };
+	struct waiter w = { .next = NULL };
 	const struct vault_secret *s;
 
 	assert_int_equal(ask("env", &w, &s), ERR_MORE);
@@ -213,7 +213,7 @@ static void what_cannot_be_searched_for_is_not_used(void **state)
 {
 	(void)state;
 	static const struct str bad[] = { STR_INIT("short"), STR_INIT("fifteen-bytes-x") };
-	struct vault_wait w = { .next = NULL };
+	struct waiter w = { .next = NULL };
 	const struct vault_secret *s;
 
 	for (size_t i = 0; i < 2; i++) {
@@ -233,7 +233,7 @@ static void what_cannot_be_searched_for_is_not_used(void **state)
 static void a_refused_secret_is_asked_for_anew(void **state)
 {
 	(void)state;
-	struct vault_wait w = { .next = NULL };
+	struct waiter w = { .next = NULL };
 	const struct vault_secret *s = obtain("env", STR("stamp-01"), OLD);
 	uint64_t generation = s->generation;
 
@@ -265,7 +265,7 @@ static void detached(void *user, int32_t number)
 static void what_is_detached_is_given_to_nobody(void **state)
 {
 	(void)state;
-	struct vault_wait w = { .next = NULL };
+	struct waiter w = { .next = NULL };
 	const struct vault_secret *held_one = obtain("file", STR("stamp-01"), OLD), *s;
 
 	vault_on_detach(vault, detached, NULL);

@@ -1,17 +1,19 @@
-/* vault_wait.c - who waits for a source, and which look at it answers them; see vault_wait.h
+/* waiter.c - who waits for an answer that many may share; see waiter.h
  *
- * Theory of operation: a source that may have changed is looked at for each asker, so that a secret that was
+ * Theory of operation: askers stand in a list of the answer's owner, and leave it when they are told, or give up;
+ * each is told once, and may ask, and wait, anew while the others are told.
+ * A source that may have changed is looked at for each asker, so that a secret that was
  * replaced is not used once more. However many ask, one look runs at a time, and answers those
  * that asked before it began; who asks while it runs waits for the next one, which they share.
  * Failure: what is held serves while a source has failed for no longer than VAULT_CHECK_MS.
  */
-#include "courier/vault_wait.h"
+#include "courier/waiter.h"
 
 #include "base/clock.h"
 
 #include <stddef.h>
 
-void vault_wait_join(struct vault_wait *w, struct vault_wait **list, void (*changed)(void *user), void *user)
+void waiter_join(struct waiter *w, struct waiter **list, void (*changed)(void *user), void *user)
 {
 	if (w->at)
 		return;
@@ -24,7 +26,7 @@ void vault_wait_join(struct vault_wait *w, struct vault_wait **list, void (*chan
 	*list = w;
 }
 
-static void leave(struct vault_wait *w)
+static void leave(struct waiter *w)
 {
 	if (!w->at)
 		return;
@@ -35,28 +37,28 @@ static void leave(struct vault_wait *w)
 	w->next = NULL;
 }
 
-void vault_wait_end(struct vault_wait *w)
+void waiter_end(struct waiter *w)
 {
 	leave(w);
 	w->look = 0;
 }
 
-void vault_wait_wake(struct vault_wait **list)
+void waiter_wake(struct waiter **list)
 {
-	struct vault_wait *waits = *list;
+	struct waiter *waits = *list;
 
 	*list = NULL;
 	if (waits)
 		waits->at = &waits;	/* they may leave the list while it is gone through */
 	while (waits) {
-		struct vault_wait *w = waits;
+		struct waiter *w = waits;
 
 		leave(w);
 		w->changed(w->user);
 	}
 }
 
-bool vault_look_due(const struct vault_look *l, struct vault_wait *w)
+bool vault_look_due(const struct vault_look *l, struct waiter *w)
 {
 	if (!w->look)
 		w->look = l->begun + 1;
