@@ -85,7 +85,7 @@ must_use enum err spool_intent(struct spool *s, struct record *r, uint64_t *ret_
 must_use enum err spool_outcome(struct spool *s, struct record *r);
 /** spool_flush() - stores the outcomes that wait. ERR_AUDIT: they still do, unless the spool has failed */
 must_use enum err spool_flush(struct spool *s);
-/** spool_durable() - as the option of spool_open(), from now on, for what was stored before as well
+/** spool_durable() - as the option of spool_open(), from now on, and for what the present segment holds
  *  ERR_AUDIT: that cannot be brought to disk; nothing more is stored */
 must_use enum err spool_durable(struct spool *s, bool durable);
 /** spool_checkpoint() - writes a signed checkpoint record now */

@@ -169,7 +169,6 @@ static enum err rotate(struct spool *s, uint64_t need)
 
 	if (!e && s->next.fd < 0)
 		e = segment_create(s, s->number + 1, &s->next);
-
 	if (!e)
 		e = segment_allocate(&s->next, need);
 	if (!e && s->options.durable && fsync(s->options.directory))
