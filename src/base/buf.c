@@ -81,17 +81,13 @@ enum err buf_reserve(struct buf *b, size_t n)
 	return b->err = grow(b, cap);
 }
 
-void buf_put(struct buf *b, struct str s)
+void buf_put_slowly(struct buf *b, struct str s)
 {
 	if (buf_reserve(b, s.n) || s.n == 0)
 		return;
 	memcpy(b->p + b->len, s.p, s.n);
 	b->len += s.n;
 }
-
-void buf_put_z(struct buf *b, const char *z) { buf_put(b, str_of(z)); }
-
-void buf_put_byte(struct buf *b, uint8_t v) { buf_put(b, str_make(&v, 1)); }
 
 static void put_little(struct buf *b, uint64_t v, size_t n)
 {

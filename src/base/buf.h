@@ -31,9 +31,20 @@ void buf_drop(struct buf *b, size_t n);
 /** buf_reserve() - room for @n more bytes at buf_tail(); ERR_LIMIT, ERR_MEMORY */
 must_use enum err buf_reserve(struct buf *b, size_t n);
 
-void buf_put(struct buf *b, struct str s);
-void buf_put_z(struct buf *b, const char *z);
-void buf_put_byte(struct buf *b, uint8_t v);
+/** buf_put_slowly() - buf_put() where memory is to be had first */
+void buf_put_slowly(struct buf *b, struct str s);
+/* Inline, since heads and records are made of hundreds of short pieces. cap is 0 while p is NULL. */
+static inline void buf_put(struct buf *b, struct str s)
+{
+	if (b->err || s.n == 0 || s.n > b->cap - b->len) {
+		buf_put_slowly(b, s);
+		return;
+	}
+	memcpy(b->p + b->len, s.p, s.n);
+	b->len += s.n;
+}
+static inline void buf_put_z(struct buf *b, const char *z) { buf_put(b, str_of(z)); }
+static inline void buf_put_byte(struct buf *b, uint8_t v) { buf_put(b, str_make(&v, 1)); }
 void buf_put_u16le(struct buf *b, uint16_t v);
 void buf_put_u32le(struct buf *b, uint32_t v);
 void buf_put_u64le(struct buf *b, uint64_t v);
