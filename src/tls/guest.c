@@ -204,7 +204,7 @@ enum err guest_tls_put_leaf(struct guest_tls_context *c, struct str host, struct
 	struct leaf *l;
 	X509 *x;
 
-	ERR_clear_error();
+	tls_errors_clear();
 	if (host.n > HEAD_HOST_MAX || host_type(host) == HOST_INVALID)
 		return ERR_INPUT;
 	x = read_certificate(der);
@@ -279,7 +279,7 @@ enum err guest_tls_handshake(struct guest_tls *t)
 
 	if (t->failed)
 		return ERR_TLS;
-	ERR_clear_error();
+	tls_errors_clear();
 	r = SSL_do_handshake(t->ssl);
 	if (r == 1)
 		return ERR_OK;
@@ -315,7 +315,7 @@ enum err guest_tls_accept(struct guest_tls *t, struct str host)
 
 	if (!leaf)
 		return ERR_INPUT;
-	ERR_clear_error();
+	tls_errors_clear();
 	if (SSL_use_certificate(t->ssl, leaf) != 1 || SSL_use_PrivateKey(t->ssl, t->context->key) != 1)
 		return ERR_MEMORY;
 	t->verdict = ACCEPTED;
@@ -340,7 +340,9 @@ enum err guest_tls_read(struct guest_tls *t, char *p, size_t n, size_t *ret_n)
 
 	if (t->failed)
 		return ERR_TLS;
-	ERR_clear_error();
+	if (tls_bio_dry(&t->bio, t->ssl))
+		return ERR_MORE;
+	tls_errors_clear();
 	r = SSL_read_ex(t->ssl, p, n, &got);
 	if (r == 1) {
 		*ret_n = got;
@@ -365,7 +367,7 @@ enum err guest_tls_write(struct guest_tls *t, struct str plain)
 		return ERR_TLS;
 	if (plain.n == 0)
 		return ERR_OK;
-	ERR_clear_error();
+	tls_errors_clear();
 	if (SSL_write_ex(t->ssl, plain.p, plain.n, &written) == 1)
 		return ERR_OK;
 	t->failed = true;	/* the queue takes what owners let wait: the
@@ -377,7 +379,7 @@ void guest_tls_close(struct guest_tls *t)
 {
 	if (t->failed || t->closed || !SSL_is_init_finished(t->ssl))
 		return;
-	ERR_clear_error();
+	tls_errors_clear();
 	t->closed = true;
 	(void)SSL_shutdown(t->ssl);
 }

@@ -62,7 +62,7 @@ static bool load_system(SSL_CTX *ssl)
 	for (size_t i = 0; i < sizeof system_bundles / sizeof *system_bundles; i++)
 		if (SSL_CTX_load_verify_file(ssl, system_bundles[i]) == 1)
 			return true;
-	ERR_clear_error();
+	tls_errors_clear();
 	return false;
 }
 
@@ -81,7 +81,7 @@ static enum err load_extra(SSL_CTX *ssl, struct str pem)
 	/* The end of the file shows as "no start line"; anything else is a malformed certificate. */
 	if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE || count == 0)
 		e = ERR_INPUT;
-	ERR_clear_error();
+	tls_errors_clear();
 	BIO_free(bio);
 	return e;
 }
@@ -126,7 +126,7 @@ static bool certificate_parse(struct str pem, struct certificate *ret)
 	if (ret->leaf && BIO_seek(bio, 0) == 0)
 		ret->key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
 	BIO_free(bio);
-	ERR_clear_error();
+	tls_errors_clear();
 	return ret->key && X509_check_private_key(ret->leaf, ret->key) == 1;
 }
 
@@ -143,7 +143,7 @@ static enum err show_certificate(struct upstream_tls_context *c, SSL *ssl, struc
 	if (!found) {
 		if (!certificate_parse(pem, &fresh)) {
 			certificate_clear(&fresh);
-			ERR_clear_error();
+			tls_errors_clear();
 			return ERR_CREDENTIAL;
 		}
 		found = &c->certificates[c->certificate_next++ % CERTIFICATES_MAX];
@@ -152,7 +152,7 @@ static enum err show_certificate(struct upstream_tls_context *c, SSL *ssl, struc
 	}
 	bool shown = SSL_use_cert_and_key(ssl, found->leaf, found->key, found->chain, 1) == 1;
 
-	ERR_clear_error();
+	tls_errors_clear();
 	return shown ? ERR_OK : ERR_CREDENTIAL;
 }
 
@@ -230,7 +230,7 @@ static enum err set_up(struct upstream_tls_context *c, struct upstream_tls *t,
 	if (o->http1_only && SSL_set_alpn_protos(t->ssl, alpn, sizeof alpn - 1) != 0)
 		return ERR_MEMORY;
 	if (!expect_name(t->ssl, o->host)) {
-		ERR_clear_error();
+		tls_errors_clear();
 		return ERR_INPUT;
 	}
 	return o->certificate.n ? show_certificate(c, t->ssl, o->certificate) : ERR_OK;
@@ -312,7 +312,7 @@ static const char *reason_of(SSL *ssl)
 
 enum err upstream_tls_handshake(struct upstream_tls *t)
 {
-	ERR_clear_error();
+	tls_errors_clear();
 	int r = SSL_do_handshake(t->ssl);
 	int why = r == 1 ? SSL_ERROR_NONE : SSL_get_error(t->ssl, r);
 
@@ -321,7 +321,7 @@ enum err upstream_tls_handshake(struct upstream_tls *t)
 		t->no_protocol =
 			ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL;
 	}
-	ERR_clear_error();
+	tls_errors_clear();
 	if (t->bio.full)
 		return ERR_MEMORY;
 	if (why == SSL_ERROR_WANT_READ)
@@ -339,11 +339,13 @@ enum err upstream_tls_read(struct upstream_tls *t, char *p, size_t n, size_t *re
 {
 	size_t got = 0;
 
-	ERR_clear_error();
+	if (tls_bio_dry(&t->bio, t->ssl))
+		return ERR_MORE;
+	tls_errors_clear();
 	int r = SSL_read_ex(t->ssl, p, n, &got);
 	int why = r == 1 ? SSL_ERROR_NONE : SSL_get_error(t->ssl, r);
 
-	ERR_clear_error();
+	tls_errors_clear();
 	if (t->bio.full)
 		return ERR_MEMORY;
 	if (why == SSL_ERROR_NONE) {
@@ -362,12 +364,12 @@ enum err upstream_tls_write(struct upstream_tls *t, struct str plain, size_t *re
 
 	if (queue_bytes(&t->bio.out).n > 0)
 		return ERR_MORE;
-	ERR_clear_error();
+	tls_errors_clear();
 	for (plain = str_head(plain, UPSTREAM_TLS_WRITE); plain.n && r == 1; plain = str_from(plain, n)) {
 		r = SSL_write_ex(t->ssl, plain.p, plain.n, &n);
 		took += r == 1 ? n : 0;
 	}
-	ERR_clear_error();
+	tls_errors_clear();
 	if (t->bio.full)
 		return ERR_MEMORY;
 	if (r != 1)

@@ -350,7 +350,8 @@ static void the_window_is_kept_by_force(void **state)
 
 	for (int i = 0; i < 100 && !p->reset; i++)
 		rig_turn(&rig, 20);
-	assert_true(resident_kib() < before + 4096);
+	if (MEMORY_TOLD)
+		assert_true(resident_kib() < before + 4096);
 	rig.slow = false;
 	link_consumed(rig.link, s, p->body_bytes + p->head_bytes.len);
 	assert_true(rig_wait(&rig, s)->reset);
