@@ -16,8 +16,10 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#define WIRE_FIRST ((size_t)1024)
 #define WIRE_MAX (HEAD_MAX_BYTES + 3 * CARRIER_PIECE_BYTES)
-#define READ_BYTES ((size_t)65536)		/* one go: four TLS records, if they are here already */
+#define READ_FIRST ((size_t)16384)		/* one go: a TLS record, and of what comes without a pause */
+#define READ_BYTES ((size_t)65536)		/* four, if they are here already */
 #define RAW_MAX ((size_t)HTTP1_HEAD_MAX + READ_BYTES)
 
 struct http1_carrier {
@@ -39,6 +41,7 @@ struct http1_carrier {
 	struct buf storage;		/* what the parsed head points into */
 	struct http1_body body;
 	bool answered;			/* a byte of an answer is or was here */
+	bool flows;			/* all the room of the last read was used */
 	bool head_parsed, whole, keep;
 
 	struct http1_response response;	/* these two are large, and each is written before it is read */
@@ -96,6 +99,8 @@ static enum err http1_send_head(struct carrier *c, const struct head *head)
 	h->method_bytes = head->method.n;
 	h->streamed = head->framing == HEAD_BODY_STREAMED;
 	h->personal = authenticates_connection(head);
+	if (buf_reserve(&h->wire.b, WIRE_FIRST) != ERR_OK)	/* growing would mean wiping */
+		return ERR_MEMORY;
 	return head->websocket ? put_handshake(h, head) : http1_put_request(&h->wire.b, head, false);
 }
 
@@ -248,26 +253,26 @@ static enum err parse_body(struct carrier *c, struct carrier_event *ret)
 static enum err fill(struct carrier *c)
 {
 	struct http1_carrier *h = c->format;
-	size_t n;
+	size_t room = h->flows ? READ_BYTES : READ_FIRST, n;
 
-	if (queue_room(&h->raw) < READ_BYTES)
+	if (queue_room(&h->raw) < room)
 		return malformed(c, "a head without an end");
-	if (buf_room(&h->raw.b) < READ_BYTES)
+	if (buf_room(&h->raw.b) < room)
 		queue_compact(&h->raw);
-	if (buf_reserve(&h->raw.b, READ_BYTES) != ERR_OK)
+	if (buf_reserve(&h->raw.b, room) != ERR_OK)
 		return ERR_MEMORY;
-	enum err e = upstream_read(h->connection, buf_tail(&h->raw.b), READ_BYTES, &n);
+	enum err e = upstream_read(h->connection, buf_tail(&h->raw.b), room, &n);
 
 	if (e != ERR_OK)
 		return e;
 	h->answered = true;
 	h->raw.b.len += n;
-	for (size_t room = READ_BYTES - n; e == ERR_OK && room && upstream_pending(h->connection);
-	     room -= n) {
+	for (room -= n; e == ERR_OK && room && upstream_pending(h->connection); room -= n) {
 		e = upstream_read(h->connection, buf_tail(&h->raw.b), room, &n);
 		n = e == ERR_OK ? n : 0;
 		h->raw.b.len += n;
 	}
+	h->flows = room == 0;
 	return ERR_OK;		/* what stopped it is met again, behind what is here */
 }
 

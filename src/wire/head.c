@@ -242,9 +242,9 @@ static bool host_field_check(const struct head *h, struct str value)
 {
 	bool default_port = h->port == (h->scheme == HEAD_HTTPS ? 443 : 80);
 	bool bracketed = host_type(h->host) == HOST_IPV6;
-	auto_buf b = BUF_EMPTY;
+	char room[HEAD_HOST_MAX + 16];
+	struct buf b = { .p = room, .cap = sizeof room, .max = sizeof room };
 
-	buf_init(&b, HEAD_HOST_MAX + 16);
 	if (bracketed)
 		buf_put_byte(&b, '[');
 	buf_put(&b, h->host);
