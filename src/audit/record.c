@@ -23,6 +23,7 @@
 #define LIST_ITEM_BYTES 1024
 
 struct member {
+	uint64_t order;				/* the name's first bytes, as a number that sorts as they do */
 	uint32_t start, name_bytes, bytes;	/* of "name":value in record.text; the name after its quote */
 };
 
@@ -85,6 +86,15 @@ static void fail(struct record *r, enum err e)
 		r->err = e;
 }
 
+static uint64_t order_of(struct str name)
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < 8; i++)
+		v = v << 8 | (i < name.n ? (uint8_t)name.p[i] : 0);
+	return v;
+}
+
 static void member_begin(struct record *r, struct str name)
 {
 	if (r->count == MEMBERS_MAX || !json_name_is_ours(name)) {
@@ -92,7 +102,7 @@ static void member_begin(struct record *r, struct str name)
 		return;
 	}
 	r->members[r->count++] =
-		(struct member){ .start = (uint32_t)r->text.len, .name_bytes = (uint32_t)name.n };
+		(struct member){ order_of(name), (uint32_t)r->text.len, (uint32_t)name.n, 0 };
 	buf_put_byte(&r->text, '"');
 	buf_put(&r->text, name);
 	buf_put_z(&r->text, "\":");
@@ -341,6 +351,13 @@ static struct str name_of(const struct record *r, const struct member *m)
 	return str_make(r->text.p + m->start + 1, m->name_bytes);
 }
 
+static int compare(const struct record *r, const struct member *a, const struct member *b)
+{
+	if (a->order != b->order)
+		return a->order < b->order ? -1 : 1;
+	return str_compare(name_of(r, a), name_of(r, b));
+}
+
 /* Insertion sort: a handful of members, most of them nearly in order. */
 static enum err sort_members(struct record *r)
 {
@@ -349,7 +366,7 @@ static enum err sort_members(struct record *r)
 		size_t at = i;
 
 		for (; at > 0; at--) {
-			int c = str_compare(name_of(r, &r->members[at - 1]), name_of(r, &m));
+			int c = compare(r, &r->members[at - 1], &m);
 
 			if (c == 0)
 				return ERR_INPUT;

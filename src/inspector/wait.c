@@ -15,6 +15,7 @@ static void arm(struct waits *ws, uint64_t at_ms, uint64_t now_ms)
 	if (ws->armed_ms && ws->armed_ms <= at_ms)
 		return;
 	ws->armed_ms = at_ms;
+	uv_update_time(ws->timer.loop);
 	(void)uv_timer_start(&ws->timer, due, at_ms > now_ms ? at_ms - now_ms : 0, 0);
 }
 
@@ -41,7 +42,6 @@ static void due(uv_timer_t *timer)
 	struct wait *w;
 
 	ws->armed_ms = 0;
-	uv_update_time(timer->loop);
 	while ((w = next_due(ws, now_ms))) {
 		void (*fire)(struct wait *w) = w->fire;
 
@@ -75,7 +75,6 @@ void wait_set(struct waits *ws, struct wait *w, uint64_t ms, void (*fire)(struct
 	w->prev = ws->list.prev;
 	w->prev->next = w;
 	ws->list.prev = w;
-	uv_update_time(ws->timer.loop);
 	arm(ws, w->at_ms, now_ms);
 }
 
