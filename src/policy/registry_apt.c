@@ -6,8 +6,9 @@
  * The index is signed as a whole and cannot be filtered, and says nothing of ages: what is refused
  * is refused at the file. An epoch is not part of a file's name: versions are compared without one.
  * Which source package a file is of, the pool says: pool/<component>/<o or libo>/<source>/<file>.
- * What could be a package to a server, in whatever spelling, is not
- * recognised unless it can be judged: an index it is not, wherever it lies.
+ * What could be a package to a server, binary or source, in whatever spelling, is not recognised
+ * unless it can be judged: an index it is not, wherever it lies. (A ".tar.*" alone is no sign of one:
+ * the installer's images lie among the indexes.)
  */
 #include "policy/registry.h"
 
@@ -84,6 +85,21 @@ static bool is_file(struct str path)
 	return package_file(s, &r);
 }
 
+static bool begins_as_package_ends(struct str s)
+{
+	static const struct str sources[] = {
+		STR_INIT(".dsc"), STR_INIT(".orig.tar"), STR_INIT(".orig-"), STR_INIT(".debian.tar"), STR_INIT(".diff.gz"),
+	};
+
+	for (size_t i = 0; i < sizeof binaries / sizeof *binaries; i++)
+		if (str_eq_nocase(str_head(s, binaries[i].n), binaries[i]))
+			return true;
+	for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
+		if (str_eq_nocase(str_head(s, sources[i].n), sources[i]))
+			return true;
+	return false;
+}
+
 /* Does the last segment that has a name hold what a package's name ends with? */
 static bool could_be_package(struct str path)
 {
@@ -99,9 +115,8 @@ static bool could_be_package(struct str path)
 	while (str_find(s, '/') < s.n)
 		s = str_from(s, str_find(s, '/') + 1);
 	for (; s.n; s = str_from(s, 1))
-		for (size_t i = 0; i < sizeof binaries / sizeof *binaries; i++)
-			if (str_eq_nocase(str_head(s, binaries[i].n), binaries[i]))
-				return true;
+		if (begins_as_package_ends(s))
+			return true;
 	return false;
 }
 

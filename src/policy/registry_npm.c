@@ -48,9 +48,10 @@ static bool take_name(struct str *rest, struct registry_request *r)
 	if (!registry_segment(rest, bytes, sizeof bytes, &first))
 		return false;
 	if (first.p[0] == '@' && str_find(first, '/') == first.n) {
+		if (first.n + 1 >= sizeof bytes)
+			return false;
 		bytes[first.n] = '/';
-		if (first.n + 1 >= sizeof bytes ||
-		    !registry_segment(rest, bytes + first.n + 1, sizeof bytes - first.n - 1, &second) ||
+		if (!registry_segment(rest, bytes + first.n + 1, sizeof bytes - first.n - 1, &second) ||
 		    str_find(second, '/') < second.n)
 			return false;
 		first.n += 1 + second.n;

@@ -201,6 +201,26 @@ static void git_errors(void **state)
 		    "narrows");
 }
 
+/* Around the length that there is room for: no byte is written beyond it. */
+static void npm_scopes_that_are_too_long(void **state)
+{
+	static const char policy[] = HOST "  registry: {type: npm}\n";
+	static const struct {
+		const char *before, *after;
+	} forms[] = { { "@", "" }, { "@", "/x" }, { "@", "%2Fx" }, { "-/package/@", "/x/dist-tags" } };
+
+	(void)state;
+	for (size_t n = REGISTRY_NAME_MAX - 8; n < REGISTRY_NAME_MAX + 8; n++)
+		for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+			char scope[REGISTRY_NAME_MAX + 8] = "", line[REGISTRY_NAME_MAX + 64];
+			const char *const lines[] = { line, NULL };
+
+			memset(scope, 'a', n);
+			snprintf(line, sizeof line, "! GET /%s%s%s", forms[i].before, scope, forms[i].after);
+			check_requests(policy, lines);
+		}
+}
+
 static void npm_heads(void **state)
 {
 	static const char policy[] =
@@ -342,7 +362,8 @@ static void apt_heads(void **state)
 		"- GET /debian/dists/evil_1.0_all.deb", "+ GET /pool/hello_2.10.orig.tar.gz",
 		"+ GET /pool/hello_2.10-3.dsc",
 		"! GET /debian/pool/", "! GET /index.html", "! POST /debian/dists/x",
-		"! GET /debian/dists/x?y",
+		"! GET /debian/dists/x?y", "! GET /debian/dists/x/main/source/foo-1.0.orig.tar.gz",
+		"! GET /debian/dists/x/foo_1.0.DSC", "+ GET /debian/dists/x/main/installer-amd64/netboot.tar.gz",
 		/* what is no package here could be one to the
 		 * server: nothing of the kind passes as an index */
 		"! GET /debian/dists/Evil_1.0_all.deb", "! GET /debian/dists/evil.deb",
@@ -502,6 +523,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(git_heads), cmocka_unit_test(git_bodies), cmocka_unit_test(git_errors),
+		cmocka_unit_test(npm_scopes_that_are_too_long),
 		cmocka_unit_test(npm_heads), cmocka_unit_test(pypi_heads), cmocka_unit_test(crates_heads),
 		cmocka_unit_test(apt_heads), cmocka_unit_test(registry_ages),
 		cmocka_unit_test(registry_errors),
