@@ -45,8 +45,13 @@ enum step binding_examine(struct exchange *x)
 
 	if (!x->credential || x->local)
 		return STEP_NEXT;
-	if (x->credential->strategy == POLICY_STRATEGY_SIGV4)
-		return binding_sigv4_examine(x, placeholder_of(x, x->credential));
+	if (x->credential->strategy == POLICY_STRATEGY_SIGV4) {
+		bool is_signed = false;
+		enum step step = binding_sigv4_examine(x, placeholder_of(x, x->credential), &is_signed);
+
+		if (step != STEP_NEXT || is_signed)
+			return step;
+	}
 	buf_init_secret(&own, ATTACH_OWN_MAX);
 	enum attach_own found = attach_own(x->credential, placeholder_of(x, x->credential), &x->head, &own);
 

@@ -37,5 +37,5 @@ int32_t binding_number(const struct binding *b);
 void binding_take(struct binding *b, const struct vault_secret *secret);
 
 extern const struct binding_ops binding_sigv4, binding_token, binding_client_certificate;
-/** binding_sigv4_examine() - binding_examine() for that strategy */
-must_use enum step binding_sigv4_examine(struct exchange *x, struct str placeholder);
+/** binding_sigv4_examine() - binding_examine() for that strategy, of requests that are signed: *ret_signed */
+must_use enum step binding_sigv4_examine(struct exchange *x, struct str placeholder, bool *ret_signed);

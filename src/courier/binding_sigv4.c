@@ -227,7 +227,7 @@ const struct binding_ops binding_sigv4 = {
 
 /* ---- before the intent ---- */
 
-enum step binding_sigv4_examine(struct exchange *x, struct str placeholder)
+enum step binding_sigv4_examine(struct exchange *x, struct str placeholder, bool *ret_signed)
 {
 	const char *reason = "";
 	struct sigv4 s;
@@ -240,6 +240,7 @@ enum step binding_sigv4_examine(struct exchange *x, struct str placeholder)
 	bool own = s.form != SIGV4_UNSIGNED && !str_eq(s.key_id, placeholder) &&
 		   attach_judge(s.key_id) == ATTACH_OWN_REAL;
 
+	*ret_signed = s.form != SIGV4_UNSIGNED;
 	sigv4_free(&s);
 	if (e != ERR_OK)
 		return exchange_fail(x, e, reason);

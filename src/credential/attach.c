@@ -44,7 +44,8 @@ static void drop_siblings(const struct policy_credential *c, struct str placehol
 	for (uint32_t i = 0; i < head->field_count; i++) {
 		const struct head_field *f = &head->fields[i];
 
-		if (own_usual_field(f->name) && !str_eq(f->name, c->header_name) &&
+		if ((own_usual_field(f->name) || own_same_name(f->name, c->header_name)) &&
+		    !str_eq(f->name, c->header_name) &&
 		    (c->own == POLICY_OWN_REPLACE ||
 		     (placeholder.n && str_eq(own_bare(f->value), placeholder))))
 			continue;

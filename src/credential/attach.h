@@ -84,7 +84,8 @@ enum attach_own {
 };
 /** attach_own() - looks where attach_apply() would put the secret: the header of strategies header, token
  *  and login; for placeholders authorization and its like (or c->placeholder_fields), the password of Basic,
- *  the parameters that services take keys from. Beside it: the others of those fields (of strategies header
+ *  the parameters that services take keys from. Of strategy sigv4 it is for requests that are not signed (a
+ *  signature names its key: sigv4.h), and all is beside it. Beside it: the others of those fields (of strategies header
  *  and token not if c->own is REPLACE: they go with attach_apply()) and parameters; with the placeholder in
  *  the head, all of them (none if c->own is PASS: the placeholder is replaced all the same)
  * @ret_own:  REAL, DUMMY: the credential, appended: made by buf_init_secret(own, ATTACH_OWN_MAX). With

@@ -14,6 +14,16 @@
 
 #define BASIC STR("basic ")
 
+bool own_same_name(struct str a, struct str b)
+{
+	if (a.n != b.n)
+		return false;
+	for (size_t i = 0; i < a.n; i++)
+		if ((a.p[i] == '_' ? '-' : a.p[i]) != (b.p[i] == '_' ? '-' : b.p[i]))
+			return false;
+	return true;
+}
+
 bool own_usual_field(struct str name)
 {
 	static const char *const usual[] = {
@@ -22,7 +32,7 @@ bool own_usual_field(struct str name)
 	};
 
 	for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
-		if (str_eq(name, str_of(usual[i])))
+		if (own_same_name(name, str_of(usual[i])))
 			return true;
 	return false;
 }
@@ -128,30 +138,21 @@ static bool look_at_field(struct look *l, struct str value, bool basic, bool oth
 
 /* ---- the query ---- */
 
-static bool hex_digit(char c, unsigned *ret)
-{
-	const char *digits = "0123456789abcdef", *at = c ? strchr(digits, ascii_lower(c)) : NULL;
-
-	if (at)
-		*ret = (unsigned)(at - digits);
-	return at != NULL;
-}
-
 /* The next byte that @s means, which loses it. */
 static char next_byte(struct str *s)
 {
-	unsigned high, low;
 	char c = s->p[0];
 
-	if (c == '%' && s->n >= 3 && hex_digit(s->p[1], &high) && hex_digit(s->p[2], &low)) {
+	if (c == '%' && s->n >= 3 && ascii_hex(s->p[1]) >= 0 && ascii_hex(s->p[2]) >= 0) {
+		c = (char)(ascii_hex(s->p[1]) * 16 + ascii_hex(s->p[2]));
 		*s = str_from(*s, 3);
-		return (char)(high << 4 | low);
+		return c;
 	}
 	*s = str_from(*s, 1);
 	return c;
 }
 
-static bool means(struct str encoded, const char *name)
+bool own_means(struct str encoded, const char *name)
 {
 	while (encoded.n && *name)
 		if (ascii_lower(next_byte(&encoded)) != *name++)
@@ -166,30 +167,46 @@ static bool is_key_parameter(struct str name)
 	};
 
 	for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
-		if (means(name, usual[i]))
+		if (own_means(name, usual[i]))
 			return true;
 	return false;
 }
 
-/* @ours: a parameter is one of the places where the credential would stand */
+static void look_at_parameter(struct look *l, struct str pair, bool ours)
+{
+	size_t equals = str_find(pair, '=');
+	struct str value = str_from(pair, equals + 1);
+
+	if (!is_key_parameter(str_head(pair, equals)) || holds_placeholder(l, value))
+		return;
+	if (ours)
+		note(l, value);
+	else
+		note_beside(l, value);
+}
+
+/* @ours: a parameter is one of the places where the credential would stand. Some servers
+ * end one at ';' too: what such a one sees is beside it. */
 static void look_at_query(struct look *l, struct str query, bool ours)
 {
 	while (query.n) {
-		struct str pair = str_head(query, str_find(query, '&'));
-		size_t equals = str_find(pair, '=');
-		struct str value = str_from(pair, equals + 1);
+		struct str pair = str_head(query, str_find(query, '&')), part = pair;
 
 		query = str_from(query, pair.n + 1);
-		if (!is_key_parameter(str_head(pair, equals)) || holds_placeholder(l, value))
-			continue;
-		if (ours)
-			note(l, value);
-		else
-			note_beside(l, value);
+		look_at_parameter(l, pair, ours);
+		while (str_find(part, ';') < part.n) {
+			part = str_from(part, str_find(part, ';') + 1);
+			look_at_parameter(l, str_head(part, str_find(part, ';')), false);
+		}
 	}
 }
 
 /* ---- by strategy ---- */
+
+static bool is_beside(const struct policy_credential *c, struct str name)
+{
+	return own_usual_field(name) || own_same_name(name, c->header_name);
+}
 
 static void look_for_header(struct look *l, const struct head *h)
 {
@@ -201,9 +218,18 @@ static void look_for_header(struct look *l, const struct head *h)
 	for (uint32_t i = 0; i < h->field_count; i++) {
 		bool its = str_eq(h->fields[i].name, c->header_name);
 
-		if (its || (!gone && own_usual_field(h->fields[i].name)))
+		if (its || (!gone && is_beside(c, h->fields[i].name)))
 			(void)look_at_field(l, h->fields[i].value, its, its);
 	}
+	look_at_query(l, h->query, false);
+}
+
+/* A request that is not signed: what else services take a credential from. */
+static void look_for_unsigned(struct look *l, const struct head *h)
+{
+	for (uint32_t i = 0; i < h->field_count; i++)
+		if (own_usual_field(h->fields[i].name))
+			(void)look_at_field(l, h->fields[i].value, false, false);
 	look_at_query(l, h->query, false);
 }
 
@@ -255,7 +281,9 @@ enum attach_own attach_own(const struct policy_credential *c, struct str placeho
 	case POLICY_STRATEGY_PLACEHOLDER:
 		look_for_placeholder(&l, h);
 		break;
-	case POLICY_STRATEGY_SIGV4:		/* its signature names a key: sigv4.h */
+	case POLICY_STRATEGY_SIGV4:
+		look_for_unsigned(&l, h);
+		break;
 	case POLICY_STRATEGY_CERTIFICATE:
 		break;
 	}

@@ -7,6 +7,7 @@
 #include "credential/sigv4_internal.h"
 
 #include "base/clock.h"
+#include "credential/own.h"
 
 void sigv4_free(struct sigv4 *s) { buf_free(&s->storage); }
 
@@ -97,15 +98,6 @@ static bool take(struct str *at, struct str value)
 	return true;
 }
 
-static struct str trim(struct str s)
-{
-	while (s.n && s.p[0] == ' ')
-		s = str_from(s, 1);
-	while (s.n && s.p[s.n - 1] == ' ')
-		s.n--;
-	return s;
-}
-
 static bool parse_authorization(const struct head *h, struct str value, struct sigv4 *ret)
 {
 	struct str rest = str_from(value, SIGV4_ALGORITHM.n), scope = { 0 }, signature = { 0 }, date;
@@ -114,7 +106,7 @@ static bool parse_authorization(const struct head *h, struct str value, struct s
 	if (rest.n == 0 || rest.p[0] != ' ' || !time || !parse_time(time->value, ret))
 		return false;
 	while (rest.n) {
-		struct str part = trim(str_head(rest, str_find(rest, ',')));
+		struct str part = str_trim(str_head(rest, str_find(rest, ',')));
 		struct str of = str_from(part, str_find(part, '=') + 1);
 		bool good = str_starts(part, STR("Credential=")) ? take(&scope, of)
 			    : str_starts(part, STR("SignedHeaders=")) ? take(&ret->signed_headers, of)
@@ -138,16 +130,41 @@ static struct str keep(struct sigv4 *s, struct str encoded)
 	return s->storage.err ? (struct str){ NULL, 0 } : str_from(buf_str(&s->storage), from);
 }
 
+static const char *const presigned_names[] = {
+	"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature",
+};
+
+/* The spelling of a parameter that could be of a signature: one that only some readers take for it is none
+ * that can be judged. */
+enum spelling {
+	OTHER,		/* it is about something else */
+	PLAIN,
+	STRANGE,	/* with escapes, or in other letters */
+};
+
+static enum spelling spelling(struct str name)
+{
+	static const struct {
+		const char *meaning;
+		struct str plain;
+	} names[] = {
+		{ "x-amz-algorithm", STR_INIT("X-Amz-Algorithm") }, { "x-amz-credential", STR_INIT("X-Amz-Credential") },
+		{ "x-amz-signature", STR_INIT("X-Amz-Signature") }, { "awsaccesskeyid", STR_INIT("AWSAccessKeyId") },
+	};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (own_means(name, names[i].meaning))
+			return str_eq(name, names[i].plain) ? PLAIN : STRANGE;
+	return OTHER;
+}
+
 static bool parse_presigned(const struct head *h, struct sigv4 *ret)
 {
-	static const char *const names[] = { "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date",
-					     "X-Amz-Expires",
-					     "X-Amz-SignedHeaders", "X-Amz-Signature" };
 	struct str values[6] = { { 0 } }, query = h->query, name, value, date;
 
 	while (sigv4_parameter(&query, &name, &value))
 		for (size_t i = 0; i < 6; i++)
-			if (str_eq(name, str_of(names[i])) && !take(&values[i], keep(ret, value)))
+			if (str_eq(name, str_of(presigned_names[i])) && !take(&values[i], keep(ret, value)))
 				return false;
 	ret->form = SIGV4_QUERY;
 	ret->signed_headers = values[4];
@@ -188,9 +205,10 @@ enum err sigv4_parse(const struct head *h, struct sigv4 *ret, const char **ret_r
 	bool header = authorization && str_starts(authorization->value, STR("AWS")), presigned = false,
 	     good = true;
 
-	while (sigv4_parameter(&query, &name, &value))
-		presigned |= str_eq(name, STR("X-Amz-Algorithm")) || str_eq(name, STR("X-Amz-Signature")) ||
-			     str_eq(name, STR("X-Amz-Credential")) || str_eq(name, STR("AWSAccessKeyId"));
+	while (sigv4_parameter(&query, &name, &value)) {
+		presigned |= spelling(name) != OTHER;
+		good &= spelling(name) != STRANGE;
+	}
 	buf_init(&s.storage, HEAD_QUERY_MAX);
 	*ret_reason = "its AWS signature cannot be read, or is not AWS4-HMAC-SHA256";
 	enum err e = presigned ? buf_reserve(&s.storage, HEAD_QUERY_MAX) : ERR_OK;	/* views must not move */
@@ -198,10 +216,10 @@ enum err sigv4_parse(const struct head *h, struct sigv4 *ret, const char **ret_r
 	if (e != ERR_OK)
 		return e;
 	if (header)
-		good = !presigned && str_starts(authorization->value, SIGV4_ALGORITHM) &&
+		good = good && !presigned && str_starts(authorization->value, SIGV4_ALGORITHM) &&
 		       parse_authorization(h, authorization->value, &s);
 	else if (presigned)
-		good = !authorization && parse_presigned(h, &s);
+		good = good && !authorization && parse_presigned(h, &s);
 	if (good && s.form != SIGV4_UNSIGNED)
 		good = parse_payload(h, &s, ret_reason);
 	if (!good) {
@@ -259,7 +277,7 @@ static enum err drop_chunked_coding(struct head *h, struct buf *out)
 	size_t from = out->len;
 
 	while (rest.n) {
-		struct str one = trim(str_head(rest, str_find(rest, ',')));
+		struct str one = str_trim(str_head(rest, str_find(rest, ',')));
 
 		rest = str_from(rest, str_find(rest, ',') + 1);
 		if (str_eq_nocase(one, STR("aws-chunked")))

@@ -366,6 +366,43 @@ static void a_placeholder_does_not_cover_another_key(void **state)
 	assert_int_equal(attach_own(&c, PLACEHOLDER, &h, &own), ATTACH_OWN_NONE);
 }
 
+/* A service behind a gateway that makes variables of names reads '_' as '-'; others end a parameter at ';'. */
+static void other_spellings_are_beside_it(void **state)
+{
+	(void)state;
+	struct policy_credential c = header("x-service-key", "{secret}");
+	struct head h = request("/", NULL), out;
+	auto_buf bytes = BUF_EMPTY;
+	bool attached;
+
+	assert_int_equal(own_of(&c, "x_service_key", "somebodys0123456789", NULL, ""), ATTACH_OWN_BESIDE);
+	assert_int_equal(own_of(&c, "x_api_key", "somebodys0123456789", NULL, ""), ATTACH_OWN_BESIDE);
+	assert_int_equal(own_of(&c, NULL, NULL, "a=1;api_key=somebodys0123456789", ""), ATTACH_OWN_BESIDE);
+	assert_int_equal(own_of(&c, NULL, NULL, "a=1;b=2;api%5Fkey=somebodys0123456789;c", ""), ATTACH_OWN_BESIDE);
+	assert_int_equal(own_of(&c, NULL, NULL, "a=1;b=somebodys0123456789", ""), ATTACH_OWN_NONE);
+	c.own = POLICY_OWN_REPLACE;
+	assert_int_equal(head_add(&h, STR("x_service_key"), STR("somebodys0123456789")), ERR_OK);
+	assert_int_equal(head_add(&h, STR("x_api_key"), STR("somebodys0123456789")), ERR_OK);
+	buf_init_secret(&bytes, HEAD_MAX_BYTES);
+	assert_int_equal(attach_apply(&c, SECRET, PLACEHOLDER, &h, &bytes, &out, &attached), ERR_OK);
+	assert_null(head_find(&out, STR("x_service_key")));
+	assert_null(head_find(&out, STR("x_api_key")));
+	assert_non_null(head_find(&out, STR("x-service-key")));
+}
+
+static void what_is_not_signed_is_looked_at(void **state)
+{
+	(void)state;
+	struct policy_credential c = { .strategy = POLICY_STRATEGY_SIGV4 };
+
+	assert_int_equal(own_of(&c, NULL, NULL, NULL, ""), ATTACH_OWN_NONE);
+	assert_int_equal(own_of(&c, "authorization", "Bearer somebodys0123456789", NULL, ""), ATTACH_OWN_BESIDE);
+	assert_int_equal(own_of(&c, "authorization", "Basic dXNlcjpwYXNzd29yZDEyMw==", NULL, ""), ATTACH_OWN_BESIDE);
+	assert_int_equal(own_of(&c, "x-api-key", "somebodys0123456789", NULL, ""), ATTACH_OWN_BESIDE);
+	assert_int_equal(own_of(&c, NULL, NULL, "token=somebodys0123456789", ""), ATTACH_OWN_BESIDE);
+	assert_int_equal(own_of(&c, "x-amz-acl", "public-read-somebodys01", NULL, ""), ATTACH_OWN_NONE);
+}
+
 static void where_a_placeholder_would_stand(void **state)
 {
 	(void)state;
@@ -479,6 +516,8 @@ int main(void)
 		cmocka_unit_test(text_is_escaped_as_its_kind_has_it),
 		cmocka_unit_test(where_our_header_would_stand),
 		cmocka_unit_test(beside_where_our_header_would_stand),
+		cmocka_unit_test(other_spellings_are_beside_it),
+		cmocka_unit_test(what_is_not_signed_is_looked_at),
 		cmocka_unit_test(where_a_placeholder_would_stand),
 		cmocka_unit_test(a_placeholder_does_not_cover_another_key),
 		cmocka_unit_test(an_own_credential_is_replaced_like_a_placeholder),

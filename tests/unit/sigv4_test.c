@@ -314,6 +314,27 @@ static void what_cannot_be_read_is_refused(void **state)
 	sigv4_free(&s);
 }
 
+/* A server that undoes the escapes, or folds the case, would see a signature that nobody judged. */
+static void parameters_in_other_spellings_are_refused(void **state)
+{
+	(void)state;
+	static const char *const strange[] = {
+		"X%2DAmz-Signature=" ANY_SIGNATURE, "a=b&x-amz-signature=" ANY_SIGNATURE, "X-Amz-Algorith%6d=x",
+		"AWSAccessKeyI%64=AKIAOTHER", "awsaccesskeyid=AKIAOTHER", "%58-Amz-Credential=x",
+	};
+	const char *reason;
+	struct sigv4 s;
+
+	for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {
+		struct head h = request("GET", "a.test", "/", strange[i], NULL);
+
+		assert_int_equal(sigv4_parse(&h, &s, &reason), ERR_HEAD_MALFORMED);
+		h = request("GET", "a.test", "/", strange[i], (const struct fields[]){
+			{ "x-amz-date", "20150830T123600Z" }, { "authorization", TEST_AUTH("host") }, { 0 } });
+		assert_int_equal(sigv4_parse(&h, &s, &reason), ERR_HEAD_MALFORMED);
+	}
+}
+
 static void scope_and_time_are_checked(void **state)
 {
 	(void)state;
@@ -427,6 +448,7 @@ int main(void)
 		cmocka_unit_test(a_body_without_a_stated_hash_is_hashed),
 		cmocka_unit_test(a_chunked_body_is_decoded_and_unsigned),
 		cmocka_unit_test(what_cannot_be_read_is_refused),
+		cmocka_unit_test(parameters_in_other_spellings_are_refused),
 		cmocka_unit_test(scope_and_time_are_checked),
 		cmocka_unit_test(canonical_forms),
 		cmocka_unit_test(a_key_that_cannot_stand_there_is_refused),
