@@ -173,7 +173,7 @@ static enum err read_record(struct registry_advisories *s, struct str text)
 	       *item;
 	json_t *id = json_object_get(root, "id");
 	struct str name = json_string_length(id) ? copy(s, id) : STR("an advisory");	/* an empty one would say: none */
-	enum err e = root ? ERR_OK : ERR_INPUT;
+	enum err e = !root ? ERR_INPUT : name.n ? ERR_OK : ERR_MEMORY;
 	size_t i;
 
 	if (!json_is_string(json_object_get(root, "withdrawn")))
