@@ -49,8 +49,12 @@ static void reload(uv_timer_t *timer)
 	e = hand_policy(w, buf_str(&text));
 	if (e == ERR_OK)
 		return;
-	log_error("the changed policy could not be handed over (%s): the one in force stays", err_name(e));
-	w->seen[0] = '\0';	/* the next touch of the file tries again */
+	w->seen[0] = '\0';
+	if (e == ERR_MORE)	/* its socket is full for now */
+		uv_timer_start(&w->settle, reload, SETTLE_MS, 0);
+	else
+		log_error("the changed policy could not be handed over (%s): the one in force stays; save the file again",
+			  err_name(e));
 }
 
 static void changed(uv_fs_event_t *handle, const char *name, int events, int status)

@@ -7,6 +7,7 @@
 
 #include "base/auto.h"
 #include "base/clock.h"
+#include "os/fd.h"
 #include "supervisor/paths.h"
 
 #include <dirent.h>
@@ -123,7 +124,7 @@ enum err rundir_write(const struct rundir *r, const char *name, struct str conte
 	if (snprintf(temporary, sizeof temporary, ".%s.new", name) >= (int)sizeof temporary)
 		return ERR_LIMIT;
 	auto_fd fd = openat(r->fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0 || write(fd, content.p, content.n) != (ssize_t)content.n)
+	if (fd < 0 || fd_write(fd, content) != ERR_OK)
 		return ERR_LOCAL;
 	return renameat(r->fd, temporary, r->fd, name) ? ERR_LOCAL : ERR_OK;
 }

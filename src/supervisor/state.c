@@ -81,17 +81,25 @@ enum err state_changed_policy(const struct spec *spec, char seen[65], struct buf
 	struct policy *p = NULL;
 	enum err e = paths_read(spec->policy_path, POLICY_BYTES_MAX, policy_text);
 
+	if (e == ERR_LIMIT) {
+		log_error("%s changed and has more than %u bytes: the policy in force stays; make it shorter",
+			  spec->policy_path, POLICY_BYTES_MAX);
+		return e;
+	}
 	if (e) {
-		log_error("%s changed and cannot be read (%s): the policy in force stays", spec->policy_path,
-			  strerror(errno));
+		log_error("%s changed and cannot be read (%s): the policy in force stays; save it again",
+			  spec->policy_path, strerror(errno));
 		return e;
 	}
 	e = policy_load(buf_str(policy_text), spec->policy_path, getenv("HOME"), &p, &error);
-	if (e) {
+	if (e == ERR_POLICY_SYNTAX)
 		log_error("%s:%u:%u: %s (the policy in force stays)", spec->policy_path, (unsigned)error.line,
 			  (unsigned)error.column, error.text);
+	else if (e)
+		log_error("%s changed and cannot be taken (%s): the policy in force stays; save it again",
+			  spec->policy_path, err_name(e));
+	if (e)
 		return e;
-	}
 	if (!strcmp(policy_digest(p), seen))	/* touched, not changed */
 		buf_clear(policy_text);
 	memcpy(seen, policy_digest(p), 65);
