@@ -8,6 +8,8 @@
  */
 #include "credential/keeper_ops.h"
 
+#include "base/clock.h"
+
 #include <jansson.h>
 #define ERR_STATE OPENSSL_ERR_STATE	/* OpenSSL has a type of that name, which nobody needs */
 #include <openssl/evp.h>
@@ -32,13 +34,10 @@ static bool visible(struct str s)
 	return true;
 }
 
+/* A line's text, of a file that may come from Windows. */
 static struct str trim(struct str s)
 {
-	while (s.n && (s.p[0] == ' ' || s.p[0] == '\t'))
-		s = str_from(s, 1);
-	while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t' || s.p[s.n - 1] == '\r'))
-		s.n--;
-	return s;
+	return str_trim(s.n && s.p[s.n - 1] == '\r' ? str_head(s, s.n - 1) : s);
 }
 
 /* "[name]", and "[profile name]" as ~/.aws/config has it */
@@ -237,11 +236,12 @@ enum err keeper_op_sigv4(const struct keeper_credential *c, struct str text, str
 
 /* ---- how long it lasts ---- */
 
-/* "2026-11-22T05:00:00Z", also with a fraction or "+00:00": to seconds since 1970; 0 if it is none */
+/* "2026-11-22T05:00:00Z", also with a fraction or "+00:00": to seconds since 1970; 0 if it is none,
+ * as it is of another place's time */
 static uint64_t rfc3339_s(struct str s)
 {
-	static const uint16_t before[] = { 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334 };
-	uint64_t year, month, day, hour, minute, second, days;
+	uint64_t year, month, day, hour, minute, second;
+	struct str zone = str_from(s, 19);
 
 	if (s.n < 20 || s.p[4] != '-' || s.p[7] != '-' || s.p[10] != 'T' || s.p[13] != ':' ||
 	    s.p[16] != ':' ||
@@ -251,11 +251,12 @@ static uint64_t rfc3339_s(struct str s)
 	    !str_decimal(str_make(s.p + 17, 2), 60, &second) ||
 	    year < 1970 || month < 1 || day < 1)
 		return 0;
-	days = (year - 1970) * 365 + (year - 1969) / 4 - (year - 1901) / 100 + (year - 1601) / 400 +
-	       before[month - 1] + day - 1;
-	if (month > 2 && year % 4 == 0 && (year % 100 || year % 400 == 0))
-		days++;
-	return ((days * 24 + hour) * 60 + minute) * 60 + second;
+	if (zone.p[0] == '.')
+		for (zone = str_from(zone, 1); zone.n && ascii_digit(zone.p[0]);)
+			zone = str_from(zone, 1);
+	if (!str_eq(zone, STR("Z")) && !str_eq(zone, STR("+00:00")))
+		return 0;
+	return clock_civil_s(year, month, day, hour, minute, second);
 }
 
 uint64_t keeper_text_expires_s(const struct keeper_credential *c, struct str text, uint64_t now_s)

@@ -1,6 +1,8 @@
 /* registry.c - the formats of metadata behind one interface, and what they share; see registry.h */
 #include "decoder/registry_readers.h"
 
+#include "base/clock.h"
+
 #include <stdlib.h>
 
 static const struct registry_reader_kind *const kinds[] = {
@@ -79,15 +81,6 @@ static bool skip(struct str *s, const char *any)
 	return true;
 }
 
-/* Days since 1970 of a date of the Gregorian calendar; March is a year's first month. */
-static int64_t days(int64_t year, int64_t month, int64_t day)
-{
-	int64_t y = month <= 2 ? year - 1 : year, era = y / 400, of_era = y - era * 400;
-	int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-
-	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
-
 int64_t registry_time(struct str s)
 {
 	int64_t year, month, day, hour, minute, second, offset_hour = 0, offset_minute = 0;
@@ -109,6 +102,7 @@ int64_t registry_time(struct str s)
 	    minute > 59 || second > 60)
 		return -1;
 	offset_minute += offset_hour * 60;
-	return days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second +
+	return (int64_t)clock_civil_s((uint64_t)year, (uint64_t)month, (uint64_t)day, (uint64_t)hour,
+				      (uint64_t)minute, (uint64_t)second) +
 	       (before ? offset_minute : -offset_minute) * 60;
 }

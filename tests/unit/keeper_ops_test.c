@@ -60,6 +60,11 @@ static void aws_keys_are_read_in_every_form(void **state)
 	field_is(2, 3, SIGNED);
 	assert_int_equal(keeper_text_expires_s(&plain, str_of(json), 5), 1795323600 - 60);
 	assert_int_equal(keeper_text_expires_s(&plain, STR(ID ":" KEY), 5), 3605);
+	assert_int_equal(keeper_text_expires_s(&plain, STR("{\"Expiration\":\"2026-11-22T05:00:00.25+00:00\"}"), 5),
+			 1795323600 - 60);
+	/* another place's time is none that is read: an hour */
+	assert_int_equal(keeper_text_expires_s(&plain, STR("{\"Expiration\":\"2026-11-22T05:00:00+09:00\"}"), 5), 3605);
+	assert_int_equal(keeper_text_expires_s(&plain, STR("{\"Expiration\":\"2026-11-22T05:00:00Zulu\"}"), 5), 3605);
 	assert_null(memmem(out.p, out.len, KEY, strlen(KEY)));
 }
 
