@@ -2,6 +2,8 @@
  * an explanation of a request that cannot exist would mislead. */
 #include "cli/request.h"
 
+#include "wire/canonical.h"
+
 #define NAMES_MAX 8192
 
 static enum err bad(struct buf *why, const char *text)
@@ -17,20 +19,17 @@ static struct str last_of(const struct buf *b, size_t n) { return str_make(b->p 
 static enum err take_authority(struct request *r, struct str authority, struct buf *why)
 {
 	struct head *h = &r->head;
-	size_t close = authority.n && authority.p[0] == '[' ? str_find(authority, ']') : 0;
+	size_t close = authority.n && authority.p[0] == '[' ? str_find(authority, ']') + 1 : 0;
 	size_t colon = close + str_find(str_from(authority, close), ':');
-	struct str host = str_head(authority, colon);
-	uint64_t port = h->scheme == HEAD_HTTPS ? 443 : 80;
 
 	if (str_find(authority, '@') < authority.n)
 		return bad(why, "a URL with a user name in it is not sent by any rule: leave it away");
-	if (host_canonical(host, r->host) != ERR_OK)
+	if (host_canonical(str_head(authority, colon), r->host) != ERR_OK)
 		return bad(why, "the URL has no valid host: expected a name (international ones as xn--...) "
 				"or an IP address, IPv6 in brackets");
-	if (colon < authority.n && (!str_decimal(str_from(authority, colon + 1), 65535, &port) || port == 0))
-		return bad(why, "the URL's port is not valid: expected 1 to 65535");
+	if (canonical_authority(authority, canonical_port(h->scheme), r->host, &h->port) != ERR_OK)
+		return bad(why, "the URL's port is not valid: expected 1 to 65535, without zeros before it");
 	h->host = str_of(r->host);
-	h->port = (uint16_t)port;
 	return ERR_OK;
 }
 
