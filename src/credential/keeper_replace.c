@@ -76,8 +76,10 @@ static enum err make_lock(struct keeper_lease *l, const char *name, int stale_s)
 
 	for (int i = 0; i < 2; i++) {
 		if (mkdirat(l->directory, name, 0700) == 0) {
-			if (fstatat(l->directory, name, &st, AT_SYMLINK_NOFOLLOW))
+			if (fstatat(l->directory, name, &st, AT_SYMLINK_NOFOLLOW)) {
+				(void)unlinkat(l->directory, name, AT_REMOVEDIR);
 				return ERR_LOCAL;
+			}
 			l->made = name;
 			l->inode = st.st_ino;
 			l->since = st.st_ctim;
