@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "credential/seal_store.h"
+#include "tls/mint.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -285,7 +286,7 @@ static enum err read_root(struct keeper_config *c, json_t *root, char why[256])
 		return ERR_INPUT;
 	}
 	snprintf(why, 256, "sandbox, ca_days, checkpoint_key_fd or environment is not valid");
-	if (strlen(sandbox) == 0 || strlen(sandbox) > KEEPER_SANDBOX_MAX || days < 1 || days > 30 ||
+	if (strlen(sandbox) == 0 || strlen(sandbox) > KEEPER_SANDBOX_MAX || days < 1 || days > MINT_DAYS_MAX ||
 	    key_fd <= KEEPER_START_FD || !json_is_array(credentials))
 		return ERR_INPUT;
 	memcpy(c->sandbox, sandbox, strlen(sandbox));

@@ -37,7 +37,7 @@
 
 #define KEEPER_CONFIG_MAX (8u * 1024 * 1024)
 #define KEEPER_SANDBOX_MAX 128
-#define KEEPER_CA_DAYS 7
+#define KEEPER_CA_DAYS (POLICY_WALL_DAYS_MAX + 1)	/* no run outlives what its clients trust */
 #define KEEPER_START_MAX (2u * 1024 * 1024)
 
 /** ---- the supervisor's side ---- */

@@ -371,7 +371,7 @@ static enum err compile_limits(struct compile *c)
 	if (err == ERR_OK)
 		err = limit(c, &in->processes, "processes", 16, 1000000, "16 to 1000000", &processes);
 	if (err == ERR_OK)
-		err = limit(c, &in->wall_time, "wall_time", 1000, 365ull * 86400000, "1s to 365d",
+		err = limit(c, &in->wall_time, "wall_time", 1000, POLICY_WALL_DAYS_MAX * 86400000ull, "1s to 365d",
 			    &out->wall_time_ms);
 	if (err == ERR_OK)
 		err = limit(c, &in->requests, "requests", 1, INT64_MAX, "at least 1", &out->requests);

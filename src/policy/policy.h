@@ -14,6 +14,7 @@
 #define POLICY_BYTES_MAX (8 * 1024 * 1024)	/* of the file: room for POLICY_RULES_MAX short rules */
 #define POLICY_RULES_MAX 100000
 #define POLICY_CREDENTIALS_MAX 256
+#define POLICY_WALL_DAYS_MAX 365	/* of limits.wall_time */
 
 enum policy_verdict { POLICY_DENY, POLICY_ALLOW, POLICY_OBSERVE };
 enum policy_source { POLICY_SOURCE_ENVIRONMENT, POLICY_SOURCE_FILE, POLICY_SOURCE_COMMAND,

@@ -9,7 +9,7 @@
 #define MINT_POINT_BYTES 65		/* 0x04, X, Y */
 #define MINT_LEAF_MAX_BYTES 2048	/* DER */
 #define MINT_BACKDATE_SECONDS 3600	/* for clocks that are behind */
-#define MINT_DAYS_MAX 30
+#define MINT_DAYS_MAX 398		/* longer ones are refused by some clients */
 
 struct mint;
 
