@@ -242,22 +242,34 @@ static enum err add_needles(struct scrub_set *set, const struct entry *entry, ui
 	return e;
 }
 
-static size_t held(const struct vault *v)
+struct held {
+	size_t count, bytes;
+};
+
+static void hold(struct held *h, const struct vault_secret *s)
 {
-	size_t n = 0;
+	if (!s)
+		return;
+	h->count++;
+	h->bytes += secret_str(s->secret).n;
+}
+
+static struct held held(const struct vault *v)
+{
+	struct held h = { 0 };
 
 	for (uint32_t i = 0; i < v->count; i++) {
 		if (!v->entries[i].scrub)
 			continue;
 		for (int part = 0; part < KEEPER_PARTS; part++) {
-			n += v->entries[i].slots[part].current != NULL;
+			hold(&h, v->entries[i].slots[part].current);
 			for (int k = 0; k < VAULT_OLD_MAX; k++)
-				n += v->entries[i].slots[part].old[k] != NULL;
+				hold(&h, v->entries[i].slots[part].old[k]);
 		}
 		for (int k = 0; k < LEARNT_MAX; k++)
-			n += v->entries[i].learnt[k] != NULL;
+			hold(&h, v->entries[i].learnt[k]);
 	}
-	return n;
+	return h;
 }
 
 static void older(struct vault_secret **at, struct vault_secret ***oldest)
@@ -288,10 +300,14 @@ static bool drop_oldest(struct vault *v)
 }
 
 /* Room for one needle more. Before anything is moved: what goes may be anybody's. */
-static void make_room(struct vault *v)
+static void make_room(struct vault *v, const struct vault_secret *fresh)
 {
-	while (held(v) >= SCRUB_NEEDLES_MAX && drop_oldest(v))
-		;
+	size_t bytes = secret_str(fresh->secret).n;
+	struct held h;
+
+	do
+		h = held(v);
+	while ((h.count >= SCRUB_NEEDLES_MAX || h.bytes + bytes > SCRUB_BYTES_MAX) && drop_oldest(v));
 }
 
 /* The set of needles anew, with every secret that is held now. */
@@ -338,7 +354,7 @@ static enum err exchange_current(struct slot *s, struct vault_secret *fresh)
 	struct vault_secret *oldest, *before = s->current;
 	enum err e;
 
-	make_room(s->vault);
+	make_room(s->vault, fresh);
 	oldest = s->old[VAULT_OLD_MAX - 1];
 	if (before) {
 		memmove(&s->old[1], &s->old[0], (VAULT_OLD_MAX - 1) * sizeof s->old[0]);
@@ -487,7 +503,7 @@ enum err vault_learn(struct vault *v, const struct policy_credential *c, struct 
 	e = secret_make(v, secret, &fresh);
 	if (e != ERR_OK)
 		return e == ERR_LIMIT ? ERR_CREDENTIAL : e;
-	make_room(v);
+	make_room(v, fresh);
 	oldest = entry->learnt[LEARNT_MAX - 1];
 	entry->learnt[LEARNT_MAX - 1] = fresh;
 	e = entry->scrub ? rebuild(v) : ERR_OK;

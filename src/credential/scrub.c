@@ -21,7 +21,7 @@
  * stray bytes before it began.
  *
  * The automaton spells its needles, so that it lives in the same kind of memory as they do.
- * Failure: without memory, or over SCRUB_NODES_MAX, a set does not build, and there is
+ * Failure: without memory, or over SCRUB_BYTES_MAX, a set does not build, and there is
  * nothing to search with: the caller refuses.
  * Source: Aho, Corasick, CACM 18(6), 1975; RFC 4648; RFC 3986 s2.1; RFC 8259 s7.
  */
@@ -33,7 +33,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define NODES_MAX (4u * 1024 * 1024)
+#define NODES_OF_BYTE 14u	/* plain, hex twice, six times 4/3 */
 #define ROOT 0u
 #define NO_ID 0u	/* ids are kept plus one */
 
@@ -262,16 +262,16 @@ static void prepare_skip(struct scrub_set *s)
 
 enum err scrub_set_build(struct scrub_set *s)
 {
-	size_t count = 1;
+	size_t bytes = 0;
 	enum err e;
 
 	if (s->nodes)
 		return ERR_STATE;
-	for (size_t i = 0; i < s->needle_count; i++)	/* plain, hex twice, six times 4/3 */
-		count += 14 * secret_str(s->needles[i]).n;
-	if (count > NODES_MAX)
+	for (size_t i = 0; i < s->needle_count; i++)
+		bytes += secret_str(s->needles[i]).n;
+	if (bytes > SCRUB_BYTES_MAX)
 		return ERR_LIMIT;
-	s->nodes_bytes = count * sizeof *s->nodes;
+	s->nodes_bytes = (1 + NODES_OF_BYTE * bytes) * sizeof *s->nodes;
 	s->nodes = secret_map(s->nodes_bytes);
 	s->root = secret_map(256 * sizeof *s->root);
 	s->node_count = 1;

@@ -12,6 +12,7 @@
 
 #define SCRUB_NEEDLE_MIN 8
 #define SCRUB_NEEDLES_MAX 512
+#define SCRUB_BYTES_MAX 299592	/* of all needles together */
 
 struct scrub_set;	/* immutable once built; holds the needles in secret memory */
 struct scrub;		/* one stream's state */

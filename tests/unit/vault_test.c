@@ -319,6 +319,28 @@ static void what_is_learnt_again_stays(void **state)
 	assert_false(is_searched(STR("access-token-number-0")));
 }
 
+/* A few large ones are as much as there is room for: the oldest former ones go, nothing is refused. */
+static void large_secrets_make_room(void **state)
+{
+	(void)state;
+	static char secret[SECRET_MAX_BYTES];
+
+	memset(secret, 'x', sizeof secret);
+	for (int i = 0; i < 32; i++) {	/* 16 learnt, 5 of the file: 336 KiB */
+		const struct str s = str_make(secret, sizeof secret);
+
+		memset(secret, 'a' + i, 16);
+		if (i % 2)
+			vault_secret_release(obtain("file", STR("stamp-xx"), s));
+		else
+			assert_int_equal(vault_learn(vault, credential("env"), s, NULL), ERR_OK);
+		if (!is_searched(s))
+			fail_msg("number %d", i);
+	}
+	memset(secret, 'a', 16);
+	assert_false(is_searched(str_make(secret, sizeof secret)));
+}
+
 static void later_policies_name_the_same_sources(void **state)
 {
 	(void)state;
@@ -345,7 +367,7 @@ int main(void)
 		T(old_secrets_are_searched_for_some_time), T(a_file_may_fail_for_a_moment),
 		T(a_failure_is_kept_for_a_moment), T(what_cannot_be_searched_for_is_not_used),
 		T(a_refused_secret_is_asked_for_anew), T(what_is_detached_is_given_to_nobody),
-		T(what_is_learnt_is_searched_for), T(what_is_learnt_again_stays),
+		T(what_is_learnt_is_searched_for), T(what_is_learnt_again_stays), T(large_secrets_make_room),
 		T(later_policies_name_the_same_sources),
 	};
 
