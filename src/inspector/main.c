@@ -15,6 +15,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #define NET_FD 3
 #define COURIER_FD 4
@@ -60,6 +61,16 @@ static enum err confine(unsigned descriptors)
 	return e ? e : confine_seccomp(CONFINE_BASE);
 }
 
+/* As many as there are descriptors for: beyond, the one that is idle for longest makes room. */
+static uint32_t gate_connections(void)
+{
+	struct rlimit hard;
+
+	if (getrlimit(RLIMIT_NOFILE, &hard) || hard.rlim_max >= DESCRIPTORS_MAX + GATE_CONNECTIONS_MAX)
+		return GATE_CONNECTIONS_MAX;
+	return hard.rlim_max > DESCRIPTORS_MAX ? (uint32_t)hard.rlim_max - DESCRIPTORS_MAX : 1;
+}
+
 int main(void)
 {
 	static struct inspector inspector;
@@ -85,7 +96,7 @@ int main(void)
 		return 1;
 	}
 	if (gate)
-		limits.connections_max = GATE_CONNECTIONS_MAX;
+		limits.connections_max = gate_connections();
 	e = confine(DESCRIPTORS_MAX + (gate ? GATE_CONNECTIONS_MAX : 0));
 	if (e) {
 		log_error("%s: %s", err_text(e), strerror(errno));

@@ -76,6 +76,11 @@ def usual(s, w, plain, tcp):
             r = g.run(["curl", "-sS", "-m", "20", version, "-w", "\n%{http_code}", "https://api.example.test/items"])
             check(f"CONNECT, TLS and a request with the injected credential ({version[2:]})",
                   r.stdout.endswith("200"), (r.stdout, r.stderr))
+        shown = g.run(["openssl", "s_client", "-proxy", g.env["HTTPS_PROXY"].split("//")[1], "-servername", "api.example.test",
+                       "-connect", "api.example.test:443"]).stdout
+        lives = subprocess.run(["openssl", "x509", "-noout", "-checkend", str(365 * 86400)], input=shown, text=True,
+                               stdout=subprocess.DEVNULL).returncode
+        check("certificates outlive the longest run that a policy can allow", lives == 0, shown[-500:])
         check("clients get a placeholder for the credential",
               g.env["API_TOKEN"].startswith("tok-") and g.env["API_TOKEN"] != token, g.env)
         r = g.run(["curl", "-sS", "-m", "20", "-X", "POST", "-w", "\n%{http_code}", "https://api.example.test/items"])
@@ -206,6 +211,16 @@ def refusals(g):
     check("a tunnel to one name cannot carry another (SNI)", r.returncode != 0, (r.stdout, r.stderr))
 
 
+def few_descriptors(s, w):
+    """Under a low hard limit, idle clients make room for new ones, as they do at the gate's own limit."""
+    with gate(s, env={"API_TOKEN": w.info["tokens"]["api"]}, descriptors=256) as g, contextlib.ExitStack() as idle:
+        for _ in range(400):
+            idle.enter_context(contextlib.closing(socket.create_connection(("127.0.0.1", g.port), 10))).send(b"CONN")
+        time.sleep(2.5)	# who has sent half a head counts as idle after two
+        r = g.run(["curl", "-sS", "-m", "20", "-w", "\n%{http_code}", "https://api.example.test/items"])
+        check("with 256 descriptors and 400 idle clients, a request is answered", r.stdout.endswith("200"), (r.stdout, r.stderr))
+
+
 def tokens(s, w):
     made = subprocess.run([BIN / "paddock", "gate", "--new-token", "ci"], env=s.env, text=True, capture_output=True)
     token = made.stderr.split("once: ")[1].split()[0]
@@ -250,5 +265,6 @@ with world() as w, sandbox("gate", w, POLICY) as s:
     usual(s, w, serve(http), serve(raw))
     lasting(s, w)
     tokens(s, w)
+    few_descriptors(s, w)
     ends(s, w)
 finish()

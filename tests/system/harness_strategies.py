@@ -173,6 +173,13 @@ url=$(aws s3 presign s3://bucket/some/key)
     good = [row for row in w.asked if row.get("good")]
     check("sigv4: a presigned request verifies", r.stdout.startswith("200 ") and len(good) == 1 and "X-Amz-Signature" in good[0]["target"], (said(r), w.asked))
     check("sigv4: another's key, another time, another version are refused", r.stdout == "200 400 400 ", said(r))
+    w.forget()
+    bucket, theirs = "https://bucket.s3.us-east-1.amazonaws.com/k", "somebodys-own-0123456789"
+    r = s.sh(curl(bucket, f"-H 'authorization: Bearer {theirs}'") + curl(bucket, f"-H 'x-api-key: {theirs}'") +
+             curl(bucket + "?X%2DAmz-Signature=" + "0" * 64) + curl(bucket), "--quiet", *w.options())
+    check("sigv4: another's credential where nothing is signed is refused, and what has none passes",
+          r.stdout.startswith("403 403 400 ") and len(w.asked) == 1 and theirs not in str(w.asked),
+          (said(r), w.asked))
 
 
 def download(s, w):

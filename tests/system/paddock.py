@@ -233,9 +233,10 @@ def world(node="node"):
 class Gate:
     """`paddock gate` of a sandbox's place, on a port of its own; clients are ours, outside of any sandbox."""
 
-    def __init__(self, s, *options, env=None):
+    def __init__(self, s, *options, env=None, descriptors=None):
         self.sandbox = s
-        arguments = [str(BIN / "paddock"), "gate", "--listen", "127.0.0.1:0", "--quiet"]
+        arguments = ["prlimit", f"--nofile={descriptors}:{descriptors}"] if descriptors else []
+        arguments += [str(BIN / "paddock"), "gate", "--listen", "127.0.0.1:0", "--quiet"]
         if s.policy:
             arguments += ["--policy", str(s.policy)]
         if s.world:
@@ -265,8 +266,8 @@ class Gate:
 
 
 @contextlib.contextmanager
-def gate(s, *options, env=None):
-    g = Gate(s, *options, env=env)
+def gate(s, *options, env=None, descriptors=None):
+    g = Gate(s, *options, env=env, descriptors=descriptors)
     try:
         yield g
     finally:
