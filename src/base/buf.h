@@ -36,7 +36,7 @@ void buf_put_slowly(struct buf *b, struct str s);
 /* Inline, since heads and records are made of hundreds of short pieces. cap is 0 while p is NULL. */
 static inline void buf_put(struct buf *b, struct str s)
 {
-	if (b->err || s.n == 0 || s.n > b->cap - b->len) {
+	if (b->err || !s.p || s.n == 0 || s.n > b->cap - b->len) {
 		buf_put_slowly(b, s);
 		return;
 	}
