@@ -135,9 +135,17 @@ static void frame(void *user, const struct link_frame *f)
 			claims_frame(link, f);
 		else if (of)
 			((struct courier_stream *)of)->frame(of, f);
+		else if (f->type == LINK_RESET)
+			question_reset(link, f->stream);
 		else if (f->type == LINK_HEAD || f->type == LINK_DATA)
 			link_consumed(l, f->stream, f->payload.n);	/* of a request that is answered */
 	}
+}
+
+static void run(struct exchange *x, void *user)
+{
+	(void)user;
+	exchange_run(x);
 }
 
 static void writable(void *user)
@@ -146,10 +154,7 @@ static void writable(void *user)
 
 	question_writable(link);
 	if (link->peer == COURIER_INSPECTOR)
-		for (struct exchange *x = link->courier->exchanges, *next; x; x = next) {
-			next = x->next;
-			exchange_run(x);
-		}
+		exchange_each(link->courier, run, NULL);
 	if (link->peer == COURIER_INSPECTOR)
 		tunnel_run_all(link->courier);
 }
@@ -212,6 +217,11 @@ static void closed(void *user, enum err why)
 
 static void stop_finish(struct courier *c);
 
+static void tick(struct exchange *x, void *now)
+{
+	exchange_tick(x, *(const uint64_t *)now);
+}
+
 static void ticked(uv_timer_t *timer)
 {
 	struct courier *c = timer->data;
@@ -221,10 +231,7 @@ static void ticked(uv_timer_t *timer)
 		stop_finish(c);
 		return;
 	}
-	for (struct exchange *x = c->exchanges, *next; x; x = next) {
-		next = x->next;
-		exchange_tick(x, now);
-	}
+	exchange_each(c, tick, &now);
 	tunnel_tick(c, now);
 	detach_tick(c);
 	carriers_tick(c->carriers, now);
@@ -242,19 +249,17 @@ static void ticked(uv_timer_t *timer)
 
 /* ---- policy ---- */
 
-/* What has no end of its own, under the policy in force. */
-static void judge_lasting(struct courier *c)
+/* What has no end of its own, under the policy in force: a
+ * WebSocket, also one that the upstream has not granted yet. */
+static void judge_lasting(struct exchange *x, void *user)
 {
-	for (struct exchange *x = c->exchanges, *next; x; x = next) {
-		const struct policy_rule *rule;
-		enum err e =
-			x->websocket ? policy_match(snapshot_policy(c->snapshot), &x->head, &rule) : ERR_OK;
+	const struct policy *p = user;
+	const struct policy_rule *rule;
 
-		next = x->next;
-		if (x->websocket && (e != ERR_OK || rule->verdict == POLICY_DENY || !rule->websocket))
-			exchange_end(x, ERR_POLICY_DENIED, false);
-	}
-	tunnel_judge_all(c);
+	if (!x->rule || !x->head.websocket)
+		return;
+	if (policy_match(p, &x->head, &rule) != ERR_OK || rule->verdict == POLICY_DENY || !rule->websocket)
+		exchange_end(x, ERR_POLICY_DENIED, false);
 }
 
 void courier_reload(struct courier *c, struct str text)
@@ -288,7 +293,8 @@ void courier_reload(struct courier *c, struct str text)
 	if (spool_durable(c->spool, policy_durable(policy)) != ERR_OK)
 		log_error("the trail cannot be brought to disk: nothing more is let through");
 	journal_reload(c, ERR_OK, policy_digest(policy), str_of(""));
-	judge_lasting(c);
+	exchange_each(c, judge_lasting, policy);
+	tunnel_judge_all(c);
 	detach_reloaded(c, snapshot_policy(before));
 	snapshot_release(before);
 	control_reloaded(c, ERR_OK, policy_digest(policy));

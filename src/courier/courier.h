@@ -84,6 +84,7 @@ struct courier {
 	struct snapshot *snapshot;		/* in force */
 	struct leaves *leaves;
 	struct exchange *exchanges;		/* all that run */
+	struct exchange_cursor *cursor;		/* exchange_each() that runs now */
 	struct tunnel *tunnels;
 	struct tokens *tokens;			/* got for the agent */
 	struct certificates *certificates;

@@ -49,16 +49,19 @@ void detach_reflected(struct exchange *x)
 	vault_detach(x->courier->vault, c);
 }
 
+static void end_detached(struct exchange *x, void *user)
+{
+	(void)user;
+	if (x->credential && vault_detached(x->courier->vault, x->credential))
+		exchange_end(x, ERR_CREDENTIAL, false);
+}
+
 void detach_tick(struct courier *c)
 {
 	if (!c->detach_due)
 		return;
 	c->detach_due = false;
-	for (struct exchange *x = c->exchanges, *next; x; x = next) {
-		next = x->next;
-		if (x->credential && vault_detached(c->vault, x->credential))
-			exchange_end(x, ERR_CREDENTIAL, false);
-	}
+	exchange_each(c, end_detached, NULL);
 	for (uint32_t i = 0; i < POLICY_CREDENTIALS_MAX; i++)
 		if (c->detached[i / 64] >> (i % 64) & 1)
 			carriers_drop(c->carriers, i + 1);
@@ -107,13 +110,16 @@ static bool still_given(const struct exchange *x)
 			    policy_credential(p, (uint32_t)rule->credential) == now);
 }
 
+static void end_not_given(struct exchange *x, void *user)
+{
+	(void)user;
+	if (x->credential && !still_given(x))
+		exchange_end(x, ERR_CREDENTIAL, false);
+}
+
 void detach_reloaded(struct courier *c, const struct policy *before)
 {
-	for (struct exchange *x = c->exchanges, *next; x; x = next) {
-		next = x->next;
-		if (x->credential && !still_given(x))
-			exchange_end(x, ERR_CREDENTIAL, false);
-	}
+	exchange_each(c, end_not_given, NULL);
 	for (uint32_t i = 0; i < policy_credential_count(before); i++) {
 		const struct policy_credential *was = policy_credential(before, i);
 		const struct policy_credential *now = snapshot_credential(c->snapshot, was->name);

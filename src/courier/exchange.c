@@ -72,6 +72,7 @@ static enum step stage_admit(struct exchange *x)
 		return exchange_fail(x, ERR_LIMIT, "limits.requests");
 	}
 	if (c->bytes >= courier_limit_bytes(c)) {
+		x->beyond_limit = true;
 		courier_limit_reached(c, "limits.bytes");
 		return exchange_fail(x, ERR_LIMIT, "limits.bytes");
 	}
@@ -126,18 +127,20 @@ static enum step decide_credential(struct exchange *x)
 	return STEP_NEXT;
 }
 
-/* Placeholders where they must not stand: in the head now, in the body as it comes. What is not to
- * be sent with a credential (a denial, an observation) is judged by its host alone, like a body. */
-static enum step decide_placeholders(struct exchange *x, bool sent)
+/* Placeholders where they must not stand: in the head now, in the body as it comes, if it is to go. What
+ * gets no credential (a denial, an observation) is judged by its host alone, like a body. */
+static enum step decide_placeholders(struct exchange *x, enum policy_verdict verdict)
 {
 	const struct scrub_set *foreign;
-	enum snapshot_place place = sent ? SNAPSHOT_HEAD : SNAPSHOT_BODY;
+	enum snapshot_place place = verdict == POLICY_ALLOW ? SNAPSHOT_HEAD : SNAPSHOT_BODY;
 	enum err e = snapshot_foreign(x->snapshot, x->head.host, x->credential, place, &foreign);
 
 	if (e != ERR_OK)
 		return exchange_fail(x, e, "");
 	if (!x->local && foreign && exchange_carries(x, foreign, &x->head))
 		return exchange_fail(x, ERR_PLACEHOLDER_BLOCKED, "");
+	if (verdict == POLICY_DENY)
+		return STEP_NEXT;
 	e = binding_foreign(x, &foreign);
 	if (e != ERR_OK)
 		return exchange_fail(x, e, "");
@@ -154,17 +157,17 @@ static enum step decide_placeholders(struct exchange *x, bool sent)
 static enum step stage_decide(struct exchange *x)
 {
 	x->snapshot = snapshot_acquire(x->courier->snapshot);
-	enum err verdict = policy_match(snapshot_policy(x->snapshot), &x->head, &x->rule);
-	bool allowed = verdict == ERR_OK && x->rule->verdict == POLICY_ALLOW;
-	enum step s = allowed ? decide_credential(x) : STEP_NEXT;
+	enum err e = policy_match(snapshot_policy(x->snapshot), &x->head, &x->rule);
+	enum policy_verdict verdict = e == ERR_OK ? x->rule->verdict : POLICY_DENY;
+	enum step s = verdict == POLICY_ALLOW ? decide_credential(x) : STEP_NEXT;
 
 	if (s == STEP_NEXT)
-		s = decide_placeholders(x, allowed);
+		s = decide_placeholders(x, verdict);
 	if (s != STEP_NEXT)
 		return s;
-	if (verdict != ERR_OK)
-		return exchange_fail(x, verdict, x->rule ? "by a rule" : "no rule matches");
-	if (x->rule->verdict == POLICY_DENY)
+	if (e != ERR_OK)
+		return exchange_fail(x, e, x->rule ? "by a rule" : "no rule matches");
+	if (verdict == POLICY_DENY)
 		return exchange_fail(x, ERR_POLICY_DENIED, "by a rule");
 	if (x->head.websocket && !x->rule->websocket)
 		return exchange_fail(x, ERR_UPGRADE_REFUSED, "the rule has no 'websocket'");
@@ -404,7 +407,7 @@ static void settle(struct exchange *x)
 		detach_reflected(x);
 	if (!x->intent_stored)
 		x->courier->denied++;
-	if (x->intent_stored || (x->result != ERR_LIMIT && !x->beyond_limit))
+	if (x->intent_stored || !x->beyond_limit)
 		journal_end(x);		/* the others are counted: courier_limit_reached() */
 	x->deadline_ms = clock_ms() + EXCHANGE_HEAD_MS;
 	if (x->result != ERR_OK && !x->over && !x->down.head_sent && refusal_make(x) != ERR_OK)
@@ -442,8 +445,28 @@ static enum step (*const stage_step[STAGE_COUNT])(struct exchange *x) = {
 #undef STAGE_FUNCTION
 };
 
+struct exchange_cursor {
+	struct exchange *next;
+	struct exchange_cursor *outer;
+};
+
+void exchange_each(struct courier *c, void (*f)(struct exchange *x, void *user), void *user)
+{
+	struct exchange_cursor cursor = { c->exchanges, c->cursor };
+
+	c->cursor = &cursor;
+	for (struct exchange *x; (x = cursor.next);) {
+		cursor.next = x->next;
+		f(x, user);
+	}
+	c->cursor = cursor.outer;
+}
+
 static void destroy(struct exchange *x)
 {
+	for (struct exchange_cursor *k = x->courier->cursor; k; k = k->outer)
+		if (k->next == x)
+			k->next = x->next;
 	link_set_user(x->link, x->stream, NULL);
 	courier_client_leave(x->courier, x->client);
 	protocol_free(x);

@@ -100,7 +100,7 @@ struct exchange {
 	struct link *link;
 	uint32_t stream;
 	enum stage stage;
-	bool beyond_limit;		/* opened when limits.requests was used up */
+	bool beyond_limit;		/* opened when limits.requests or limits.bytes was used up */
 	bool over;			/* the stream is reset or was never answerable: say nothing */
 
 	struct buf open_bytes, head_bytes;	/* copies of the peer's messages: copied once, then checked */
@@ -148,6 +148,8 @@ void exchange_open(struct courier *c, struct link *link, const struct link_frame
 void exchange_run(struct exchange *x);
 /** exchange_end() - from outside: ends it with @why, recorded; @silent: the stream is gone. Frees @x. */
 void exchange_end(struct exchange *x, enum err why, bool silent);
+/** exchange_each() - @f for each that runs; it may end that one, and any other */
+void exchange_each(struct courier *c, void (*f)(struct exchange *x, void *user), void *user);
 /** exchange_tick() - deadlines. May free @x. */
 void exchange_tick(struct exchange *x, uint64_t now_ms);
 

@@ -2,8 +2,8 @@
  *
  * Theory of operation: a NAME or LEAF is wholly in its OPEN and is answered at once (a leaf that
  * is new, when the keeper has made it): one HEAD and END, or, if the link has no room at the moment, when
- * it has (each waiting answer is a stream that
- * the link counts, so their number is bounded). A leaf is signed for a host that the policy names
+ * it has. What waits is bounded by the streams that the link lets be open, since a stream that is reset
+ * waits no more, and by the calls to the keeper. A leaf is signed for a host that the policy names
  * and for no other, whoever asks. The keeper's certificates are kept, because a client opens many
  * connections to a few hosts; while one is made, every stream that asked for it waits for the one call.
  * A claim is the sender's word, recorded as such. A sender has a budget of records for claims and
@@ -82,6 +82,21 @@ static void answer(struct courier_link *link, uint32_t stream, const struct msg_
 			link->answers_end = &link->answers;
 		*link->answers_end = a;
 		link->answers_end = &a->next;
+	}
+}
+
+static void answer_drop(struct courier_link *link, uint32_t stream)
+{
+	for (struct answer **at = &link->answers; *at; at = &(*at)->next) {
+		struct answer *a = *at;
+
+		if (a->stream != stream)
+			continue;
+		*at = a->next;
+		if (!a->next)
+			link->answers_end = at;
+		answer_free(a);
+		return;
 	}
 }
 
@@ -190,12 +205,13 @@ static struct leaf *leaf_find(struct leaves *l, struct str host, struct str poin
 	return oldest;
 }
 
-/* A stream that waits for a certificate; of those that wait for the same one the first has the call. */
+/* A stream that waits for a certificate; of those that wait for the same one the first has the call, also
+ * after it was reset. */
 struct leaf_wait {
 	struct leaf_wait *next;
 	struct courier_link *link;
 	struct keeper_call *call;
-	uint32_t stream;
+	uint32_t stream;		/* 0: reset */
 	char text[POINT_BYTES + HEAD_HOST_MAX];	/* point and host, as the keeper is asked */
 	size_t text_bytes;
 };
@@ -247,7 +263,8 @@ static void leaf_made(void *user, enum err e, struct str der)
 			at = &w->next;
 			continue;
 		}
-		leaf_answer(link, w->stream, e, der);
+		if (w->stream)
+			leaf_answer(link, w->stream, e, der);
 		*at = w->next;
 		if (w != first)
 			free(w);
@@ -259,6 +276,7 @@ static enum err leaf_ask(struct courier_link *link, uint32_t stream, struct str 
 {
 	struct leaf_wait *w = calloc(1, sizeof *w), **at = &link->leaf_waits;
 	bool is_asked = false;
+	unsigned calls = 0;
 	enum err e = ERR_OK;
 
 	if (!w)
@@ -268,9 +286,13 @@ static enum err leaf_ask(struct courier_link *link, uint32_t stream, struct str 
 	memcpy(w->text, point.p, POINT_BYTES);
 	memcpy(w->text + POINT_BYTES, host.p, host.n);
 	w->text_bytes = POINT_BYTES + host.n;
-	for (; *at; at = &(*at)->next)
+	for (; *at; at = &(*at)->next) {
 		is_asked |= same_leaf(*at, w);
-	if (!is_asked) {
+		calls += (*at)->call != NULL;
+	}
+	if (!is_asked && calls == QUESTION_CALLS_MAX) {
+		e = ERR_LIMIT;
+	} else if (!is_asked) {
 		const struct keeper_question q = { .op = KEEPER_LEAF, .text = { w->text, w->text_bytes } };
 
 		e = keeper_call(link->courier->keeper, &q, leaf_made, w, &w->call);
@@ -305,6 +327,23 @@ void question_leaf(struct courier_link *link, const struct link_frame *f)
 	if (is_kept)
 		kept->used = ++c->leaves->clock;
 	leaf_answer(link, f->stream, e, is_kept ? buf_str(&kept->der) : (struct str){ NULL, 0 });
+}
+
+void question_reset(struct courier_link *link, uint32_t stream)
+{
+	answer_drop(link, stream);
+	for (struct leaf_wait **at = &link->leaf_waits; *at; at = &(*at)->next) {
+		struct leaf_wait *w = *at;
+
+		if (w->stream != stream)
+			continue;
+		w->stream = 0;
+		if (!w->call) {
+			*at = w->next;
+			free(w);
+		}
+		return;
+	}
 }
 
 void question_closed(struct courier_link *link)

@@ -134,6 +134,7 @@ void token_over(struct token *k)
 	k->snapshot = NULL;
 	k->credential = NULL;
 	snapshot_release(snapshot);
+	waiter_wake(&k->waits);		/* who asked since waits for no attempt any more */
 }
 
 void token_bad(struct token *k, const char *format, ...)
@@ -149,7 +150,6 @@ void token_bad(struct token *k, const char *format, ...)
 	k->failures++;
 	k->failed_until_ms = clock_ms() + (pause < TOKEN_BACKOFF_MAX_MS ? pause : TOKEN_BACKOFF_MAX_MS);
 	token_over(k);
-	waiter_wake(&k->waits);
 }
 
 void token_good(struct token *k, struct str access, uint64_t life_s, uint64_t early_s, bool more)
@@ -171,9 +171,10 @@ void token_good(struct token *k, struct str access, uint64_t life_s, uint64_t ea
 	k->stale = false;
 	k->failures = 0;
 	k->failed_until_ms = 0;
-	if (!more)
+	if (more)
+		waiter_wake(&k->waits);
+	else
 		token_over(k);
-	waiter_wake(&k->waits);
 }
 
 void token_bad_answer(struct token *k, enum err e, const char *reason, const struct head *head,

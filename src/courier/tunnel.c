@@ -43,6 +43,7 @@ struct tunnel {
 	struct queue down;
 	bool agent_ended, upstream_ended, end_passed;
 	bool intent_stored;
+	bool beyond_limit;			/* opened when limits.requests was used up */
 	bool gone;				/* the stream is over */
 	enum err result;
 	const char *reason;
@@ -128,7 +129,8 @@ static void over(struct tunnel *t, enum err why, const char *reason)
 	t->reason = reason;
 	if (!t->intent_stored)
 		t->courier->denied++;
-	record_end(t);
+	if (t->intent_stored || !t->beyond_limit)
+		record_end(t);		/* the others are counted: courier_limit_reached() */
 	courier_client_leave(t->courier, t->client);
 	if (t->connection)
 		upstream_release(t->connection, false);
@@ -165,6 +167,31 @@ static enum err count(struct tunnel *t, size_t n)
 	return ERR_LIMIT;
 }
 
+/* -- the policy ------------------------------------------------------------------------- */
+
+/* The rule of @p that lets it pass. */
+static enum err decide(const struct tunnel *t, const struct policy *p, const struct policy_rule **ret)
+{
+	enum err e = policy_match_tunnel(p, POLICY_KIND_PASSTHROUGH, t->asked.host, t->asked.port, ret);
+
+	if (e)
+		e = policy_match_tunnel(p, POLICY_KIND_TCP, t->asked.host, t->asked.port, ret);
+	return e ? e : (*ret)->verdict == POLICY_DENY ? ERR_POLICY_DENIED : ERR_OK;
+}
+
+/* Would it be opened under @p, to the address that it has? */
+static enum err decide_again(const struct tunnel *t, const struct policy *p)
+{
+	const struct policy_rule *rule;
+	enum err e = decide(t, p, &rule);
+
+	if (!e && rule->kind != t->rule->kind)
+		e = ERR_POLICY_DENIED;
+	if (!e && t->phase == PHASE_RELAY && !upstream_overridden(t->connection))
+		e = address_admit(upstream_address(t->connection), rule);
+	return e;
+}
+
 /* -- hello, dial ------------------------------------------------------------------------ */
 
 static enum err judge_hello(struct tunnel *t, const char **ret_reason)
@@ -195,6 +222,7 @@ static enum err dial(struct tunnel *t)
 {
 	const struct upstream_target target = {
 		.scheme = HEAD_HTTP,	/* as it comes: TLS, if there is any, is the agent's own */
+		.client = t->client,
 		.host = t->asked.host, .port = t->asked.port, .http1_only = true, .rule = t->rule,
 		.fresh = true,
 	};
@@ -297,6 +325,8 @@ void tunnel_run(struct tunnel *t)
 		if (e == ERR_OK) {
 			t->phase = PHASE_RELAY;
 			progress(t);
+			e = decide_again(t, snapshot_policy(t->courier->snapshot));
+			reason = e ? "the policy has changed, and does not let it pass any more" : "";
 		} else if (e != ERR_MORE) {
 			reason = upstream_reason(t->connection);
 		}
@@ -385,29 +415,6 @@ enum policy_kind tunnel_kind(const struct courier *c, struct str host, uint16_t 
 	return POLICY_KIND_HTTP;
 }
 
-/* The rule of @p that lets it pass. */
-static enum err decide(const struct tunnel *t, const struct policy *p, const struct policy_rule **ret)
-{
-	enum err e = policy_match_tunnel(p, POLICY_KIND_PASSTHROUGH, t->asked.host, t->asked.port, ret);
-
-	if (e)
-		e = policy_match_tunnel(p, POLICY_KIND_TCP, t->asked.host, t->asked.port, ret);
-	return e ? e : (*ret)->verdict == POLICY_DENY ? ERR_POLICY_DENIED : ERR_OK;
-}
-
-/* Would it be opened under @p, to the address that it has? */
-static enum err decide_again(const struct tunnel *t, const struct policy *p)
-{
-	const struct policy_rule *rule;
-	enum err e = decide(t, p, &rule);
-
-	if (!e && rule->kind != t->rule->kind)
-		e = ERR_POLICY_DENIED;
-	if (!e && t->phase == PHASE_RELAY && !upstream_overridden(t->connection))
-		e = address_admit(upstream_address(t->connection), rule);
-	return e;
-}
-
 static enum err admit(struct tunnel *t, const char **ret_reason)
 {
 	struct courier *c = t->courier;
@@ -416,7 +423,7 @@ static enum err admit(struct tunnel *t, const char **ret_reason)
 
 	if (c->stopping)
 		return ERR_STATE;
-	if (++c->request_number > courier_limit_requests(c)) {
+	if (t->beyond_limit) {
 		courier_limit_reached(c, "limits.requests");
 		*ret_reason = "limits.requests";
 		return ERR_LIMIT;
@@ -456,6 +463,7 @@ void tunnel_open(struct courier *c, struct link *link, const struct link_frame *
 	c->tunnels = t;
 	t->started_ms = clock_ms();
 	t->deadline_ms = t->started_ms + TUNNEL_HELLO_MS;
+	t->beyond_limit = ++c->request_number > courier_limit_requests(c);
 	t->snapshot = snapshot_acquire(c->snapshot);
 	snprintf(t->request_id, sizeof t->request_id, "%.*s-%u", STR_FMT(c->options.config->sandbox),
 		 f->stream);

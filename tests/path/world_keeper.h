@@ -12,6 +12,7 @@ struct keeper_world {
 	bool again_fails;
 	char replaced[1024];		/* REPLACE's text, its NULs as spaces */
 	bool fails;
+	bool silent;			/* asked for a leaf */
 	enum { LIE_NONE, LIE_EMPTY, LIE_SHORTER, LIE_FAILED, LIE_RESULT, LIE_CUT, LIE_STALE, LIE_GONE } lie;
 };
 
@@ -76,6 +77,8 @@ static void *keeper_serve(void *arg)
 				reply.result = ERR_CREDENTIAL, n = 0;
 		} else {
 			keeper.leaves++;
+			if (keeper.silent)
+				continue;
 			n = (size_t)snprintf((char *)reply.data, 600, "leaf of %.*s",
 					     (int)(text_bytes - KEEPER_POINT_BYTES),
 					     q.text + KEEPER_POINT_BYTES);

@@ -378,6 +378,12 @@ static void a_placeholder_in_an_encoded_request(void **state)
 	assert_int_equal(post("gzip, gzip", STR("x"))->head.status, 502);
 	assert_int_equal(post("gzip", STR("no gzip"))->head.status, 502);
 	assert_int_equal(post("identity", STR("plain"))->head.status, 200);
+	/* what is denied is denied, whatever its body is, and on record */
+	struct reply *p = ask_wait(&rig, &(struct ask){ .method = "POST", .host = "denied.test", .path = "/up",
+			.framing = HEAD_BODY_LENGTH, .length = 1, .name = "content-encoding", .value = "compress", .body = "x" });
+
+	assert_int_equal(p->head.status, 403);
+	rig_until(&rig, "\"kind\":\"denial\"", "denied.test", NULL);
 	rig_until(&rig, "\"DECODER\"", NULL, NULL);
 	rig_stop(&rig);
 }

@@ -3,6 +3,8 @@
  */
 #include "../path/courier_world.h"
 
+#include "courier/questions.h"
+
 static struct rig rig;
 
 static int setup(void **state)
@@ -318,6 +320,32 @@ static void too_many_streams_are_refused(void **state)
 	nothing_passed();
 }
 
+/* Questions that are taken back keep neither the keeper busy nor a place here. */
+static void questions_that_are_reset_wait_no_more(void **state)
+{
+	(void)state;
+	uint8_t point[KEEPER_POINT_BYTES] = { 4 };
+	struct msg_connect m = { .host = STR_INIT("api.test"), .port = 443, .public_key = str_make(point, sizeof point) };
+
+	keeper.silent = true;
+	keeper.leaves = 0;
+	for (int i = 0; i < 1200; i++) {
+		memcpy(point + 1, &i, sizeof i);
+		link_reset(rig.link, ask_open(&rig, LINK_KIND_LEAF, &m), ERR_CANCELLED);
+		if (i % 50 == 0)
+			rig_turn(&rig, 20);
+	}
+	uint32_t s = ask_open(&rig, LINK_KIND_LEAF, &m);
+	struct reply *p = rig_wait(&rig, s);
+
+	assert_true(p->reset && p->reason == ERR_LIMIT);
+	assert_int_equal(keeper.leaves, QUESTION_CALLS_MAX);
+	/* others have their calls */
+	assert_int_equal(ask_wait(&rig, &(struct ask){ .path = "/ok" })->head.status, 200);
+	keeper.silent = false;
+	rig_stop(&rig);
+}
+
 /* An OPEN alone, waiting: each stream takes little, and they all end with the link. */
 static void a_link_that_breaks_ends_its_exchanges_on_record(void **state)
 {
@@ -375,7 +403,7 @@ int main(void)
 		T(a_claim_is_its_senders_word_and_no_more),
 		T(a_flood_of_claims_is_counted),
 		T(malformed_claims_end_their_stream),
-		T(too_many_streams_are_refused),
+		T(too_many_streams_are_refused), T(questions_that_are_reset_wait_no_more),
 		T(a_link_that_breaks_ends_its_exchanges_on_record),
 		T(a_claims_link_opens_no_exchange),
 	};

@@ -237,6 +237,42 @@ static void a_reload_leaves_what_it_would_open(void **state)
 	rig_stop(&rig);
 }
 
+/* One that the upstream has not answered yet would live without an end, once it has. */
+static void a_websocket_that_is_asked_for_is_judged_again(void **state)
+{
+	(void)state;
+	rig_free(&rig);
+	rig_start(&rig, "version: 1\nnetwork:\n  - {hosts: [api.test], methods: [GET], websocket: true}\n", 0);
+	rig_hello(&rig);
+	world.requests = 0;
+	uint32_t s = ask(&rig, &(struct ask){ .path = "/hang", .websocket = true, .unfinished = true });
+
+	for (int i = 0; i < 100 && !world.requests; i++)
+		rig_turn(&rig, 20);
+	reload("version: 1\\nnetwork:\\n  - {hosts: [api.test], methods: [GET], websocket: true}\\n");
+	assert_int_equal(rig_reply(&rig, s)->head.status, 0);
+	reload("version: 1\\nnetwork:\\n  - {hosts: [api.test], methods: [GET]}\\n");
+	assert_int_equal(rig_wait(&rig, s)->head.status, 403);
+	assert_int_equal(trail(&rig, "\"kind\":\"outcome\"", "POLICY_DENIED", NULL), 1);
+	rig_stop(&rig);
+}
+
+/* What comes after the last one is counted, not stored one by one. */
+static void tunnels_beyond_the_limit_leave_no_records(void **state)
+{
+	(void)state;
+	const struct msg_connect denied = { .host = STR_INIT("api.test"), .port = 443 };
+
+	rig_free(&rig);
+	rig_start(&rig, "version: 1\nlimits: {requests: 2}\nnetwork:\n  - {hosts: [other.test], ports: [443], tcp: true}\n", 0);
+	rig_hello(&rig);
+	for (int i = 0; i < 20; i++)
+		assert_true(rig_wait(&rig, ask_open(&rig, LINK_KIND_TUNNEL, &denied))->reset);
+	assert_int_equal(trail(&rig, "\"kind\":\"denial\"", "api.test", NULL), 2);
+	assert_int_equal(trail(&rig, "\"kind\":\"limit\"", "limits.requests", NULL), 1);
+	rig_stop(&rig);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -246,6 +282,8 @@ int main(void)
 		T(another_name_or_none_is_refused),
 		T(a_tunnel_ends_at_the_sandboxs_bytes),
 		T(a_reload_leaves_what_it_would_open),
+		T(a_websocket_that_is_asked_for_is_judged_again),
+		T(tunnels_beyond_the_limit_leave_no_records),
 	};
 
 	world_start();

@@ -262,6 +262,27 @@ static void a_refused_token_is_replaced_but_not_each_time(void **state)
 	assert_int_equal(attempts, 3);
 }
 
+/* While the end of an attempt is still written to a file: who asks then waits for it, and is told. */
+static void who_asks_at_the_end_of_an_attempt_is_told(void **state)
+{
+	(void)state;
+	const struct policy_credential *c = policy_credential(snapshot_policy(courier.snapshot), 0);
+	struct waiter w = { .next = NULL }, late = { .next = NULL };
+
+	assert_true(waits(&w));
+	token_good(k, FIRST, 3600, TOKEN_EARLY_S, true);
+	token_refused(courier.tokens, c, k->current->generation);
+	assert_true(waits(&late));
+	assert_int_equal(attempts, 1);
+	changes = 0;
+	token_over(k);
+	assert_int_equal(changes, 1);
+	assert_null(late.at);
+	assert_true(waits(&late));
+	assert_int_equal(attempts, 2);
+	waiter_end(&late);
+}
+
 /* A policy that is loaded may ask for less; one that has it no more gives it to nobody. */
 static void the_policy_in_force_says_which_token(void **state)
 {
@@ -298,6 +319,7 @@ int main(void)
 		T(a_token_serves_while_no_other_is_to_be_had),
 		T(failures_make_for_pauses_that_double),
 		T(a_refused_token_is_replaced_but_not_each_time),
+		T(who_asks_at_the_end_of_an_attempt_is_told),
 		T(the_policy_in_force_says_which_token),
 	};
 
