@@ -5,7 +5,7 @@ import shutil
 
 from clients import spoken
 from http2_servers import Servers
-from paddock import TESTS, check, finish, sandbox
+from paddock import TESTS, check, finish, sandbox, skip
 
 POLICY = """\
 version: 1
@@ -62,6 +62,35 @@ def one_session(s, host, version, options):
               got[name] == "\x81\x05hello\x88\x02\x03\xe8", got[name])
 
 
+def first_version(s, host, version, options):
+    """HTTP/1.1 by hand, against each upstream."""
+    what = f"HTTP/1.1 to an upstream of HTTP/{version}"
+    r = s.run(["python3", "http1_client.py", host], "--quiet", *options)
+    try:
+        got = json.loads(r.stdout)
+    except json.JSONDecodeError:
+        check(f"{what}: a client's exchanges", False, (r.stdout, r.stderr))
+        return
+    said = json.loads(got["hints"]["body"])
+    check(f"{what}: early hints come before the answer", got["hints"]["status"] == 200 and said["version"] == version and
+          [h[0] for h in got["hints"]["hints"]] == [103] and "style.css" in got["hints"]["hints"][0][1].get("link", ""), got["hints"])
+    said = json.loads(got["post"]["body"])
+    check(f"{what}: a chunked body goes up whole, and its trailers after it", said["bytes"] == 1234 and said["url"] == "/post?a=b" and
+          said["trailers"].get("x-sum") == "7", got["post"])
+    check(f"{what}: trailers of the answer come after its body", got["trailers"]["body"] == "body" and
+          got["trailers"]["trailers"] == {"grpc-status": "0", "grpc-message": "fine"}, got["trailers"])
+    check(f"{what}: and the connection is good for another request", json.loads(got["after"]["body"])["url"] == "/after", got["after"])
+    check(f"{what}: an answer before the body comes whole, and ends the upload", got["early"]["status"] == 403 and
+          got["early"]["body"] == "no\n" and got["early"]["ended"], got["early"])
+    cut = got["cut"]
+    check(f"{what}: an answer that was cut off ends short", cut["status"] == 200 and not cut["whole"] and
+          len(cut["body"]) < 1000 and cut["ended"], cut)
+    paths = {x["request"]: x["url"].rpartition("/")[2] for x in s.records("intent")}
+    results = {paths[x["request"]]: x.get("result") for x in s.records("outcome")}
+    check(f"{what}: the trail says what was cut off, and what a client left", results.get("cut") == "UPSTREAM_CLOSED" and
+          results.get("events") == "CANCELLED" and got["left"] == 200, results)
+
+
 def first_socket(s, options):
     """The first thing that is said to an upstream of h2 alone is a WebSocket of HTTP/1.1."""
     r = s.run(["node", "http2_client.mjs", "two.example.test", "socket"], "--quiet", *options)
@@ -69,6 +98,17 @@ def first_socket(s, options):
           (r.stdout, r.stderr))
     protocols = [x.get("protocol") for x in s.records("outcome")]
     check("by extended CONNECT", protocols == ["h2"], s.records("outcome"))
+
+
+def curl_socket(s, options):
+    """curl reads WebSockets where it was built so; it says nothing, so that there is nothing to be answered."""
+    what = "curl: a WebSocket opens"
+    protocols = [x for x in s.sh("curl --version", "--quiet").stdout.splitlines() if x.startswith("Protocols:")]
+    if not protocols or "wss" not in protocols[0].split():
+        skip(what, "this curl speaks no WebSocket")
+        return
+    r = s.sh("curl -sS -N -m 5 -o /dev/null -w '%{http_code}' wss://two.example.test/socket", "--quiet", *options)
+    check(what, r.stdout == "101", (r.stdout, r.stderr))
 
 
 def trail(s):
@@ -88,6 +128,10 @@ try:
         one_session(s, "two.example.test", "2.0", servers.options())
         trail(s)
         first_socket(s, servers.options())
+        curl_socket(s, servers.options())
+        shutil.copy(TESTS / "system" / "http1_client.py", s.workspace)
+        first_version(s, "one.example.test", "1.1", servers.options())
+        first_version(s, "two.example.test", "2.0", servers.options())
 finally:
     servers.close()
 finish()
