@@ -279,6 +279,31 @@ printf '[source.crates-io]\\nreplace-with = "t"\\n[source.t]\\nregistry = "spars
     check("cargo: a denied crate is refused in words", r.returncode != 0 and "deny list" in r.stderr, said(r))
 
 
+def cargo_locked(s, servers):
+    """With a lock file and an index of before the rule nothing is resolved anew: what is refused is the file itself."""
+    def fetch(name, keys, more):
+        s.set_policy(policy("crates", keys))
+        return s.sh(f"""\
+mkdir -p c/src c/.cargo; cd c; echo > src/lib.rs; export CARGO_HOME=$PWD/home
+printf '[package]\\nname = "c"\\nversion = "0.1.0"\\nedition = "2021"\\n[dependencies]\\n{name}\\n' > Cargo.toml
+printf '[source.crates-io]\\nreplace-with = "t"\\n[source.t]\\nregistry = "sparse+http://{HOSTS['crates']}/index/"\\n[net]\\nretry = 0\\n' > .cargo/config.toml
+{more}
+""", "--quiet", *servers.options())
+
+    index = f"index: http://{HOSTS['crates']}/index/\n      "		# which nobody asks for in the second run
+    for crate, asked, keys, words in (("evil", 'evil = "1"', "deny: [evil]", "evil is on the rule's deny list"),
+                                      ("hay", 'hay = "=1.2.0"', index + "min_age: 7d", "hay 1.2.0 was published 2 days ago"),
+                                      ("hay", 'hay = "=1.2.0"', "min_age: 7d", "a minimum age is asked for")):
+        r = fetch(asked, "deny: [nothing]", "rm -rf home Cargo.lock; /usr/bin/cargo fetch && rm -r home/registry/cache home/registry/src")
+        before = len(servers.asked("crates", f"/dl/{crate}/"))
+        check(f"cargo: {crate} is had, and locked, while no rule is against it", r.returncode == 0 and before, said(r))
+        r = fetch(asked, keys, "/usr/bin/cargo fetch --locked")
+        check(f"cargo: a locked {crate} is refused where its file is asked for: {words}", r.returncode != 0 and words in r.stderr and
+              len(servers.asked("crates", f"/dl/{crate}/")) == before, said(r))
+        rows = [d for d in s.records("denial") + outcomes(s) if d.get("registry_action") == "file"]
+        check(f"cargo: the refusal of {crate}'s file is on record", rows and rows[0]["registry_package"] == crate, s.records())
+
+
 def apt(s, servers):
     def download(package):
         return s.sh(f"""\
@@ -315,7 +340,7 @@ apt-get $O update >/dev/null && apt-get $O download {package} && ls *.deb
 
 with tempfile.TemporaryDirectory(prefix="paddock-registries-") as directory, sandbox("registries") as s:
     servers = Registries(directory)
-    for task in (npm, cached, private, publish, over_tls, reload, pip, cargo, apt):
+    for task in (npm, cached, private, publish, over_tls, reload, pip, cargo, cargo_locked, apt):
         task(s, servers)
     check("nothing is left behind", not s.left_behind(), s.left_behind())
     servers.close()
