@@ -28,9 +28,18 @@ version: 1
 network:
   - name: {kind}
     hosts: [{host}]
-    schemes: [http]
+    schemes: [{scheme}]
     addresses: [127.0.0.0/8]
     registry: {{type: {kind}, deny: [evil]}}
+"""
+GIT = f"""\
+version: 1
+network:
+  - name: ours
+    hosts: [{HOSTS['code']}]
+    schemes: [https]
+    addresses: [127.0.0.0/8]
+    git: {{repositories: [acme/site], access: [fetch, push], refs: ["agent/*"]}}
 """
 
 
@@ -51,8 +60,26 @@ echo $AWS_ACCESS_KEY_ID; aws sts get-caller-identity --output text; aws --region
         check("aws: another region is refused in words", len(w.asked) == 1 and "denied by policy" in r.stdout, (clients.said(r), w.asked))
 
 
-def registry(s, servers, kind, name, allowed, refused, got):
-    s.set_policy(REGISTRY.format(kind=kind, host=HOSTS[kind]))
+def git(s, servers):
+    s.set_policy(GIT)
+    before = servers.git.refs()
+    r = s.sh(f"""\
+set -e
+git config --global user.name T; git config --global user.email t@example.test
+git clone -q https://{HOSTS['code']}/acme/site.git; cd site; git checkout -q -b agent/new
+echo x > new; git add new; git commit -q -m new; git push -q origin agent/new; echo pushed
+git push origin HEAD:main
+""", *servers.options())
+    after = servers.git.refs()
+    check("git: a push to a branch that the rule names", "pushed" in r.stdout and "refs/heads/agent/new" in after, (clients.said(r), after))
+    changed = [ref for o in s.records("outcome") for ref in o.get("git_refs", []) if ref.startswith("create ")]
+    check("git: what it changed is on record", len(changed) == 1 and changed[0].endswith(" refs/heads/agent/new"), s.records("outcome"))
+    check("git: one to another is refused in words, and does not happen", r.returncode != 0 and "not among the refs" in r.stderr and
+          after["refs/heads/main"] == before["refs/heads/main"], (clients.said(r), after))
+
+
+def registry(s, servers, kind, name, scheme, allowed, refused, got):
+    s.set_policy(REGISTRY.format(kind=kind, host=HOSTS[kind], scheme=scheme))
     r = s.sh(allowed, *servers.options())
     check(f"{name}: a package", r.returncode == 0 and got in r.stdout, clients.said(r))
     rows = [i for i in s.records("intent") if i.get("registry_package") == "hay" and i.get("registry_action") == "file"]
@@ -74,6 +101,15 @@ O="-o Dir::Etc::SourceList=$PWD/sources.list -o Dir::Etc::SourceParts=/dev/null 
  -o Dir::State=$PWD/state -o Dir::Cache=$PWD -o Dir::Cache::Archives=$PWD/archives -o Acquire::Retries=0 -o Debug::NoLocking=1 -o Acquire::Languages=none"
 apt-get $O update >/dev/null && apt-get $O download NAME && ls *.deb
 """
+NPM = f"""\
+rm -rf n; mkdir n; cd n; npm init -y >/dev/null
+npm install --registry https://{HOSTS['npm']}/ --no-audit --no-fund --no-update-notifier --fetch-retries=0 NAME && cat node_modules/NAME/index.js
+"""
+PIP = f"""\
+rm -rf t; pip install --disable-pip-version-check --no-cache-dir --retries 0 --target t -i https://{HOSTS['pypi']}/simple/ NAME && cat t/NAME.py
+"""
+REGISTRIES = (("crates", "cargo", "http", CARGO, "hay-"), ("apt", "apt", "http", APT, "hay_"),
+              ("npm", "npm", "https", NPM, "hay 2.0.0"), ("pypi", "pip", "https", PIP, "version = '2.0'"))
 
 
 with world(clients.NODE_24) as w, outside("gate-clients", w, clients.tools_policy()) as s:
@@ -83,7 +119,8 @@ with world(clients.NODE_24) as w, outside("gate-clients", w, clients.tools_polic
 with tempfile.TemporaryDirectory(prefix="paddock-registries-") as directory, outside("gate-registries") as s:
     aws(s)
     servers = Registries(directory)
-    for kind, name, script, got in (("crates", "cargo", CARGO, "hay-"), ("apt", "apt", APT, "hay_")):
-        registry(s, servers, kind, name, script.replace("NAME", "hay"), script.replace("NAME", "evil"), got)
+    for kind, name, scheme, script, got in REGISTRIES:
+        registry(s, servers, kind, name, scheme, script.replace("NAME", "hay"), script.replace("NAME", "evil"), got)
+    git(s, servers)
     servers.close()
 finish()
