@@ -26,6 +26,7 @@ struct session_stream {
 	bool is_head;
 	bool expect_continue;
 	bool answered;			/* whole, before the request was: session_stream_linger() */
+	bool cut_off;			/* by a deadline; goes once the client has taken its reset */
 	size_t unwanted;		/* bytes of the request that came since */
 	struct messages *messages;	/* a WebSocket that was granted */
 	struct buf frames;		/* for its client */

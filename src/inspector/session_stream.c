@@ -27,7 +27,7 @@ static void progress(struct session_stream *t)
 {
 	struct inspector *i = t->exchange.inspector;
 
-	if (t->answered)
+	if (t->answered || t->cut_off)
 		return;		/* a time of its own */
 	wait_set(&i->waits, &t->wait, t->expect_continue ? i->limits.continue_ms : i->limits.stall_ms, late);
 }
@@ -293,14 +293,26 @@ void session_stream_fail(struct session_stream *t)
 		fail(t, t->exchange.reset, 0, "");
 }
 
+/* Where the client does not even take that, its connection ends: late() again. */
+static void cut_off(struct session_stream *t, uint32_t code)
+{
+	struct inspector *i = t->exchange.inspector;
+
+	reset(t, code);
+	t->cut_off = true;
+	wait_set(&i->waits, &t->wait, i->limits.stall_ms, late);
+}
+
 static void late(struct wait *w)
 {
 	struct session_stream *t =
 		(struct session_stream *)((char *)w - offsetof(struct session_stream, wait));
 	struct connection *c = t->session->connection;
 
-	if (t->answered) {
-		reset(t, NGHTTP2_NO_ERROR);
+	if (t->cut_off) {
+		connection_deadline(c, 1);
+	} else if (t->answered) {
+		cut_off(t, NGHTTP2_NO_ERROR);
 	} else if (t->expect_continue) {
 		t->expect_continue = false;
 		fields_out[0] = (struct http2_nv){ STR(":status"), STR("100"), false };
@@ -310,7 +322,7 @@ static void late(struct wait *w)
 	} else {
 		connection_claim(c, ERR_TIMEOUT, "neither side moved");
 		exchange_close(&t->exchange, ERR_TIMEOUT);
-		reset(t, NGHTTP2_CANCEL);
+		cut_off(t, NGHTTP2_CANCEL);
 	}
 	connection_wake(c);
 }

@@ -258,6 +258,40 @@ static void a_head_that_never_ends(void **state)
 	peer_plain();
 }
 
+/* As much of an answer as the courier has credit for; true once it is told to stop. */
+static bool answer_is_stopped(void)
+{
+	static const char zeros[LINK_PAYLOAD_MAX];
+	size_t n = link_sendable(upper_link(), w.last_exchange);
+
+	if (n)
+		courier_data(w.last_exchange, str_make(zeros, n));
+	channel_flush(w.courier);
+	return courier_stream(w.last_exchange)->reset;
+}
+
+/* Not even its streams' resets go to a client that never reads: then the connection ends. */
+static void a_client_that_never_reads(void **state)
+{
+	auto_buf b = BUF_EMPTY;
+	uint32_t s = attack_begin();
+
+	(void)state;
+	guest(s)->keep_credit = true;
+	buf_init(&b, 1024);
+	put_frame(&b, NGHTTP2_WINDOW_UPDATE, 0, 0, STR("\x00\x10\x00\x00"));
+	put_frame(&b, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1,
+		  STR("\x82\x86\x04\x05/open\x41\x0b" "api.example"));
+	put_frame(&b, NGHTTP2_WINDOW_UPDATE, 0, 1, STR("\x00\x10\x00\x00"));
+	guest_send(s, buf_str(&b));
+	RUN_UNTIL(w.last_exchange);
+	RUN_UNTIL(answer_is_stopped());
+	assert_int_equal(courier_stream(w.last_exchange)->reason, ERR_TIMEOUT);
+	RUN_UNTIL(guest(s)->reset);
+	assert_true(claimed(CLAIM_REFUSED, ERR_TIMEOUT));
+	peer_plain();
+}
+
 /* Nothing is read of a client that does not read, and nothing piles up. */
 static void acknowledgements_do_not_pile_up(void **state)
 {
@@ -345,7 +379,7 @@ int main(void)
 		T(what_is_not_http2_is_refused), T(a_hostile_client_harms_itself),
 	};
 	const struct CMUnitTest limits[] = {
-		IMPATIENT(a_head_that_never_ends),
+		IMPATIENT(a_head_that_never_ends), IMPATIENT(a_client_that_never_reads),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL) + cmocka_run_group_tests(limits, NULL, NULL);
 
