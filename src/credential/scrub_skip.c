@@ -2,7 +2,7 @@
  *
  * Theory of operation: a byte that can begin something is a candidate. It counts if the two bytes from it on
  * begin a form, the second of which may be written as an escape; or if it begins an escape that stands for
- * the first byte of a form. One that does not count moves the automaton's lanes away from the root and
+ * the first byte of a form, or in which one could begin: that is then of the plain lane alone. One that does not count moves the automaton's lanes away from the root and
  * straight back, so that it can be passed over. An escaped backslash always counts: what follows it depends
  * on where the pair began. Candidates are looked for 32 bytes at a time where there is AVX2: a byte's low
  * four bits choose, from a table for each half of the bytes, the set of high bits that are wanted with them
@@ -59,14 +59,16 @@ static bool percent_counts(const struct scrub_skip *s, const char *p, size_t lef
 	if (left < 3)
 		return true;
 	return ascii_hex(p[1]) >= 0 && ascii_hex(p[2]) >= 0 &&
-	       s->starts[ascii_hex(p[1]) * 16 + ascii_hex(p[2])];
+	       (s->starts[ascii_hex(p[1]) * 16 + ascii_hex(p[2])] || s->starts[(uint8_t)p[1]] ||
+		s->starts[(uint8_t)p[2]]);
 }
 
 static bool backslash_counts(const struct scrub_skip *s, const char *p, size_t left)
 {
 	const char *name = left < 2 ? NULL : memchr(names, p[1], sizeof names - 1);
 
-	return left < 2 || p[1] == '\\' || p[1] == 'u' || (name && s->starts[(uint8_t)values[name - names]]);
+	return left < 2 || p[1] == '\\' || p[1] == 'u' ||
+	       (name && (s->starts[(uint8_t)values[name - names]] || s->starts[(uint8_t)p[1]]));
 }
 
 /* @left: bytes from the candidate on */

@@ -188,6 +188,28 @@ static void nothing_is_found_that_is_not_there(void **state)
 }
 
 /* In long stretches of bytes, most of which begin nothing, or begin what does not go on; at every offset. */
+/* The digits of an escape are not the beginning of what stands behind it. */
+static void an_escape_begins_nothing_but_what_it_means(void **state)
+{
+	(void)state;
+	static const struct { const char *secret, *text; bool found; } cases[] = {
+		{ "AA-secret-0123456789", "%AA%2Dsecret-0123456789", false },
+		{ "AA-secret-0123456789", "%41A%2Dsecret-0123456789", true },
+		{ "A-secret-0123456789!", "%0A%2Dsecret-0123456789!", false },
+		{ "n-secret-0123456789!", "\\n\\u002dsecret-0123456789!", false },
+		{ "\n-secret-0123456789!", "\\n\\u002dsecret-0123456789!", true },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct scrub_set *set = set_of(str_of(cases[i].secret), 42);
+		uint32_t id = 0;
+
+		if (scrub_search(set, str_of(cases[i].text), &id) != cases[i].found)
+			fail_msg("%s in %s", cases[i].secret, cases[i].text);
+		scrub_set_free(set);
+	}
+}
+
 static void it_is_found_wherever_it_stands(void **state)
 {
 	static const char lures[] = "sk-7A\xff%\\\0c";
@@ -323,6 +345,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_form_is_found_at_every_split),
 		cmocka_unit_test(nothing_is_found_that_is_not_there),
+		cmocka_unit_test(an_escape_begins_nothing_but_what_it_means),
 		cmocka_unit_test(it_is_found_wherever_it_stands),
 		cmocka_unit_test(held_is_the_beginning_of_a_needle),
 		cmocka_unit_test(needles_are_told_apart),
