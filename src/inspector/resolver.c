@@ -2,9 +2,9 @@
  *
  * Theory of operation: a stream carries one query and gets one answer. The name is made canonical,
  * and the courier is asked whether anything may be said to it, each time anew: its policy can
- * change. Yes gives the name an address of its own (names.h); no is NXDOMAIN at once. No packet of
- * the guest's goes further than this process (I6). The courier records what it was asked; queries
- * that never get so far are claimed from here.
+ * change. Yes gives the name an address of its own (names.h); no is NXDOMAIN at once, and uses up
+ * none. No packet of the guest's goes further than this process (I6). The courier records what it
+ * was asked; queries that never get so far are claimed from here.
  *
  * Every byte is hostile. A name that no host can have, "localhost" (the guest's own business), and
  * anything while the courier does not answer, get no address.
@@ -76,12 +76,16 @@ static void refuse(struct lookup *q, enum dns_rcode rcode, enum err why, const c
 	reply(q, rcode, STR(""));
 }
 
-static void reply_address(struct lookup *q)
+/* Numbers are few, and never given back: what is said of a name is kept only where it gets one. */
+static void reply_address(struct lookup *q, const struct msg_status *status)
 {
 	uint8_t address[NAMES_IPV6_BYTES];
 	uint32_t number;
 	enum err e = names_give(q->inspector->names, str_of(q->query.host), &number);
 
+	if (!e && status->has_tunnel)
+		names_set_tunnelled(q->inspector->names, str_of(q->query.host),
+				    status->tunnel != MSG_TUNNEL_OPENED);
 	if (e) {
 		refuse(q, DNS_SERVFAIL, e, "no synthetic address is left");
 	} else if (q->query.type == DNS_TYPE_A) {
@@ -100,15 +104,12 @@ static void answered(void *context, enum err e, const struct msg_status *status)
 	struct lookup *q = context;
 
 	q->ask = NULL;
-	if (!e && status->has_tunnel)
-		names_set_tunnelled(q->inspector->names, str_of(q->query.host),
-				    status->tunnel != MSG_TUNNEL_OPENED);
 	if (e == ERR_POLICY_DENIED || (!e && status->has_verdict && !status->verdict))
 		reply(q, DNS_NXDOMAIN, STR(""));
 	else if (e || !status->has_verdict)
 		refuse(q, DNS_SERVFAIL, e ? e : ERR_LINK_STATE, "the courier did not say");
 	else
-		reply_address(q);
+		reply_address(q, status);
 }
 
 static bool is_localhost(struct str host)

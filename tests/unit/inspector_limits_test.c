@@ -55,6 +55,25 @@ static void a_courier_that_is_silent_says_no(void **state)
 	assert_int_equal(rcode(s), DNS_SERVFAIL);
 }
 
+/* Addresses are for names that may be spoken to: asking for others uses up none. */
+static void a_denied_name_gets_no_number(void **state)
+{
+	char address[4];
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		char name[16];
+		uint32_t s;
+
+		(void)snprintf(name, sizeof name, "n%u.test", i);
+		s = ask_dns(name, DNS_TYPE_A);
+		RUN_UNTIL(guest(s)->ended);
+		assert_int_equal(rcode(s), DNS_NXDOMAIN);
+	}
+	resolve("api.example", DNS_TYPE_A, address, 4);
+	assert_memory_equal(address, "\xc6\x12\x00\x10", 4);	/* the first of all */
+}
+
 static void slow_clients_are_not_waited_for(void **state)
 {
 	uint32_t silent = connect_to("api.example", 80), slow, idle, shaking;
@@ -247,7 +266,8 @@ int main(void)
 #define FEW(f) cmocka_unit_test_setup_teardown(f, begin_few, end)
 #define PATIENT(f) cmocka_unit_test_setup_teardown(f, begin_patient, end)
 	const struct CMUnitTest tests[] = {
-		T(a_courier_that_is_silent_says_no), T(slow_clients_are_not_waited_for),
+		T(a_courier_that_is_silent_says_no), T(a_denied_name_gets_no_number),
+		T(slow_clients_are_not_waited_for),
 		T(a_stalled_exchange_ends),
 		FEW(an_idle_connection_makes_room), FEW(the_slow_make_room), T(a_client_is_told_to_continue),
 		T(a_flood_is_refused_not_queued),

@@ -136,7 +136,8 @@ static void courier_name(uint32_t stream, const struct msg_connect *m)
 
 	w.names++;
 	if (!w.mute_names)
-		courier_status(stream, &(struct msg_status){ .has_verdict = true, .verdict = yes });
+		courier_status(stream, &(struct msg_status){ .has_verdict = true, .verdict = yes,
+							     .has_tunnel = true });
 }
 
 static void courier_leaf(uint32_t stream, const struct msg_connect *m)
