@@ -255,8 +255,12 @@ void connection_deadline(struct connection *c, uint64_t ms)
 
 void connection_enter(struct connection *c, enum phase phase, uint64_t ms)
 {
+	if (phase == PHASE_finish && ms > CONNECTION_FINISH_MS)
+		ms = CONNECTION_FINISH_MS;
 	c->phase = phase;
+	c->phase_ms = ms;
 	c->entered_ms = clock_ms();
+	c->finish_out = c->bytes_out;
 	connection_deadline(c, ms);
 }
 
@@ -283,6 +287,8 @@ static enum step step_sniff(struct connection *c)
 
 static enum step step_finish(struct connection *c)
 {
+	if (c->bytes_out != c->finish_out)	/* it takes some: its time begins anew */
+		connection_enter(c, PHASE_finish, c->phase_ms);
 	if (!is_written(c))
 		return STEP_WAIT;
 	if (c->tls && !c->gone) {
@@ -452,8 +458,8 @@ void connection_lost(struct connection *c, enum err why)
 	connection_wake(c);
 }
 
-/* Since when has it been waited for the client's first words, or for the rest of a head? UINT64_MAX: it is
- * not. */
+/* Since when has it been waited for the client's first words, for the rest of a head, or for it to take some of
+ * what is left for it? UINT64_MAX: it is not. */
 static uint64_t waited_since(const struct connection *c)
 {
 	switch (c->phase) {
@@ -461,6 +467,7 @@ static uint64_t waited_since(const struct connection *c)
 	case PHASE_sniff:
 	case PHASE_hello:
 	case PHASE_shake:
+	case PHASE_finish:
 		return c->entered_ms;
 	case PHASE_head:
 		return c->http1.head_begun ? c->wait.at_ms - c->inspector->limits.head_ms : c->entered_ms;
@@ -471,7 +478,6 @@ static uint64_t waited_since(const struct connection *c)
 	case PHASE_leaf:
 	case PHASE_relay:
 	case PHASE_messages:
-	case PHASE_finish:
 	case PHASE_linger:
 	case PHASE_COUNT:
 		break;
@@ -479,8 +485,8 @@ static uint64_t waited_since(const struct connection *c)
 	return UINT64_MAX;
 }
 
-/* If none is idle, the client that has taken longest to say what it wants: else a few thousand that say
- * nothing would keep out everybody who has something to say. */
+/* If none is idle, the client that has taken longest to say what it wants, or to take what is left for it: else
+ * a few thousand that do nothing would keep out everybody who has something to say. */
 static void refuse_slowest(struct inspector *i)
 {
 	uint64_t since = clock_ms() - i->limits.slow_ms;

@@ -11,7 +11,7 @@
  *   relay    HTTP/1.1: body up, answer down, both with credit; then the next head            (http1_relay.c)
  *   messages HTTP/1.1: after 101, a WebSocket                                              (http1_messages.c)
  *   session  HTTP/2: all of it                                                              (session.h)
- *   finish   what is left to write is written
+ *   finish   what is left to write is written, while the client goes on taking it
  *   linger   the client's last bytes are thrown away, so that it can read ours
  *
  * connection_run() calls the phase's step until it waits, once a turn of the loop, after anything that
@@ -47,6 +47,8 @@ enum step {
 /* Plaintext that waits to be written; heads and framing come on top of OUT_LOW. */
 #define CONNECTION_OUT_MAX (256u * 1024)
 #define CONNECTION_OUT_LOW (32u * 1024)
+/* A client that takes nothing of the last that there is for it: nobody else waits for it any more. */
+#define CONNECTION_FINISH_MS (60u * 1000)
 #define CONNECTION_SEND_BYTES (48u * 1024)	/* of ciphertext: enough for one write */
 
 /** struct http1 - what HTTP/1.1 knows of the present request, and of the next head */
@@ -69,7 +71,8 @@ struct connection {
 	struct connection *next, **link;
 	struct connection *woken_next, **woken_link;	/* NULL link: it sleeps */
 	enum phase phase;
-	uint64_t entered_ms;		/* into that phase */
+	uint64_t entered_ms, phase_ms;	/* into that phase; that it may take */
+	uint64_t finish_out;		/* finish: bytes_out when its client last took any */
 	struct wait wait;
 	struct buf opened;		/* OPEN as it came */
 	struct msg_connect asked;	/* views into it */
@@ -125,7 +128,7 @@ void connection_stop(struct inspector *i);
 /** connection_end() - a claim, and all of it is freed */
 void connection_end(struct connection *c);
 
-/** connection_enter() - to another phase, which may take @ms */
+/** connection_enter() - to another phase, which may take @ms; PHASE_finish CONNECTION_FINISH_MS at most */
 void connection_enter(struct connection *c, enum phase phase, uint64_t ms);
 /** connection_deadline() - @ms from now, for the present phase; 0: none */
 void connection_deadline(struct connection *c, uint64_t ms);

@@ -281,6 +281,42 @@ static void an_idle_client_makes_room(void **state)
 		assert_false(is_over(i));
 }
 
+/* An answer that is whole for the courier, and that its client does not read. */
+static void leave_unread(unsigned n)
+{
+	static const char zeros[32 * 1024];
+
+	arrive(n, 4096);
+	say(n, STR(ABSOLUTE("GET", "api.example", "/open", "Connection: close\r\n")));
+	RUN_UNTIL(heard(n, "data: 1\n\n"));
+	courier_data(w.last_exchange, str_make(zeros, sizeof zeros));
+	link_end(upper_link(), w.last_exchange);
+	channel_flush(w.courier);
+	RUN_UNTIL(w.inspector.connections->phase == PHASE_finish);
+}
+
+/* It holds a place that nothing else bounds: not
+ * for as long as an answer may take, and not at others' expense. */
+static void an_unread_answer_makes_room(void **state)
+{
+	uint64_t at_ms;
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		leave_unread(i);
+		at_ms = w.inspector.connections->wait.at_ms;
+		assert_true(at_ms && at_ms <= clock_ms() + 60 * 1000);
+	}
+	usleep(60 * 1000);
+	arrive(4, 0);
+	say(4, STR(ABSOLUTE("GET", "api.example", "/", "")));
+	RUN_UNTIL(heard(4, "hello"));
+	RUN_UNTIL(claimed(CLAIM_REFUSED, ERR_LIMIT));
+	RUN_UNTIL(is_over(0));
+	for (unsigned i = 1; i < 4; i++)
+		assert_false(clients[i].ended);
+}
+
 /* The courier takes nothing: neither does the socket, beyond a window. */
 static void a_courier_that_does_not_read_stops_the_client(void **state)
 {
@@ -383,6 +419,7 @@ int main(void)
 		T(a_token_is_for_its_request_alone), T(who_is_not_known_is_told_so),
 		T(what_is_no_request_to_a_proxy_is_refused),
 		cmocka_unit_test_setup_teardown(an_idle_client_makes_room, begin_few, finish),
+		cmocka_unit_test_setup_teardown(an_unread_answer_makes_room, begin_few, finish),
 		T(a_courier_that_does_not_read_stops_the_client),
 		T(a_client_that_does_not_read_stops_the_courier),
 		T(hostile_clients_harm_themselves),

@@ -26,6 +26,17 @@ static int begin_impatient(void **state)
 	return 0;
 }
 
+/* Whose guest gives credit back byte by byte. */
+static int begin_narrow(void **state)
+{
+	int failed;
+
+	guest_window = LINK_PAYLOAD_MAX + 1;
+	failed = begin_impatient(state);
+	guest_window = LINK_WINDOW_BYTES;
+	return failed;
+}
+
 static int begin_few(void **state)
 {
 	struct inspector_limits limits = inspector_limits_default;
@@ -99,6 +110,36 @@ static void a_stalled_exchange_ends(void **state)
 	RUN_UNTIL(guest(s)->reset);
 	assert_int_equal(guest(s)->reason, ERR_TIMEOUT);
 	RUN_UNTIL(courier_stream(w.last_exchange)->reset);
+}
+
+/* The last of an answer: who takes it slowly gets it, who takes nothing for too long does not. */
+static void the_rest_waits_while_it_is_taken(void **state)
+{
+	static const char zeros[48 * 1024];
+	uint32_t s = fetch("GET /open HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n");
+	size_t got;
+
+	(void)state;
+	RUN_UNTIL(guest_got(s, "data: 1\n\n"));
+	guest(s)->keep_credit = true;
+	for (unsigned i = 0; i < 2; i++)
+		courier_data(w.last_exchange, str_make(zeros, sizeof zeros));
+	link_end(upper_link(), w.last_exchange);
+	channel_flush(w.courier);
+	RUN_UNTIL(guest(s)->got.len > LINK_PAYLOAD_MAX);
+	got = guest(s)->got.len;
+	for (unsigned i = 1; i <= 8; i++) {
+		uint64_t until = clock_ms() + 200;
+
+		RUN_UNTIL(clock_ms() > until);
+		assert_false(guest(s)->reset);
+		link_consumed(guest_link(), s, 1000);
+		channel_flush(w.guest);
+		RUN_UNTIL(guest(s)->got.len >= got + 1000 * i);
+	}
+	RUN_UNTIL(guest(s)->reset);
+	assert_int_equal(guest(s)->reason, ERR_TIMEOUT);
+	assert_true(guest(s)->got.len < sizeof zeros * 2);
 }
 
 static void a_client_is_told_to_continue(void **state)
@@ -269,6 +310,7 @@ int main(void)
 		T(a_courier_that_is_silent_says_no), T(a_denied_name_gets_no_number),
 		T(slow_clients_are_not_waited_for),
 		T(a_stalled_exchange_ends),
+		cmocka_unit_test_setup_teardown(the_rest_waits_while_it_is_taken, begin_narrow, end),
 		FEW(an_idle_connection_makes_room), FEW(the_slow_make_room), T(a_client_is_told_to_continue),
 		T(a_flood_is_refused_not_queued),
 		PATIENT(hundreds_of_clients_are_served), PATIENT(a_hostile_guest_harms_itself),

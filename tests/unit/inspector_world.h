@@ -65,6 +65,7 @@ struct world {
 };
 
 static struct world w;
+static uint32_t guest_window = LINK_WINDOW_BYTES;	/* a test's own, before world_begin() */
 static const char *inspector_program;	/* NULL: in this process */
 
 static struct link *guest_link(void) { return channel_link(w.guest); }
@@ -432,11 +433,14 @@ static void world_start(int net, const struct inspector_limits *limits)
 static inline void world_begin(const struct inspector_limits *limits)
 {
 	static const struct channel_ops guest_ops = { .frame = guest_frame, .closed = peer_closed };
+	struct link_limits guest_limits = LINK_LIMITS_DEFAULT;
 	int net[2];
+
+	guest_limits.window_bytes = guest_window;
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, net), 0);
 	world_start(net[1], limits);
-	w.guest = channel_new(&w.loop, net[0], link_new(LINK_LOWER, &LINK_LIMITS_DEFAULT), &guest_ops, NULL);
+	w.guest = channel_new(&w.loop, net[0], link_new(LINK_LOWER, &guest_limits), &guest_ops, NULL);
 	assert_non_null(w.guest);
 	RUN_UNTIL(w.ready);
 }
