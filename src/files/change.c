@@ -19,6 +19,7 @@ static void removed(struct tree *t, const struct place *p)
 
 	if (gone)
 		marks_unmake(t->marks, &p->st);
+	tree_name_removed(t, &p->st, i && (named || i->nameless));
 	if (i && (gone || named))
 		inode_unname(t->inodes, i, gone);
 }

@@ -169,9 +169,8 @@ int tree_readlink(struct tree *t, const struct fuse_request *r, struct buf *out)
 }
 
 /* The file that is to get another name: found, and allowed to. */
-static int link_source(struct tree *t, uint64_t number, struct inode **ret)
+static int link_source(struct tree *t, uint64_t number, struct inode **ret, struct stat *st)
 {
-	struct stat st;
 	int error = tree_object(t, number, ret);
 
 	if (error)
@@ -182,15 +181,16 @@ static int link_source(struct tree *t, uint64_t number, struct inode **ret)
 		return EXDEV;
 	if ((*ret)->nameless)
 		return ENOENT;
-	error = tree_stat(t, *ret, &st);
-	return error ? error : tree_may_write(t, *ret, &st);
+	error = tree_stat(t, *ret, st);
+	return error ? error : tree_may_write(t, *ret, st);
 }
 
 int tree_link(struct tree *t, const struct fuse_request *r, struct buf *out)
 {
 	struct inode *source;
 	struct place p;
-	int directory, error = link_source(t, r->in.link.oldnodeid, &source);
+	struct stat st;
+	int directory, error = link_source(t, r->in.link.oldnodeid, &source, &st);
 
 	if (!error)
 		error = place_to_make(t, r->header.nodeid, r->name, &p);
@@ -201,7 +201,10 @@ int tree_link(struct tree *t, const struct fuse_request *r, struct buf *out)
 	error = inode_directory(t->inodes, source->parent, &directory);
 	if (error)
 		return error;
-	return finish(t, &p, linkat(directory, source->name.p, p.directory, p.name.p, 0), out);
+	if (linkat(directory, source->name.p, p.directory, p.name.p, 0))
+		return errno;
+	tree_name_added(t, &st);
+	return finish(t, &p, 0, out);
 }
 
 /* The file at @p was opened as @fd: gives the guest its entry and a handle. Takes @fd. */

@@ -62,21 +62,6 @@ enum rule tree_path_rule(const struct tree *t, const struct inode *above, size_t
 	return strictest;
 }
 
-/* The rule of the file of @st whatever it is called. */
-static enum rule identity_rule(struct tree *t, const struct stat *st)
-{
-	enum rule rule;
-
-	if (!S_ISREG(st->st_mode))
-		return RULE_NONE;
-	if (st->st_nlink > 1)
-		tree_links(t);
-	rule = marks_rule(t->marks, st);
-	if (rule == RULE_NONE && st->st_nlink > 1 && t->links == LINKS_DOUBTFUL)
-		return RULE_READ_ONLY;	/* it may be another name of something that is protected */
-	return rule;
-}
-
 int tree_base(struct tree *t, struct inode *i, unsigned which, struct place *ret)
 {
 	int error;
@@ -135,7 +120,7 @@ int tree_see(struct tree *t, struct place *p)
 	}
 	if (p->rule == RULE_ANCHOR && !S_ISDIR(p->st.st_mode))
 		p->rule = RULE_PROTECTED;
-	identity = identity_rule(t, &p->st);
+	identity = tree_identity_rule(t, &p->st);
 	if (identity > p->rule)
 		p->rule = identity;
 	return 0;
@@ -195,10 +180,13 @@ int tree_may_write(struct tree *t, struct inode *i, const struct stat *st)
 			return error;
 		rule = tree_path_rule(t, i->parent, count - 1, path, count);
 	}
-	identity = identity_rule(t, st);
+	identity = tree_identity_rule(t, st);
 	rule = identity > rule ? identity : rule;
 	if (rule > RULE_ANCHOR || (rule == RULE_ANCHOR && !S_ISDIR(st->st_mode)))
 		return tree_refuse(t, i->nameless ? NULL : i, (struct str){ NULL, 0 }, rule, "not written");
+	if (tree_leads_out(t, st, !i->nameless))
+		return tree_refuse(t, i->nameless ? NULL : i, (struct str){ NULL, 0 }, RULE_READ_ONLY,
+				   "not written: a hard link of it is outside of what is writable");
 	return 0;
 }
 

@@ -1,12 +1,15 @@
-/* private.h - what the parts of the tree share; included by tree*.c and scan.c only */
+/* private.h - what the parts of the tree share; included by them only */
 #pragma once
 
 #include "files/marks.h"
+#include "files/tally.h"
 #include "files/tree.h"
 
 #define TREE_ATTRIBUTE_SECONDS 1	/* how long the guest may believe a name and its attributes */
 #define TREE_SCAN_RENAME_MAX 200000u	/* entries looked at for one rename of a directory */
 #define TREE_SCAN_LINKS_MAX 2000000u	/* entries looked at, once, for names of files with several */
+#define TREE_SCAN_COUNTED_MAX 524288u	/* directories with such files */
+#define TREE_NAMES_MAX 524288u		/* files that have several names in the workspace */
 #define TREE_NOBODY 65534
 
 struct tree_mount {
@@ -21,11 +24,13 @@ struct tree {
 	void *user;
 	struct inodes *inodes;
 	struct marks *marks;
+	struct tally *names;		/* of files with several: those that are known; see links.c */
 	uint32_t mount_count;
 	struct tree_mount mounts[CONFIG_MOUNTS_MAX];
 	uid_t own;			/* the serving user, as fstat() shows it */
 	bool begun;			/* INIT was answered */
 	bool nested;			/* a mount's root may be beneath another's */
+	bool hides;			/* a mount has hidden files */
 	enum { LINKS_UNKNOWN, LINKS_KNOWN, LINKS_DOUBTFUL } links;	/* see tree_links() */
 	struct inode *held[4];		/* by the request at hand: not freed before it ends */
 	unsigned held_count;
@@ -111,9 +116,19 @@ int tree_refuse(struct tree *t, const struct inode *parent, struct str name, enu
 /** scan.c: tree_scan_rename() - @from is a directory that is to become @to: does anything
  *  beneath have a rule, here or there? EACCES (reported), also if there is too much to look at. */
 must_use int tree_scan_rename(struct tree *t, struct place *from, struct place *to);
-/** tree_links() - identities of what rules cover and what has more than one name are collected,
- *  once; LINKS_DOUBTFUL if there was too much to look at */
+/** tree_links() - once: identities of what rules cover and what has more than one name are collected, and
+ *  the names of others counted; LINKS_DOUBTFUL if not everything could be looked at */
 void tree_links(struct tree *t);
+
+/** links.c: tree_identity_rule() - the rule of the file of @st whatever it is called */
+enum rule tree_identity_rule(struct tree *t, const struct stat *st);
+/** tree_leads_out() - has the file of @st a name besides those that the agent may change? @named: it was
+ *  just seen under one of these */
+bool tree_leads_out(struct tree *t, const struct stat *st, bool named);
+/** tree_name_added(), tree_name_removed() - the agent has done so; @before: seen just before. @nameless: the
+ *  guest holds the object under the name that was removed */
+void tree_name_added(struct tree *t, const struct stat *before);
+void tree_name_removed(struct tree *t, const struct stat *before, bool nameless);
 
 tree_handler tree_lookup, tree_forget, tree_batch_forget, tree_getattr, tree_setattr, tree_readlink,
 tree_symlink,

@@ -160,7 +160,9 @@ static enum err mark_file(struct tree *t, const struct tree_mount *m, const stru
 
 	for (size_t i = 0; i < t->config->protected_files.count; i++)
 		is_protected |= str_eq(t->config->protected_files.items[i], m->config->path);
-	return is_protected ? marks_add(t->marks, st, RULE_PROTECTED) : ERR_OK;
+	if (is_protected || m->config->read_only)
+		return marks_add(t->marks, st, is_protected ? RULE_PROTECTED : RULE_READ_ONLY);
+	return ERR_OK;
 }
 
 /* What protected names at the root of the mount lead to, links followed, is protected as well:
@@ -196,6 +198,7 @@ static enum err add_mount(struct tree *t, const struct config_mount *config, int
 	if (e)
 		return e;
 	t->mount_count++;
+	t->hides |= config->hidden.count > 0;
 	if (inode_add_root(t->inodes, t->mount_count - 1, &st, *root, &m->root))
 		return ERR_MEMORY;
 	*root = -1;
@@ -228,7 +231,8 @@ enum err tree_new(const struct config *config, const int *roots, const struct in
 				    .report_ms = clock_ms(), .report_tokens = REPORTS_BURST };
 		t->inodes = inodes_new(limits);
 		t->marks = marks_new();
-		if (t->inodes && t->marks)
+		t->names = tally_new(TREE_NAMES_MAX);
+		if (t->inodes && t->marks && t->names)
 			e = add_mounts(t, mine);
 	}
 	if (!e) {
@@ -248,6 +252,7 @@ void tree_free(struct tree *t)
 		return;
 	inodes_free(t->inodes);
 	marks_free(t->marks);
+	tally_free(t->names);
 	for (uint32_t i = 0; i < t->mount_count; i++)
 		rules_free(t->mounts[i].rules);
 	free(t);

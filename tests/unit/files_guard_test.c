@@ -271,33 +271,66 @@ static void submodules_with_names_of_gits(void **state)
 	}
 }
 
-/* The look for other names is not led past a directory that the agent closed for the moment. */
+/* The look for other names is not led past a directory that the agent closed for the moment, whether it can
+ * still be listed or not: what it may have missed is hidden, or read-only if nothing is. All else is found. */
 static void closed_while_looking(void **state)
 {
-	struct fuse_setattr_in closed = { .valid = FATTR_MODE, .mode = 0 };
+	static const struct { const char *members; mode_t mode; } ways[] = {
+		{ "\"hidden\":[\"conf/key\"]", 0 }, { "\"hidden\":[\"conf/key\"]", 0444 },
+		{ "", 0 }, { "", 0444 },
+	};
 	const uid_t user = geteuid();
-	struct kit k;
-	uint64_t fh, alias, conf;
 
 	(void)state;
 	if (user == 0)	/* root may look into all */
 		assert_int_equal(seteuid(65534), 0);
-	kit_root(&k);
-	kit_host_directory(&k, "conf");
-	kit_host_file(&k, "conf/paddock.yaml", "version: 1\n");
-	kit_host_file(&k, "conf/key", "secret");
-	auto_fd root = open(k.root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	assert_int_equal(linkat(root, "conf/paddock.yaml", root, "alias", 0), 0);
-	kit_start(&k, "\"hidden\":[\"conf/key\"]");
-	conf = kit_walk(&k, "conf");
-	assert_int_equal(kit_setattr(&k, conf, closed), 0);
-	alias = kit_lookup(&k, k.top, "alias");
-	closed.mode = 0755;
-	assert_int_equal(kit_setattr(&k, conf, closed), 0);
-	assert_int_not_equal(alias, 0);
-	assert_int_equal(kit_open(&k, alias, O_RDWR, &fh), EACCES);
-	assert_int_equal(kit_unlink(&k, k.top, "alias"), EACCES);
-	kit_end(&k);
+	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+		struct fuse_setattr_in mode = { .valid = FATTR_MODE, .mode = ways[i].mode };
+		struct kit k;
+		uint64_t fh, conf, alias;
+
+		kit_root(&k);
+		kit_host_directory(&k, "conf");
+		kit_host_file(&k, "conf/paddock.yaml", "version: 1\n");
+		kit_host_file(&k, "conf/key", "secret");
+		kit_host_file(&k, "build", "");
+		auto_fd root = open(k.root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		assert_int_equal(linkat(root, "conf/paddock.yaml", root, "policy", 0), 0);
+		assert_int_equal(linkat(root, "conf/key", root, "alias", 0), 0);
+		assert_int_equal(linkat(root, "build", root, "build2", 0), 0);
+		for (char name[] = "a/paddock.yaml"; name[0] <= 'z'; name[0]++) {	/* some after it */
+			char directory[] = { name[0], '\0' }, other[] = { name[0], '2', '\0' };
+
+			kit_host_directory(&k, directory);
+			kit_host_file(&k, name, "");
+			assert_int_equal(linkat(root, name, root, other, 0), 0);
+		}
+		kit_start(&k, ways[i].members);
+		conf = kit_walk(&k, "conf");
+		assert_int_equal(kit_setattr(&k, conf, mode), 0);
+		alias = kit_lookup(&k, k.top, "alias");
+		mode.mode = 0755;
+		assert_int_equal(kit_setattr(&k, conf, mode), 0);
+		if (*ways[i].members) {
+			assert_int_equal(alias, 0);
+			assert_int_equal(kit_walk(&k, "alias"), 0);
+			assert_int_equal(kit_walk(&k, "policy"), 0);
+			assert_int_equal(kit_unlink(&k, k.top, "policy"), ENOENT);
+		} else {
+			assert_int_equal(kit_open(&k, kit_walk(&k, "policy"), O_RDWR, &fh), EACCES);
+			assert_int_equal(kit_unlink(&k, k.top, "policy"), EACCES);
+		}
+		assert_true(kit_reported(&k, "files of which not every name was found"));
+		k.reports = 0;
+		for (char name[] = "a2"; name[0] <= 'z'; name[0]++) {
+			assert_int_equal(kit_open(&k, kit_walk(&k, name), O_RDONLY, &fh), 0);
+			assert_int_equal(kit_release(&k, kit_walk(&k, name), fh), 0);
+			assert_int_equal(kit_open(&k, kit_walk(&k, name), O_RDWR, &fh), EACCES);
+		}
+		assert_true(kit_reported(&k, "/work/z2|protected"));
+		assert_int_equal(kit_open(&k, kit_walk(&k, "build2"), O_RDWR, &fh), 0);	/* all were found */
+		kit_end(&k);
+	}
 	if (user == 0)
 		assert_int_equal(seteuid(0), 0);
 }
