@@ -445,28 +445,8 @@ static enum step (*const stage_step[STAGE_COUNT])(struct exchange *x) = {
 #undef STAGE_FUNCTION
 };
 
-struct exchange_cursor {
-	struct exchange *next;
-	struct exchange_cursor *outer;
-};
-
-void exchange_each(struct courier *c, void (*f)(struct exchange *x, void *user), void *user)
-{
-	struct exchange_cursor cursor = { c->exchanges, c->cursor };
-
-	c->cursor = &cursor;
-	for (struct exchange *x; (x = cursor.next);) {
-		cursor.next = x->next;
-		f(x, user);
-	}
-	c->cursor = cursor.outer;
-}
-
 static void destroy(struct exchange *x)
 {
-	for (struct exchange_cursor *k = x->courier->cursor; k; k = k->outer)
-		if (k->next == x)
-			k->next = x->next;
 	link_set_user(x->link, x->stream, NULL);
 	courier_client_leave(x->courier, x->client);
 	protocol_free(x);
@@ -478,9 +458,7 @@ static void destroy(struct exchange *x)
 	snapshot_release(x->snapshot);
 	buf_free(&x->open_bytes);
 	buf_free(&x->head_bytes);
-	*x->at = x->next;
-	if (x->next)
-		x->next->at = x->at;
+	exchange_list_drop(x);
 	free(x);
 }
 
@@ -555,11 +533,7 @@ void exchange_open(struct courier *c, struct link *link, const struct link_frame
 	buf_init(&x->open_bytes, LINK_OPEN_MAX);
 	buf_init(&x->head_bytes, HEAD_MAX_BYTES);
 	relay_init(x);
-	x->next = c->exchanges;
-	x->at = &c->exchanges;
-	if (x->next)
-		x->next->at = &x->next;
-	c->exchanges = x;
+	exchange_list_add(x);
 	link_set_user(link, f->stream, x);
 	buf_put(&x->open_bytes, f->payload);
 	enum err e = buf_err(&x->open_bytes);

@@ -148,6 +148,9 @@ void exchange_open(struct courier *c, struct link *link, const struct link_frame
 void exchange_run(struct exchange *x);
 /** exchange_end() - from outside: ends it with @why, recorded; @silent: the stream is gone. Frees @x. */
 void exchange_end(struct exchange *x, enum err why, bool silent);
+/** exchange_list_add() - @x is one of its courier's; exchange_list_drop(): no more */
+void exchange_list_add(struct exchange *x);
+void exchange_list_drop(struct exchange *x);
 /** exchange_each() - @f for each that runs; it may end that one, and any other */
 void exchange_each(struct courier *c, void (*f)(struct exchange *x, void *user), void *user);
 /** exchange_tick() - deadlines. May free @x. */
