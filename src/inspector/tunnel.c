@@ -188,12 +188,15 @@ enum step step_tunnel(struct connection *c)
 	}
 	if (!t->reset)
 		e = upwards(c);
+	if (!e && !t->reset) {
+		downwards(c);
+		e = buf_err(&c->out);	/* what got lost there may not look like the end */
+	}
 	if (e || t->reset) {
 		c->result = e ? e : t->reset;
 		c->transport.ops->reset(&c->transport, c->result);	/* the courier has it on record */
 		return STEP_OVER;
 	}
-	downwards(c);
 	if (!drained(c))
 		return STEP_WAIT;
 	c->transport.ops->end(&c->transport);

@@ -1,6 +1,8 @@
 /* inspector_limits_test.c - the inspector's deadlines and limits, and a guest that keeps to nothing */
 #include "inspector_world.h"
 
+#include "inspector/connection.h"
+
 static unsigned refused(const uint32_t *streams, unsigned n)
 {
 	unsigned count = 0;
@@ -284,6 +286,25 @@ static void a_hostile_guest_harms_itself(void **state)
 	RUN_UNTIL(guest_got(s, "hello"));
 }
 
+/* Bytes of a tunnel for which there is no memory: its client may not take what it has for all there was. */
+static void a_tunnel_without_memory_is_reset(void **state)
+{
+	uint32_t s = connect_to("raw.example", 22);
+
+	(void)state;
+	RUN_UNTIL(w.last_exchange);
+	courier_data(w.last_exchange, STR("one"));
+	channel_flush(w.courier);
+	RUN_UNTIL(guest_got(s, "one"));
+	w.inspector.connections->out.err = ERR_MEMORY;
+	courier_data(w.last_exchange, STR("two"));
+	link_end(upper_link(), w.last_exchange);
+	channel_flush(w.courier);
+	RUN_UNTIL(guest(s)->reset || guest(s)->ended);
+	assert_true(guest(s)->reset && guest(s)->reason == ERR_MEMORY);
+	RUN_UNTIL(courier_stream(w.last_exchange)->reset);
+}
+
 /* The courier's side of a WebSocket ends first, as after a message that policy denies: were
  * our half of its stream to stay, a client could use up the link that all the others need. */
 static void a_socket_that_the_courier_ends_leaves_no_stream(void **state)
@@ -314,6 +335,7 @@ int main(void)
 		FEW(an_idle_connection_makes_room), FEW(the_slow_make_room), T(a_client_is_told_to_continue),
 		T(a_flood_is_refused_not_queued),
 		PATIENT(hundreds_of_clients_are_served), PATIENT(a_hostile_guest_harms_itself),
+		PATIENT(a_tunnel_without_memory_is_reset),
 		PATIENT(a_socket_that_the_courier_ends_leaves_no_stream),
 	};
 

@@ -133,12 +133,13 @@ static struct courier_stream *courier_stream(uint32_t stream)
 
 static void courier_name(uint32_t stream, const struct msg_connect *m)
 {
-	bool yes = str_ends(m->host, STR(".example"));
+	bool yes = str_ends(m->host, STR(".example")), raw = str_starts(m->host, STR("raw."));
 
 	w.names++;
 	if (!w.mute_names)
 		courier_status(stream, &(struct msg_status){ .has_verdict = true, .verdict = yes,
-							     .has_tunnel = true });
+							     .has_tunnel = true,
+							     .tunnel = raw ? MSG_TUNNEL_TCP : MSG_TUNNEL_OPENED });
 }
 
 static void courier_leaf(uint32_t stream, const struct msg_connect *m)
@@ -265,7 +266,7 @@ static void courier_open(const struct link_frame *f)
 	} else if (f->kind == LINK_KIND_LEAF) {
 		courier_leaf(f->stream, &m);
 	} else {
-		assert_int_equal(f->kind, LINK_KIND_EXCHANGE);
+		assert_true(f->kind == LINK_KIND_EXCHANGE || f->kind == LINK_KIND_TUNNEL);
 		w.exchanges++;
 		w.last_exchange = f->stream;
 	}
