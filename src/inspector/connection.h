@@ -58,6 +58,7 @@ struct http1 {
 	bool head_written, chunked;	/* the answer's final head is in the output */
 	bool head_begun;		/* the first byte of the next request has come */
 	size_t scanned;			/* of that head */
+	size_t first_line;		/* of the connection: as far as it has been looked at, or its length */
 	struct http1_body upload;
 	char accept[WEBSOCKET_ACCEPT_BYTES + 1];	/* of a WebSocket's handshake */
 	struct messages *messages;	/* the WebSocket that this connection has become, else NULL */

@@ -31,13 +31,14 @@ bool http1_idle(const struct connection *c)
 	return (c->phase == PHASE_head || c->phase == PHASE_proxy) && c->requests && !c->http1.head_begun;
 }
 
-/* Could this be HTTP? Its first line, once it is there, ends with the version. */
-static bool plausible(struct str text)
+/* Could this be HTTP? Its first line, once it is there, ends with the version. Each byte is looked at once. */
+static bool plausible(struct http1 *h, struct str text)
 {
-	size_t end = 0;
+	size_t end = h->first_line;
 
 	while (end < text.n && text.p[end] != '\r' && text.p[end] != '\n')
 		end++;
+	h->first_line = end;
 	return end == text.n || (end >= 9 && str_starts(str_make(text.p + end - 9, 9), STR(" HTTP/")));
 }
 
@@ -186,7 +187,7 @@ enum step step_head(struct connection *c)
 	}
 	if (is_preface(c, text))
 		return text.n < sizeof SESSION_PREFACE - 1 ? lack_head(c, text) : session_begin(c);
-	if (c->requests == 0 && text.n && !plausible(text))
+	if (c->requests == 0 && text.n && !plausible(h, text))
 		return connection_refuse(c, ERR_PROTOCOL_UNKNOWN, "the first line is not HTTP's");
 	e = http1_head_end(text, &h->scanned, &bytes);
 	if (e == ERR_OK)

@@ -286,6 +286,33 @@ static void a_hostile_guest_harms_itself(void **state)
 	RUN_UNTIL(guest_got(s, "hello"));
 }
 
+static bool has_come(size_t bytes)
+{
+	return w.inspector.connections && w.inspector.connections->in.len == bytes;
+}
+
+/* A first line that comes in many pieces costs its length, not its square: what
+ * was looked at once could become anything. */
+static void a_first_line_is_looked_at_once(void **state)
+{
+	uint32_t s = fetch("GET /");
+
+	(void)state;
+	for (size_t n = 5; n < 20; n++) {
+		RUN_UNTIL(has_come(n));
+		guest_send(s, STR("x"));
+	}
+	RUN_UNTIL(has_come(20));
+	w.inspector.connections->in.p[7] = '\n';
+	for (size_t n = 21; n < 23; n++) {
+		guest_send(s, STR("x"));
+		RUN_UNTIL(has_come(n));
+	}
+	guest_send(s, STR(" no HTTP\r\n"));
+	RUN_UNTIL(guest(s)->reset);
+	assert_int_equal(guest(s)->reason, ERR_PROTOCOL_UNKNOWN);
+}
+
 /* Bytes of a tunnel for which there is no memory: its client may not take what it has for all there was. */
 static void a_tunnel_without_memory_is_reset(void **state)
 {
@@ -335,7 +362,7 @@ int main(void)
 		FEW(an_idle_connection_makes_room), FEW(the_slow_make_room), T(a_client_is_told_to_continue),
 		T(a_flood_is_refused_not_queued),
 		PATIENT(hundreds_of_clients_are_served), PATIENT(a_hostile_guest_harms_itself),
-		PATIENT(a_tunnel_without_memory_is_reset),
+		PATIENT(a_first_line_is_looked_at_once), PATIENT(a_tunnel_without_memory_is_reset),
 		PATIENT(a_socket_that_the_courier_ends_leaves_no_stream),
 	};
 
