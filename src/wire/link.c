@@ -18,7 +18,9 @@
  * one whole HEAD: batching can delay nothing for ever.
  *
  * Failure: no memory for a control frame, or too many of them unread, is kept in `failed`
- * and returned by the next link_receive(): a link that lost a frame is over.
+ * and returned by the next link_receive(): a link that lost a frame is over. So is one whose numbers are used
+ * up, 2^31 on each side: it could open nothing for ever. Until it was told, such a link wants input; and the peer
+ * gets an OPEN out of order, upon which it ends its side, so that there is an end to be read.
  */
 #include "wire/link.h"
 #include "wire/queue.h"
@@ -42,6 +44,7 @@ struct link {
 	struct link_limits limits;
 	enum link_side side;
 	enum err failed;		/* final */
+	bool told;			/* link_receive() has said so */
 	bool hello_received;
 	uint32_t peer_window, peer_streams_max;
 	uint32_t last_own, last_peer;	/* highest number opened by either side */
@@ -119,7 +122,9 @@ static void control_u32(struct link *l, uint32_t stream, enum link_type type, ui
 
 bool link_wants_input(const struct link *l)
 {
-	return !l->failed && output_queued(l) < l->limits.output_max + CONTROL_SOFT_BYTES;
+	if (l->failed)
+		return !l->told;
+	return output_queued(l) < l->limits.output_max + CONTROL_SOFT_BYTES;
 }
 
 struct str link_output(struct link *l) { return queue_bytes(&l->output); }
@@ -363,8 +368,10 @@ enum err link_receive(struct link *l, struct str *input, struct link_frame *ret)
 	l->ended = 0;
 	l->ended_user = NULL;
 	for (;;) {
-		if (l->failed)
+		if (l->failed) {
+			l->told = true;
 			return l->failed;
+		}
 		e = next_frame(l, input, &f);
 		if (e == ERR_MORE)
 			return e;
@@ -389,15 +396,28 @@ enum err link_receive(struct link *l, struct str *input, struct link_frame *ret)
 
 /* -- sending ------------------------------------------------------------------------ */
 
+/* Of either side; the numbers are used up when the next one is not above the last. */
+static uint32_t first_number(const struct link *l) { return l->side == LINK_LOWER ? 1 : 2; }
+
+static void numbers_used_up(struct link *l, uint8_t kind)
+{
+	control(l, first_number(l), LINK_OPEN, str_make(&kind, 1));
+	l->failed = ERR_LIMIT;
+}
+
 enum err link_open(struct link *l, enum link_kind kind, struct str fields, uint32_t *ret_stream)
 {
-	uint32_t number = l->last_own ? l->last_own + 2 : l->side == LINK_LOWER ? 1 : 2;
+	uint32_t number = l->last_own ? l->last_own + 2 : first_number(l);
 	uint8_t first = (uint8_t)kind;
 	enum err e;
 
 	assert(kind_is_known(first) && fields.n <= LINK_OPEN_MAX - 1);
-	if (!l->hello_received || l->failed || number < l->last_own)
+	if (!l->hello_received || l->failed)
 		return ERR_STATE;
+	if (number < l->last_own) {
+		numbers_used_up(l, first);
+		return ERR_STATE;
+	}
 	if (l->streams.open_count >= l->peer_streams_max || output_queued(l) >= l->limits.output_max)
 		return ERR_LIMIT;
 	e = stream_new(l, number);

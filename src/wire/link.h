@@ -102,10 +102,11 @@ static inline void link_freep(struct link **l) { link_free(*l); }
 /** link_receive() - takes bytes from the front of @input until a frame is whole
  * Return: ERR_OK with *ret (call again: @input may hold more); ERR_MORE when @input is
  * used up; ERR_LINK_* when the peer broke the rules, ERR_MEMORY or ERR_LIMIT when a frame
- * of our own could not be queued; these are final: close the link. */
+ * of our own could not be queued or our numbers are used up; these are final: close the link. */
 must_use enum err link_receive(struct link *l, struct str *input, struct link_frame *ret);
 
-/** link_wants_input() - false while too much output waits: stop reading the peer */
+/** link_wants_input() - false while too much output waits: stop reading the peer. True of a link that has
+ *  failed until link_receive() has said so */
 bool link_wants_input(const struct link *l);
 
 /** link_output() - bytes to write now (may be empty); link_sent() - @n of them are written */
@@ -115,7 +116,8 @@ void link_sent(struct link *l, size_t n);
 /** link_open() - starts a stream; @fields <= LINK_OPEN_MAX - 1 bytes
  * Return: ERR_OK and *ret_stream; ERR_LIMIT (streams, the peer's cap, or output_max bytes
  * wait already), ERR_MEMORY,
- * ERR_STATE (no HELLO from the peer yet, or numbers used up) */
+ * ERR_STATE (no HELLO from the peer yet, the link has failed, or numbers are used up: then it
+ * fails, with ERR_LIMIT, and the peer ends its side too) */
 must_use enum err link_open(struct link *l, enum link_kind kind, struct str fields,
 			    uint32_t *ret_stream);
 

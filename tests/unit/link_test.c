@@ -1,6 +1,8 @@
 /* link_test.c - both ends of a link over a simulated pipe */
 #include "link_world.h"
 
+#include "wire/link.c"	/* whole, so that numbers can be near their end */
+
 static uint64_t random_state;
 
 static uint32_t random_below(uint32_t n)
@@ -342,6 +344,43 @@ static void more_than_sendable_is_refused(void **state)
 	assert_int_equal(link_data(a, stream, 0, STR("")), ERR_OK);
 }
 
+static enum err receive_all(struct link *l, struct str in)
+{
+	struct link_frame f;
+	enum err e;
+
+	while (!(e = link_receive(l, &in, &f)))
+		;
+	return e;
+}
+
+/* A link that could open no stream any more, and stayed, would refuse everything for ever. */
+static void numbers_that_are_used_up_end_the_link(void **state)
+{
+	(void)state;
+	for (unsigned side = LINK_LOWER; side <= LINK_UPPER; side++) {
+		auto_link a = link_new((enum link_side)side, &LINK_LIMITS_DEFAULT);
+		auto_link b = link_new(side == LINK_LOWER ? LINK_UPPER : LINK_LOWER, &LINK_LIMITS_DEFAULT);
+		uint32_t stream, last = side == LINK_LOWER ? UINT32_MAX : UINT32_MAX - 1;
+
+		connect_links(a, b);
+		a->last_own = b->last_peer = last - 2;
+		assert_int_equal(link_open(a, LINK_KIND_TCP, STR(""), &stream), ERR_OK);
+		assert_int_equal(stream, last);
+		connect_links(a, b);
+		assert_int_equal(link_data(b, stream, 0, STR("back")), ERR_OK);
+		for (unsigned i = 0; i < 3; i++)
+			assert_int_equal(link_open(a, LINK_KIND_TCP, STR(""), &stream), ERR_STATE);
+		assert_int_equal(stream, last);
+		assert_int_equal(link_output(a).n, LINK_HEADER_BYTES + 1);
+		assert_int_equal(receive_all(b, link_output(a)), ERR_LINK_STATE);
+		assert_true(link_wants_input(a));	/* or its owner would never hear of it */
+		assert_int_equal(receive_all(a, link_output(b)), ERR_LIMIT);
+		assert_false(link_wants_input(a));
+		assert_int_equal(link_sendable(a, last), 0);
+	}
+}
+
 static void reset_it(void *ctx, uint32_t stream, void *user)
 {
 	(void)user;
@@ -376,6 +415,7 @@ int main(void)
 		cmocka_unit_test(frames_that_cross_a_reset_are_dropped),
 		cmocka_unit_test(more_than_sendable_is_refused),
 		cmocka_unit_test(each_may_reset),
+		cmocka_unit_test(numbers_that_are_used_up_end_the_link),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
