@@ -13,6 +13,7 @@
  */
 #include "files/config.h"
 #include "files/service.h"
+#include "files/tree.h"
 
 #include "base/auto.h"
 #include "base/buf.h"
@@ -83,6 +84,8 @@ static bool open_file_root(const struct config_mount *m, int *fd)
 
 static bool check_roots(const struct config *c, int *roots)
 {
+	char text[TREE_TEXT_BYTES], path[256];
+
 	for (uint32_t i = 0; i < c->mount_count; i++) {
 		struct stat st;
 
@@ -92,6 +95,11 @@ static bool check_roots(const struct config *c, int *roots)
 		    (c->mounts[i].file && !open_file_root(&c->mounts[i], &roots[i]))) {
 			log_error("the root of mount %u is not an open %s", i,
 				  c->mounts[i].file ? "file" : "directory");
+			return false;
+		}
+		if (!c->mounts[i].file && tree_root_error(c, &c->mounts[i], roots[i], text)) {
+			log_error("%s cannot be served: %s",
+				  log_escape(c->mounts[i].path, path, sizeof path), text);
 			return false;
 		}
 	}

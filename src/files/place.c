@@ -6,6 +6,9 @@
  */
 #include "files/private.h"
 
+#include "base/auto.h"
+#include "files/spelling.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -107,6 +110,26 @@ bool tree_rememberable(const struct tree *t, const struct place *p)
 	return rules_is_git(p->path[p->count - 1].name) || rules_git_nest(p->path, p->count);
 }
 
+/* Another file system begins at @p, mounted there on the host: can the mount's rules hold beneath? */
+static bool is_foreign(struct tree *t, const struct place *p)
+{
+	auto_buf text = BUF_EMPTY;
+	auto_fd fd = -1;
+	const char *kind;
+
+	if (!t->mounts[p->parent->mount].by_names || !S_ISDIR(p->st.st_mode) ||
+	    p->st.st_dev == p->parent->device)
+		return false;
+	kind = open_beneath(p->directory, p->name.p, O_PATH | O_DIRECTORY, 0, &fd) ? "an unknown file system"
+										    : spelling_loose(fd);
+	if (!kind)
+		return false;
+	buf_init(&text, 120);
+	buf_printf(&text, "hidden: it is on %s, where files are found by more names than they have", kind);
+	tree_report(t, p->parent, p->name, buf_str(&text), true);
+	return true;
+}
+
 int tree_see(struct tree *t, struct place *p)
 {
 	enum rule identity;
@@ -123,6 +146,8 @@ int tree_see(struct tree *t, struct place *p)
 	identity = tree_identity_rule(t, &p->st);
 	if (identity > p->rule)
 		p->rule = identity;
+	if (is_foreign(t, p))
+		p->rule = RULE_HIDDEN;
 	return 0;
 }
 

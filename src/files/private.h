@@ -14,6 +14,7 @@
 
 struct tree_mount {
 	const struct config_mount *config;
+	bool by_names;			/* it has rules that depend on how something is called */
 	struct rules *rules;
 	struct inode *root;
 };

@@ -13,9 +13,11 @@
 #include "files/private.h"
 
 #include "base/clock.h"
+#include "files/spelling.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -151,6 +153,27 @@ static enum err rules_of(const struct config *c, const struct config_mount *m, s
 	return rules_new(&o, ret);
 }
 
+/* Does a rule of the mount depend on names? A mount that cannot be written has only its hidden ones. */
+static bool goes_by_names(const struct config *c, const struct config_mount *m)
+{
+	return m->hidden.count > 0 ||
+	       (!m->read_only && (m->read_only_globs.count || c->protected_files.count || m->protect_git));
+}
+
+const char *tree_root_error(const struct config *config, const struct config_mount *m, int root,
+			    char text[TREE_TEXT_BYTES])
+{
+	const char *kind = goes_by_names(config, m) ? spelling_loose_root(root) : NULL;
+
+	if (!kind)
+		return NULL;
+	snprintf(text, TREE_TEXT_BYTES,
+		 "it is on %s, where files are found by more names than they have, so nothing in it could be "
+		 "kept hidden or protected: move it to one of Linux's own file systems (ext4, XFS, Btrfs), or make "
+		 "it visible with mode read", kind);
+	return text;
+}
+
 /* A file that is served by itself has no name beneath a mount: it is known by its identity. */
 static enum err mark_file(struct tree *t, const struct tree_mount *m, const struct stat *st)
 {
@@ -194,6 +217,7 @@ static enum err add_mount(struct tree *t, const struct config_mount *config, int
 	if (config->file ? !S_ISREG(st.st_mode) : !S_ISDIR(st.st_mode))
 		return ERR_INPUT;
 	m->config = config;
+	m->by_names = goes_by_names(t->config, config);
 	e = rules_of(t->config, config, &m->rules);
 	if (e)
 		return e;

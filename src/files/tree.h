@@ -18,6 +18,13 @@ struct tree_ops {
 	void (*report)(void *user, struct str path, struct str text, bool refused);
 };
 
+/** tree_root_error() - what is against serving the directory @root as @m, a line for people in @text, which is
+ *  returned; NULL: nothing is. A file system that takes one name for another cannot keep what rules name.
+ *  To be asked before confinement, for each mount that is no file. */
+#define TREE_TEXT_BYTES 320
+const char *tree_root_error(const struct config *config, const struct config_mount *m, int root,
+			    char text[TREE_TEXT_BYTES]);
+
 /** tree_new() - @config is borrowed as long as the tree lives. @roots: one descriptor a mount, in order
  *  (O_PATH|O_DIRECTORY, or for a "file" one that can be read, and written unless read-only);
  *  all are taken, also on failure.
