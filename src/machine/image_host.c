@@ -3,7 +3,8 @@
  * What is in it is a list, here, and everything else of the host is not: no home, no /root,
  * no /var, no /opt, and of /etc only what programs need to run and what no administrator
  * keeps a secret in (so no shadow, no ssh, no npmrc, pip.conf, gitconfig, or maven settings,
- * which are where tokens are put). What identifies users and hosts is generated.
+ * which are where tokens are put); nor the places beneath /usr where the same files can be.
+ * What identifies users and hosts is generated.
  */
 #include "machine/image_parts.h"
 
@@ -15,12 +16,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define KEY_VERSION "paddock host image 1"
+#define KEY_VERSION "paddock host image 2"
 
 static const char *const directories[] = { "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32" };
 
-/* big, and not of a toolchain that a command line runs: "--image" takes an own image for the rest */
 static const char *const left_out[] = {
+	/* where programs that were built for another prefix look for what others keep in /etc */
+	"/usr/local/etc", "/usr/etc", "/usr/pip.conf", "/usr/local/pip.conf",
+	"/usr/local/*maven*/conf/settings.xml", "/usr/share/*maven*/conf/settings.xml",
+	/* big, and not of a toolchain that a command line runs: "--image" takes an own image for the rest */
 	"/usr/local/cuda*", "/usr/lib/google-cloud-sdk", "/usr/lib/modules", "/usr/lib/firmware",
 	"/usr/lib/debug",
 	"/usr/src/linux-*", "/usr/share/doc", "/usr/share/locale", "/usr/share/icons",

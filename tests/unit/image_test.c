@@ -124,6 +124,16 @@ static void the_host_image_has_no_homes_and_no_secrets(void **state)
 	assert_false(image_host_contains("/opt/x"));
 	assert_false(image_host_contains("/root/x"));
 	assert_true(image_host_left_out(&j, "usr/share/doc"));
+	/* registry tokens of programs that were built for another prefix */
+	static const char *const tokens[] = { "usr/local/etc", "usr/etc", "usr/pip.conf", "usr/local/pip.conf",
+					      "usr/local/apache-maven-3.9/conf/settings.xml",
+					      "usr/share/maven/conf/settings.xml" };
+	for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++)
+		assert_true(image_host_left_out(&j, tokens[i]));
+	assert_false(image_host_contains("/usr/local/etc/npmrc"));
+	assert_false(image_host_contains("/usr/etc/gitconfig"));
+	assert_true(image_host_contains("/usr/local/bin/etc"));
+	assert_false(image_host_left_out(&j, "usr/local/lib/etc"));
 	assert_false(image_host_left_out(&j, "usr/share/man"));
 	j.options = &more;
 	assert_true(image_host_left_out(&j, "usr/share/man"));
