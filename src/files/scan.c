@@ -288,11 +288,13 @@ static int visit_links(struct walk *w, struct entry *e)
 		look_inside(w, e);
 		return 0;
 	}
+	rule = rules_match(t->mounts[w->mount].rules, path, e->level + 1);
+	if (rule == RULE_NONE && e->apart)
+		return 0;
 	if (fstatat(e->directory, e->name, &st, AT_SYMLINK_NOFOLLOW))
 		return errno == ENOENT || (errno == EACCES && may_pass_over(w, e->directory, "")) ? 0 : errno;
 	if (st.st_nlink < 2)
 		return 0;
-	rule = rules_match(t->mounts[w->mount].rules, path, e->level + 1);
 	if (rule == RULE_NONE)
 		count_name(w, e, &st);
 	else if (S_ISREG(st.st_mode) &&

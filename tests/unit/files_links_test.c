@@ -217,8 +217,8 @@ static void names_are_counted_once(void **state)
 	stored(&k, "in/deep/g", "shared", "g");
 	kit_host_file(&k, "in/deep/own", "");
 	hard_link(&k, "in/deep/own", "own");
-	start_several(&k, "{\"mounts\":[{\"path\":\"/w\"},{\"path\":\"/w/in\"},{\"path\":\"/w/in/deep\"}]}", names,
-		      3);
+	start_several(&k, "{\"mounts\":[{\"path\":\"/w\"},{\"path\":\"/w/in\"},{\"path\":\"/w/in/deep\"}]}",
+		      names, 3);
 	assert_writable(&k, kit_walk(&k, "in/f"), EACCES);
 	assert_writable(&k, kit_walk(&k, "in/deep/g"), EACCES);
 	assert_writable(&k, kit_walk(&k, "own"), 0);
@@ -248,7 +248,8 @@ static void another_name_in_a_read_only_mount(void **state)
 	hard_link(&k, "lone", "w/lone2");
 	start_several(&k,
 		      "{\"mounts\":[{\"path\":\"/w\"},{\"path\":\"/w/in\",\"read_only\":true},"
-		      "{\"path\":\"/ro\",\"read_only\":true},{\"path\":\"/w/file\",\"file\":true,\"read_only\":true},"
+		      "{\"path\":\"/ro\",\"read_only\":true},"
+		      "{\"path\":\"/w/file\",\"file\":true,\"read_only\":true},"
 		      "{\"path\":\"/lone\",\"file\":true,\"read_only\":true}]}",
 		      names, 5);
 	assert_writable(&k, kit_walk(&k, "inner"), EACCES);
@@ -261,6 +262,18 @@ static void another_name_in_a_read_only_mount(void **state)
 	assert_writable(&k, kit_walk(&k, "other"), EACCES);
 	assert_true(kit_host_is(&k, "ro/f", "kept"));
 	assert_true(kit_host_is(&k, "w/file", "kept"));
+	kit_end(&k);
+
+	/* what is hidden there is hidden here */
+	kit_root(&k);
+	kit_host_directory(&k, "w");
+	kit_host_directory(&k, "ro");
+	kit_host_file(&k, "ro/key", "secret");
+	hard_link(&k, "ro/key", "w/alias");
+	start_several(&k, "{\"mounts\":[{\"path\":\"/w\"},"
+			  "{\"path\":\"/ro\",\"read_only\":true,\"hidden\":[\"key\"]}]}",
+		      (const char *const[]){ "w", "ro" }, 2);
+	assert_int_equal(kit_walk(&k, "alias"), 0);
 	kit_end(&k);
 }
 

@@ -73,8 +73,8 @@ static const char *said(const struct kit *k, const char *members)
 	char json[512], why[160];
 	struct config c;
 	auto_fd root = open(k->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int n = snprintf(json, sizeof json, "{\"mounts\":[{\"path\":\"/w\",%s}],\"protected_files\":[%s]}", members,
-			 strstr(members, "false") ? "" : "\"paddock.yaml\"");
+	int n = snprintf(json, sizeof json, "{\"mounts\":[{\"path\":\"/w\",%s}],\"protected_files\":[%s]}",
+			 members, strstr(members, "false") ? "" : "\"paddock.yaml\"");
 	const char *error;
 
 	assert_true(root >= 0 && n > 0 && n < (int)sizeof json);
