@@ -44,72 +44,89 @@ const char *filter_drop_text(unsigned drops)
 
 /* -- what is to be undone ------------------------------------------------------------- */
 
-static bool needs_undoing(uint64_t mode)
-{
-	static const uint16_t modes[] = {
-		9, 25, 47, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1015, 1016, 1047, 1049, 2004, 2031, 2048,
-	};
+/* What the user's shell would suffer from. What the output says of a mode itself is believed; where it has the
+ * terminal remember, it is not known what comes back, and the mode counts as set. */
+static const uint16_t modes[] = {
+	9, 25, 47, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1015, 1016, 1047, 1049, 2004, 2031, 2048, 9001,
+};
+#define MODES (sizeof modes / sizeof *modes)
+_Static_assert(MODES < 32, "a bit each");
 
-	for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
-		if (modes[i] == mode)
-			return true;
-	return false;
+/* A cursor that is hidden is what needs undoing. */
+static char undoes(uint16_t mode) { return mode == 25 ? 'h' : 'l'; }
+
+static void mode_changed(struct filter *f, uint64_t mode, char final)
+{
+	for (size_t i = 0; i < MODES; i++) {
+		if (modes[i] != mode)
+			continue;
+		if (final == undoes(modes[i]))
+			f->modes &= ~(1u << i);
+		else
+			f->modes |= 1u << i;
+	}
+	f->alternate |= mode == 47 || mode == 1047 || mode == 1049;
 }
 
-static void mode_changed(struct filter *f, uint16_t mode, bool on)
+/* ESC [ ? 1 ; 2 h and the like; without a field, some terminals restore all that there are. */
+static void modes_changed(struct filter *f, char final, struct str fields)
 {
-	unsigned i = 0;
-
-	if (mode == 25)
-		on = !on;	/* a cursor that is hidden is what needs undoing */
-	while (i < f->mode_count && f->modes[i] != mode)
-		i++;
-	if (on && i == f->mode_count && i < FILTER_MODES_MAX)
-		f->modes[f->mode_count++] = mode;
-	if (!on && i < f->mode_count)
-		f->modes[i] = f->modes[--f->mode_count];
-}
-
-static void keyboard_changed(struct filter *f, char prefix, char final, struct str fields)
-{
-	if (prefix == '>' && final == 'm' && str_starts(fields, STR("4")))	/* 4;2 on, 4 or 4;0 off */
-		f->modified_keys = fields.n > 2 && fields.p[2] != '0';
-	if (final != 'u')
-		return;
-	if (prefix == '<')
-		f->keyboard_modes = f->keyboard_modes > 0 ? (uint8_t)(f->keyboard_modes - 1) : 0;
-	else if (f->keyboard_modes < 9)
-		f->keyboard_modes++;
-}
-
-/* A sequence that passes: ESC [ ? 1 ; 2 h and the like are remembered. */
-static void remember(struct filter *f, struct str s)
-{
-	char prefix = s.p[2], final = s.p[s.n - 1];
-	struct str fields = str_make(s.p + 3, s.n - 4);
 	uint64_t mode;
 
-	if (prefix == '>' || prefix == '=' || prefix == '<')
-		keyboard_changed(f, prefix, final, fields);
-	if (prefix != '?' || (final != 'h' && final != 'l'))
-		return;
+	if (fields.n == 0 && final == 'r') {
+		f->modes = (1u << MODES) - 1;
+		f->alternate = true;
+	}
 	while (fields.n) {
 		size_t n = str_find(fields, ';');
 
-		if (str_decimal(str_head(fields, n), UINT16_MAX, &mode) && needs_undoing(mode))
-			mode_changed(f, (uint16_t)mode, final == 'h');
+		if (str_decimal(str_head(fields, n), UINT16_MAX, &mode))
+			mode_changed(f, mode, final);
 		fields = str_from(fields, n + 1);
 	}
 }
 
+/* ESC [ > 4 ; 2 m sets modifyOtherKeys; without a value, or with 0, it is off. What is no number is in doubt. */
+static void modified_keys_changed(struct filter *f, struct str fields)
+{
+	size_t n = str_find(fields, ';');
+	struct str rest = str_from(fields, n + 1), value = str_head(rest, str_find(rest, ';'));
+	uint64_t number;
+	bool known = str_decimal(str_head(fields, n), UINT16_MAX, &number);
+
+	if (fields.n == 0 || (known && number != 4))
+		return;
+	f->modified_keys = !known || (value.n && (!str_decimal(value, UINT16_MAX, &number) || number));
+}
+
+/* A sequence that passes. Keyboard modes are not counted: each screen has a stack of its own, so that what
+ * takes them away again may do so on the other. */
+static void remember(struct filter *f, struct str s)
+{
+	char prefix = s.p[2], final = s.p[s.n - 1];
+	struct str fields = str_make(s.p + 3, s.n - 4);
+
+	if (prefix == '?' && (final == 'h' || final == 'l' || final == 'r'))
+		modes_changed(f, final, fields);
+	else if (prefix == '>' && final == 'm')
+		modified_keys_changed(f, fields);
+	else if ((prefix == '>' || prefix == '=') && final == 'u')
+		f->keyboard = true;
+}
+
 void filter_undo(const struct filter *f, struct buf *out)
 {
-	for (unsigned i = 0; i < f->mode_count; i++)
-		buf_printf(out, "\x1b[?%u%c", f->modes[i], f->modes[i] == 25 ? 'h' : 'l');
+	static const char plain_keys[] = "\x1b[<9u\x1b[=0u";	/* a stack has some eight places */
+
+	for (size_t i = 0; i < MODES; i++)
+		if (f->modes & 1u << i)
+			buf_printf(out, "\x1b[?%u%c", modes[i], undoes(modes[i]));
 	if (f->modified_keys)
-		buf_put_z(out, "\x1b[>4m");
-	if (f->keyboard_modes)
-		buf_printf(out, "\x1b[<%uu", f->keyboard_modes);
+		buf_put_z(out, "\x1b[>4;m");	/* who takes it for colours resets them */
+	if (f->keyboard && f->alternate)
+		buf_printf(out, "\x1b[?1049h%s\x1b[?1049l", plain_keys);
+	if (f->keyboard)
+		buf_put_z(out, plain_keys);
 }
 
 /* -- sequences ------------------------------------------------------------------------ */

@@ -10,7 +10,6 @@
 #include "base/buf.h"
 
 #define FILTER_SEQUENCE_MAX 2048	/* bytes held back of a sequence that is not complete */
-#define FILTER_MODES_MAX 24
 
 /*     bit  name         text of the claim */
 #define FILTER_DROP_TABLE(X) \
@@ -42,10 +41,10 @@ struct filter {
 	uint8_t palette_left;
 	size_t len;
 	char sequence[FILTER_SEQUENCE_MAX];
-	uint16_t modes[FILTER_MODES_MAX];	/* private modes that need undoing, and are set */
-	unsigned mode_count;
-	bool modified_keys;		/* xterm's modifyOtherKeys is on */
-	uint8_t keyboard_modes;		/* kitty's keyboard modes pushed or set, at most 9 counted */
+	uint32_t modes;			/* private modes that need undoing, and may be set: bits of a table */
+	bool modified_keys;		/* xterm's modifyOtherKeys may be on */
+	bool alternate;			/* the other screen was shown */
+	bool keyboard;			/* kitty's keyboard modes were pushed or set, on either screen */
 };
 
 void filter_init(struct filter *f);
@@ -56,8 +55,8 @@ void filter_put(struct filter *f, struct str in, struct buf *out);
 unsigned filter_take_drops(struct filter *f);
 /** filter_drop_text() - for people; of the lowest bit in @drops */
 const char *filter_drop_text(unsigned drops);
-/** filter_undo() - appends what turns off the modes that the output left on (mouse, focus and
- *  paste reports, alternate screen, hidden cursor) */
+/** filter_undo() - appends what turns off the modes that the output may have left on (mouse, focus
+ *  and paste reports, alternate screen, hidden cursor, other keys); some 300 bytes at most */
 void filter_undo(const struct filter *f, struct buf *out);
 
 /** sequence_csi() - @s is a whole control sequence, ESC [ ... final: 0 to pass it, or why not;

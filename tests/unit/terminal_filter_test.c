@@ -195,30 +195,61 @@ static void sequences_are_bounded(void **state)
 	assert_int_equal(drops, FILTER_OTHER | FILTER_CLIPBOARD);
 }
 
-static void modes_are_undone(void **state)
+static void undone_by(struct str in, struct str want)
 {
-	(void)state;
 	struct filter f;
 	auto_buf out = BUF_EMPTY;
 
 	buf_init(&out, 10000);
 	filter_init(&f);
-	filter_put(&f, STR("\x1b[?1049;1004h\x1b[?25l\x1b[?2004h\x1b[?2004l\x1b[?7h\x1b[?1049h"), &out);
+	filter_put(&f, in, &out);
+	assert_true(str_eq(buf_str(&out), in) && filter_take_drops(&f) == 0);
 	buf_clear(&out);
 	filter_undo(&f, &out);
-	assert_true(str_eq(buf_str(&out), STR("\x1b[?1049l\x1b[?1004l\x1b[?25h")));
-	filter_put(&f, STR("\x1b[>1u\x1b[>4;2m\x1b[?1049l\x1b[?1004l\x1b[?25h"), &out);
-	buf_clear(&out);
-	filter_undo(&f, &out);
-	assert_true(str_eq(buf_str(&out), STR("\x1b[>4m\x1b[<1u")));
-	filter_put(&f, STR("\x1b[<u\x1b[>4;m"), &out);
-	buf_clear(&out);
-	filter_undo(&f, &out);
-	assert_int_equal(out.len, 0);
-	filter_init(&f);
-	buf_clear(&out);
-	filter_undo(&f, &out);
-	assert_int_equal(out.len, 0);
+	if (!str_eq(buf_str(&out), want))
+		fail_msg("%.*s: undone by %.*s", STR_FMT(in), STR_FMT(buf_str(&out)));
+}
+
+#define UNDONE(literal, want) undone_by(STR(literal), STR(want))
+#define KEYS "\x1b[<9u\x1b[=0u"
+
+static void modes_are_undone(void **state)
+{
+	(void)state;
+	UNDONE("", "");
+	UNDONE("\x1b[?1049;1004h\x1b[?25l\x1b[?2004h\x1b[?2004l\x1b[?7h\x1b[?1049h",
+	       "\x1b[?25h\x1b[?1004l\x1b[?1049l");
+	UNDONE("\x1b[?1049;1004h\x1b[?25l\x1b[?1049l\x1b[?1004l\x1b[?25h", "");
+	UNDONE("\x1b[?9001h", "\x1b[?9001l");
+	UNDONE("\x1b[>4;2m", "\x1b[>4;m");
+	UNDONE("\x1b[>4;2m\x1b[>4;m", "");
+	UNDONE("\x1b[>4;2m\x1b[>4m", "");
+	UNDONE("\x1b[>4;1m\x1b[>4;0m", "");
+	UNDONE("\x1b[>1;2m", "");
+	UNDONE("\x1b[>1u", KEYS);
+	UNDONE("\x1b[=1;1u", KEYS);
+	UNDONE("\x1b[<u", "");
+}
+
+/* Said in another way, or taken back elsewhere than it was set: it counts as set. */
+static void what_is_undone_cannot_be_cheated(void **state)
+{
+	(void)state;
+	UNDONE("\x1b[?1003h\x1b[?1003s\x1b[?1003l\x1b[?1003r", "\x1b[?1003l");
+	UNDONE("\x1b[?2004h\x1b[?1049;2004s\x1b[?2004l\x1b[?1049;2004r", "\x1b[?1049l\x1b[?2004l");
+	UNDONE("\x1b[?25l\x1b[?25s\x1b[?25h\x1b[?25r", "\x1b[?25h");
+	UNDONE("\x1b[?r",	/* kitty: all of them */
+	       "\x1b[?9l\x1b[?25h\x1b[?47l\x1b[?1000l\x1b[?1001l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1005l"
+	       "\x1b[?1006l\x1b[?1015l\x1b[?1016l\x1b[?1047l\x1b[?1049l\x1b[?2004l\x1b[?2031l\x1b[?2048l"
+	       "\x1b[?9001l");
+	UNDONE("\x1b[>1u\x1b[<0u", KEYS);
+	UNDONE("\x1b[>1u\x1b[?1049h\x1b[<u\x1b[?1049l", "\x1b[?1049h" KEYS "\x1b[?1049l" KEYS);
+	UNDONE("\x1b[?1049h\x1b[>1u\x1b[?1049l\x1b[<u", "\x1b[?1049h" KEYS "\x1b[?1049l" KEYS);
+	UNDONE("\x1b[?47h\x1b[>1u", "\x1b[?47l\x1b[?1049h" KEYS "\x1b[?1049l" KEYS);
+	UNDONE("\x1b[>04;2m", "\x1b[>4;m");
+	UNDONE("\x1b[>4;02m", "\x1b[>4;m");
+	UNDONE("\x1b[>65540;2m", "\x1b[>4;m");
+	UNDONE("\x1b[>4;2m\x1b[>m", "\x1b[>4;m");
 }
 
 int main(void)
@@ -233,6 +264,7 @@ int main(void)
 		cmocka_unit_test(sequences_are_cut_off),
 		cmocka_unit_test(sequences_are_bounded),
 		cmocka_unit_test(modes_are_undone),
+		cmocka_unit_test(what_is_undone_cannot_be_cheated),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
