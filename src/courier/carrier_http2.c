@@ -157,7 +157,7 @@ static enum err offer(struct http2_stream *st, struct str bytes, bool last, size
 	if (st->ended)
 		return ERR_OK;
 	st->offered = bytes;
-	st->last = last;
+	st->last |= last;	/* once said it stays, also when somebody looks for room again meanwhile */
 	if (st->deferred && (bytes.n || last)) {
 		st->deferred = false;
 		if (nghttp2_session_resume_data(st->session->ng, st->id) == NGHTTP2_ERR_NOMEM)
@@ -167,7 +167,7 @@ static enum err offer(struct http2_stream *st, struct str bytes, bool last, size
 		http2_session_pump(st->session);
 	*ret_n = bytes.n - st->offered.n;
 	st->blocked = st->offered.n > 0;
-	st->last = last && !st->blocked;	/* if only the end is left, it goes when it can */
+	st->last &= !st->blocked;	/* if only the end is left, it goes when it can */
 	st->offered = (struct str){ NULL, 0 };
 	return ERR_OK;
 }

@@ -2,6 +2,8 @@
 #include "../path/courier_world.h"
 #include "../path/world_http2.h"
 
+#include <semaphore.h>
+
 static struct rig rig;
 
 static void raw(SSL *s);
@@ -248,6 +250,52 @@ asked:
 	usleep(100000);		/* the next request shall have a connection of its own */
 }
 
+/* The next of these that comes: its length; or -1 at the end. */
+static int next_frame(SSL *s, unsigned type, unsigned flags)
+{
+	uint8_t header[9], payload[65536];
+	size_t n, length;
+
+	for (;;) {
+		for (n = 0; n < 9; n++)
+			if (SSL_read(s, header + n, 1) != 1)
+				return -1;
+		length = (size_t)header[0] << 16 | (size_t)header[1] << 8 | header[2];
+		assert_true(length <= sizeof payload);
+		for (n = 0; n < length;) {
+			int got = SSL_read(s, payload + n, (int)(length - n));
+
+			if (got <= 0)
+				return -1;
+			n += (size_t)got;
+		}
+		if (header[3] == type && (header[4] & flags) == flags)
+			return (int)length;
+	}
+}
+
+static sem_t narrowed;		/* the upstream's windows are of five bytes */
+
+/* The window is used up when the request ends; a hint comes before there is room again. */
+static void narrow(SSL *s)
+{
+	int got = 0;
+
+	frame(s, SETTINGS, 0, 0, "\0\4\0\0\0\5", 6);
+	frame(s, PING, 0, 0, "12345678", 8);
+	next_frame(s, PING, ACK);
+	sem_post(&narrowed);
+	for (int n; got < 5; got += n)
+		if ((n = next_frame(s, DATA, 0)) < 0)
+			return;
+	usleep(200000);		/* the request's end is there by now, and waits */
+	headers(s, 0, 1, "\x08\x03" "103", 5);
+	usleep(200000);
+	frame(s, WINDOW_UPDATE, 0, 1, "\0\0\0\5", 4);
+	if (next_frame(s, HEADERS, END_STREAM) > 0)	/* the trailers */
+		good_answer(s);
+}
+
 /* ---- the tests ---- */
 
 static struct reply *under(void (*what)(SSL *s))
@@ -371,6 +419,32 @@ static void a_half_frame_waits_for_the_rest(void **state)
 	rig_stop(&rig);
 }
 
+static void the_end_of_a_request_outlasts_a_hint(void **state)
+{
+	(void)state;
+	struct head trailers = { .kind = HEAD_TRAILERS };
+	auto_buf encoded = BUF_EMPTY;
+
+	attack = narrow;
+	uint32_t s = ask(&rig, &(struct ask){ .method = "POST", .path = "/attack", .host = "other.test",
+					      .framing = HEAD_BODY_STREAMED, .trailers = true,
+					      .unfinished = true });
+
+	rig_arrived(&rig, 1);
+	sem_wait(&narrowed);
+	buf_init(&encoded, HEAD_MAX_BYTES);
+	assert_int_equal(head_add(&trailers, STR("x-checksum"), STR("77")), ERR_OK);
+	assert_int_equal(head_encode(&trailers, &encoded), ERR_OK);
+	assert_int_equal(link_data(rig.link, s, 0, STR("12345")), ERR_OK);
+	assert_int_equal(link_head(rig.link, s, buf_str(&encoded)), ERR_OK);
+	link_end(rig.link, s);
+	struct reply *p = rig_wait(&rig, s);
+
+	assert_int_equal(p->interim, 1);
+	assert_true(p->ended && str_eq(buf_str(&p->body), STR("good")));
+	rig_stop(&rig);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -380,8 +454,10 @@ int main(void)
 		T(what_is_no_answer_is_refused),
 		T(the_window_is_kept_by_force),
 		T(a_half_frame_waits_for_the_rest),
+		T(the_end_of_a_request_outlasts_a_hint),
 	};
 
+	sem_init(&narrowed, 0, 0);
 	world_start();
 	return world_end(cmocka_run_group_tests(tests, NULL, NULL));
 }
