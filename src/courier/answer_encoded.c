@@ -138,7 +138,8 @@ static enum err filter_input(struct exchange *x, void *filter, struct str bytes)
 	struct answer_encoded *a = filter;
 	enum err e = search_feed(&a->raw, bytes);
 
-	(void)x;
+	if (e == ERR_SECRET_REFLECTED)
+		x->reflected = (int32_t)a->raw.hit;
 	if (e == ERR_OK)
 		e = queue_put(&a->body, bytes);
 	if (e == ERR_OK && a->encoded)

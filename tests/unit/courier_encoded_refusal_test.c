@@ -218,6 +218,23 @@ static void a_captured_decoder(void **state)
 	rig_stop(&rig);
 }
 
+/* It counts like any other, and is on record by its name. */
+static void what_is_found_undecoded_detaches_its_credential(void **state)
+{
+	(void)state;
+	auto_buf body = BUF_EMPTY;
+
+	buf_init(&body, 8192);
+	encode_zlib(&body, 31, 0, &dirty, 1);	/* stored: it can be read without decoding */
+	offer = (typeof(offer)){ .body = buf_str(&body), .coding = "gzip" };
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(rig_wait(&rig, ask(&rig, &(struct ask){ .path = "/offer" }))->reason,
+				 ERR_SECRET_REFLECTED);
+	assert_int_equal(trail(&rig, "\"kind\":\"outcome\"", "SECRET_REFLECTED", "\"secret_of\":\"api\""), 3);
+	assert_int_equal(trail(&rig, "\"kind\":\"limit\"", "credential api is detached", NULL), 1);
+	rig_stop(&rig);
+}
+
 /* Its words are shown to the agent, and are on record. */
 static void a_captured_decoder_tells_no_secret(void **state)
 {
@@ -310,7 +327,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(unknown_codings_are_refused), T(what_does_not_decode),
 		T(what_passes_undecoded_is_held_back_all_the_same),
-		T(a_captured_decoder), T(a_captured_decoder_tells_no_secret),
+		T(a_captured_decoder), T(what_is_found_undecoded_detaches_its_credential),
+		T(a_captured_decoder_tells_no_secret),
 		T(a_refusal_that_waits_stays_what_it_is), T(without_a_decoder),
 	};
 
