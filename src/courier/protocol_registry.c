@@ -137,8 +137,7 @@ static enum err origin_of(struct protocol_run *run, struct buf *path, struct reg
 	struct registry *g = run->state;
 	const struct head *head = &run->x->head;
 	struct registry_origin o = { .scheme = head->scheme, .port = head->port,
-				     .host = index_of(rule, head->host),
-				     .ages = rule->min_age_ms > 0 };
+				     .host = index_of(rule, head->host) };
 
 	if (rule->index_host.n) {
 		o.scheme = rule->index_scheme;
@@ -183,31 +182,33 @@ static enum err credential_fields(struct protocol_run *run, const struct registr
 
 static enum err ask(struct protocol_run *run, const struct registry_table **ret, const char **ret_reason)
 {
+	const struct registry_rule *rule = run->data;
 	struct registry *g = run->state;
 	struct exchange *x = run->x;
-	struct registry_origin origin;
 	struct head signed_head;
 	struct head_field fields[2];
-	uint32_t count = 0;
-	struct str credential;
+	struct registry_question q = {
+		.policy = str_of(policy_digest(snapshot_policy(x->snapshot))), .rule = x->rule,
+		.package = registry_package(&g->request), .client = x->client ? x->client->name : STR(""),
+		.known = says_where(run), .ages = rule->min_age_ms > 0, .parent = str_of(x->request_id),
+		.fields = fields, .own = &x->head, .secret = x->binding ? binding_pool(x->binding) : 0,
+	};
 	auto_buf path = BUF_EMPTY;
 	auto_buf secrets = BUF_EMPTY;
 	enum err e;
 
 	buf_init(&path, ORIGIN_PATH_MAX);
 	buf_init_secret(&secrets, ATTACH_BYTES_MAX);
-	e = origin_of(run, &path, &origin);
+	e = origin_of(run, &path, &q.origin);
 	if (e == ERR_OK)
-		e = credential_fields(run, &origin, &secrets, &signed_head, &credential);
+		e = credential_fields(run, &q.origin, &secrets, &signed_head, &q.credential);
 	if (e != ERR_OK)
 		return e;
-	for (uint32_t i = 0; i < signed_head.field_count && count < 2; i++)
+	for (uint32_t i = 0; i < signed_head.field_count && q.field_count < 2; i++)
 		if (str_eq(signed_head.fields[i].name, STR("authorization")) ||
-		    (credential.n && str_eq(signed_head.fields[i].name, x->credential->header_name)))
-			fields[count++] = signed_head.fields[i];
-	return registry_table_ask(x->courier, x->rule, registry_package(&g->request), &origin,
-				  says_where(run), str_of(x->request_id), credential, fields, count, &g->wait,
-				  ret, ret_reason);
+		    (q.credential.n && str_eq(signed_head.fields[i].name, x->credential->header_name)))
+			fields[q.field_count++] = signed_head.fields[i];
+	return registry_table_ask(x->courier, &q, &g->wait, ret, ret_reason);
 }
 
 /* ---- files ---- */

@@ -4,6 +4,10 @@
  * filled from its facts; then whoever waited asks again. One that failed is remembered for a short while, so
  * that an agent cannot make the courier ask without end. Tables go, oldest first, when there are too many or
  * too much.
+ * What one policy's registry said judges nothing under another policy, and what one client or one
+ * credential was told (that there is no such package) is told to no other. Who has nothing to show where
+ * the metadata is (a file on another host) may use what was told to its client's other requests.
+ * Invariant: credentials go to the host that they were made for, and to no other (I5).
  * Bytes: the answer is the registry's; only the decoder
  * reads it. What that says is bounded and compared, no more.
  */
@@ -21,10 +25,12 @@
 struct registry_table {
 	struct courier *courier;
 	struct registry_table *next;
-	char *key;			/* rule, type, package */
-	char *host, *path;		/* where it came from */
+	uint8_t subject[DIGEST_BYTES];	/* policy, rule, package, client */
+	uint8_t asker[DIGEST_BYTES];	/* with whose credentials; zero: without any */
+	char *host, *path;		/* where it comes from */
 	enum head_scheme scheme;
 	uint16_t port;
+	uint64_t said_ms;		/* when a request of the agent's own went there; 0: none did */
 	bool ages;
 	enum registry_type type;
 
@@ -131,7 +137,6 @@ static void discard(struct registry_table *t)
 	decode_free(t->decode);
 	buf_free(&t->body);
 	clear(t);
-	free(t->key);
 	free(t->host);
 	free(t->path);
 	free(t);
@@ -277,26 +282,12 @@ static char *copy(struct str s)
 	return z;
 }
 
-static enum err set_origin(struct registry_table *t, const struct registry_origin *o)
+static bool same_host(const struct registry_table *t, const struct registry_origin *o)
 {
-	char *host = copy(o->host), *path = copy(o->path);
-
-	if (!host || !path) {
-		free(host);
-		free(path);
-		return ERR_MEMORY;
-	}
-	free(t->host);
-	free(t->path);
-	t->host = host;
-	t->path = path;
-	t->scheme = o->scheme;
-	t->port = o->port;
-	return ERR_OK;
+	return t->scheme == o->scheme && t->port == o->port && str_eq(str_of(t->host), o->host);
 }
 
-static enum err start(struct registry_table *t, const struct policy_rule *rule, struct str parent,
-		      struct str credential, const struct head_field *fields, uint32_t field_count)
+static enum err start(struct registry_table *t, const struct registry_question *q)
 {
 	static const struct head_field accepts[] = {
 		[REGISTRY_NPM] = { STR_INIT("accept"),
@@ -305,20 +296,22 @@ static enum err start(struct registry_table *t, const struct policy_rule *rule, 
 				    STR_INIT("application/vnd.pypi.simple.v1+json, text/html;q=0.1") },
 		[REGISTRY_CRATES] = { STR_INIT("accept"), STR_INIT("*/*") },
 	};
+	const bool own_host = same_host(t, &q->origin);
 	struct head_field sent[8] = { accepts[t->type] };
 	struct fetch_request r = {
-		.purpose = "metadata", .parent = parent, .credential = credential, .scheme = t->scheme,
+		.purpose = "metadata", .parent = q->parent,
+		.credential = own_host ? q->credential : (struct str){ NULL, 0 }, .scheme = t->scheme,
 		.host = str_of(t->host), .port = t->port, .method = STR("GET"), .path = str_of(t->path),
-		.fields = sent, .field_count = 1, .address_count = rule->address_count, .addresses = rule->addresses,
-		.answer_max = FETCH_ANSWER_MAX,
+		.fields = sent, .field_count = 1, .address_count = q->rule->address_count,
+		.addresses = q->rule->addresses, .answer_max = FETCH_ANSWER_MAX,
 	};
 
 	if (t->type == REGISTRY_NPM && t->ages)
 		sent[0].value = STR("application/json");
 	sent[r.field_count++] = (struct head_field){ STR("accept-encoding"), STR("identity") };
 	sent[r.field_count++] = (struct head_field){ STR("user-agent"), STR("paddock") };
-	for (uint32_t i = 0; i < field_count && r.field_count < 8; i++)
-		sent[r.field_count++] = fields[i];
+	for (uint32_t i = 0; own_host && i < q->field_count && r.field_count < 8; i++)
+		sent[r.field_count++] = q->fields[i];
 	clear(t);
 	t->failed = ERR_OK;
 	enum err e = fetch_start(t->courier, &r, on_fetched, t, &t->fetch);
@@ -352,35 +345,140 @@ static void make_room(struct courier *c)
 	}
 }
 
-static struct registry_table *find_or_make(struct courier *c, const struct policy_rule *rule,
-					   struct str package)
+static enum err subject_of(const struct registry_question *q, uint8_t ret[DIGEST_BYTES])
 {
-	const struct registry_rule *registry = rule->data;
-	auto_buf key = BUF_EMPTY;
-	struct registry_table *t;
+	auto_buf b = BUF_EMPTY;
 
-	buf_init(&key, 1024);
-	buf_put(&key, rule->name);
-	buf_printf(&key, "\n%s\n", registry->ecosystem->name);
-	buf_put(&key, package);
-	if (buf_err(&key) != ERR_OK)
-		return NULL;
-	for (t = c->registry_tables; t; t = t->next)
-		if (str_eq(str_of(t->key), buf_str(&key)))
-			return t;
-	make_room(c);
-	t = calloc(1, sizeof *t);
+	buf_init(&b, 2048);
+	buf_printf(&b, "%u %zu %zu\n", q->rule->index, q->package.n, q->client.n);
+	buf_put(&b, q->policy);
+	buf_put(&b, q->package);
+	buf_put(&b, q->client);
+	if (buf_err(&b) != ERR_OK)
+		return buf_err(&b);
+	return digest_bytes(b.p, b.len, ret) ? ERR_OK : ERR_MEMORY;
+}
+
+static bool is_sent(const struct registry_question *q, struct str name)
+{
+	for (uint32_t i = 0; i < q->field_count; i++)
+		if (str_eq(q->fields[i].name, name))
+			return true;
+	return false;
+}
+
+/* The same of what is sent with the same credentials, and nothing that the secret could be guessed by. */
+static enum err asker_of(const struct registry_question *q, uint8_t ret[DIGEST_BYTES])
+{
+	auto_buf b = BUF_EMPTY;
+
+	buf_init_secret(&b, 2 * (size_t)HEAD_MAX_BYTES);
+	buf_printf(&b, "%llu\n", (unsigned long long)q->secret);
+	for (uint32_t i = 0; i < q->own->field_count; i++) {
+		const struct head_field *f = &q->own->fields[i];
+
+		if (!is_sent(q, f->name))
+			continue;
+		buf_put(&b, f->name);
+		buf_put_z(&b, ":");
+		buf_put(&b, f->value);
+		buf_put_z(&b, "\n");
+	}
+	if (buf_err(&b) != ERR_OK)
+		return buf_err(&b);
+	return digest_bytes(b.p, b.len, ret) ? ERR_OK : ERR_MEMORY;
+}
+
+/* Where the agent asked for it. A place that does not have it is none. */
+static struct registry_origin where(const struct courier *c, const uint8_t *subject,
+				    const struct registry_question *q)
+{
+	const struct registry_table *best = NULL;
+
+	if (q->known)
+		return q->origin;
+	for (const struct registry_table *t = c->registry_tables; t; t = t->next) {
+		bool here = same_host(t, &q->origin);
+
+		if (!t->said_ms || t->missing || memcmp(t->subject, subject, DIGEST_BYTES) != 0)
+			continue;
+		if (!best || here > same_host(best, &q->origin) ||
+		    (here == same_host(best, &q->origin) && t->said_ms > best->said_ms))
+			best = t;
+	}
+	return best ? (struct registry_origin){ .scheme = best->scheme, .host = str_of(best->host),
+						.path = str_of(best->path), .port = best->port }
+		    : q->origin;
+}
+
+static bool good(const struct registry_table *t)
+{
+	return t->ready && !t->missing && clock_ms() < t->until_ms;
+}
+
+static struct registry_table *find(const struct courier *c, const uint8_t *subject, const uint8_t *asker,
+				   const struct registry_origin *at)
+{
+	static const uint8_t nobody[DIGEST_BYTES];
+	struct registry_table *own = NULL, *other = NULL;
+
+	for (struct registry_table *t = c->registry_tables; t; t = t->next) {
+		if (memcmp(t->subject, subject, DIGEST_BYTES) != 0 || !same_host(t, at) ||
+		    !str_eq(str_of(t->path), at->path))
+			continue;
+		if (!memcmp(t->asker, asker, DIGEST_BYTES))
+			own = t;
+		else if (good(t))
+			other = t;
+	}
+	if (other && !(own && good(own)) && !memcmp(asker, nobody, DIGEST_BYTES))
+		return other;
+	return own;
+}
+
+static struct registry_table *make(struct courier *c, const struct registry_question *q,
+				   const uint8_t *subject, const uint8_t *asker,
+				   const struct registry_origin *at)
+{
+	const struct registry_rule *registry = q->rule->data;
+	struct registry_table *t = calloc(1, sizeof *t);
+
 	if (!t)
 		return NULL;
-	t->courier = c;
-	t->type = registry->type;
-	t->key = copy(buf_str(&key));
-	if (!t->key) {
+	*t = (struct registry_table){ .courier = c, .host = copy(at->host), .path = copy(at->path),
+				      .scheme = at->scheme, .port = at->port, .ages = q->ages,
+				      .type = registry->type };
+	memcpy(t->subject, subject, DIGEST_BYTES);
+	memcpy(t->asker, asker, DIGEST_BYTES);
+	if (!t->host || !t->path) {
+		free(t->host);
+		free(t->path);
 		free(t);
 		return NULL;
 	}
+	make_room(c);	/* not before: @at may be of one that goes */
 	t->next = c->registry_tables;
 	c->registry_tables = t;
+	return t;
+}
+
+static struct registry_table *find_or_make(struct courier *c, const struct registry_question *q)
+{
+	uint8_t subject[DIGEST_BYTES], asker[DIGEST_BYTES] = { 0 };
+	struct registry_table *t;
+
+	if (subject_of(q, subject) != ERR_OK)
+		return NULL;
+	const struct registry_origin at = where(c, subject, q);
+
+	if (q->field_count && at.scheme == q->origin.scheme && at.port == q->origin.port &&
+	    str_eq(at.host, q->origin.host) && asker_of(q, asker) != ERR_OK)
+		return NULL;
+	t = find(c, subject, asker, &at);
+	if (!t)
+		t = make(c, q, subject, asker, &at);
+	if (t && q->known)
+		t->said_ms = clock_ms();
 	return t;
 }
 
@@ -389,28 +487,21 @@ static bool may_fetch(const struct courier *c)
 	return c->registry_busy < REGISTRY_FETCHES_MAX && c->fetch_count < FETCH_AT_ONCE;
 }
 
-enum err registry_table_ask(struct courier *c, const struct policy_rule *rule, struct str package,
-			    const struct registry_origin *origin, bool known, struct str parent,
-			    struct str credential, const struct head_field *fields, uint32_t field_count,
-			    struct waiter *wait, const struct registry_table **ret,
-			    const char **ret_reason)
+enum err registry_table_ask(struct courier *c, const struct registry_question *q, struct waiter *wait,
+			    const struct registry_table **ret, const char **ret_reason)
 {
-	struct registry_table *t = find_or_make(c, rule, package);
-	enum err e = ERR_OK;
+	struct registry_table *t = find_or_make(c, q);
 
 	*ret_reason = "";
 	if (!t)
 		return ERR_MEMORY;
-	if (!t->busy && clock_ms() >= t->until_ms && !may_fetch(c)) {
-		wait_in(&c->registry_waits, wait);
-		return ERR_MORE;
-	}
 	if (!t->busy && clock_ms() >= t->until_ms) {
-		t->ages = origin->ages;
-		if (known || !t->host)
-			e = set_origin(t, origin);
-		if (e == ERR_OK)
-			e = start(t, rule, parent, credential, fields, field_count);
+		if (!may_fetch(c)) {
+			wait_in(&c->registry_waits, wait);
+			return ERR_MORE;
+		}
+		enum err e = start(t, q);
+
 		if (e != ERR_OK)
 			return e;
 	}
