@@ -84,12 +84,10 @@ static void socket_peer_take(struct socket_peer *p, struct str bytes)
 }
 
 /* Over HTTP/1.1, after the request's head. */
-static void world_socket(SSL *s, const char *head)
+static void world_socket_begin(SSL *s, const char *head)
 {
 	const char *key = strstr(head, "sec-websocket-key: ");
-	char accept[WEBSOCKET_ACCEPT_BYTES + 1] = "", text[512], in[16384];
-	struct socket_peer p;
-	int n;
+	char accept[WEBSOCKET_ACCEPT_BYTES + 1] = "", text[512];
 
 	if (key)
 		websocket_accept(str_make(key + 19, WEBSOCKET_KEY_BYTES), accept);
@@ -101,6 +99,15 @@ static void world_socket(SSL *s, const char *head)
 		 strstr(head, "/socket/chat") ? "sec-websocket-protocol: chat\r\n"
 		 : strstr(head, "/socket/deflate") ? "sec-websocket-extensions: permessage-deflate\r\n" : "");
 	world_say(s, text);
+}
+
+static void world_socket(SSL *s, const char *head)
+{
+	struct socket_peer p;
+	char in[16384];
+	int n;
+
+	world_socket_begin(s, head);
 	socket_peer_init(&p);
 	while (!p.over && (n = SSL_read(s, in, sizeof in)) > 0) {
 		socket_peer_take(&p, str_make(in, (size_t)n));

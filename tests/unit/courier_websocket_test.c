@@ -1,8 +1,7 @@
 /* courier_websocket_test.c - WebSockets with an upstream, over HTTP/1.1 and HTTP/2 */
 #include "../path/courier_world.h"
 #include "../path/world_http2.h"
-
-static struct rig rig;
+#include "../path/world_messages.h"
 
 static const char socket_policy[] =
 	"version: 1\n"
@@ -56,58 +55,6 @@ static void upstream_heard(const char *text)
 	for (int i = 0; i < 1000 && !strstr(socket_log, text); i++)
 		usleep(10000);
 	assert_non_null(strstr(socket_log, text));
-}
-
-static struct reply *answered(uint32_t s)
-{
-	struct reply *p = rig_reply(&rig, s);
-
-	for (int i = 0; i < 200 && !p->has_head && !p->reset; i++)
-		rig_turn(&rig, 20);
-	return p;
-}
-
-static void say(uint32_t s, enum websocket_opcode opcode, struct str payload)
-{
-	auto_buf message = BUF_EMPTY;
-	struct str rest;
-
-	buf_init(&message, WEBSOCKET_MESSAGE_MAX + 64);
-	assert_int_equal(websocket_put_message(&message, opcode, payload), ERR_OK);
-	for (rest = buf_str(&message); rest.n && !rig.broken;) {
-		struct str piece = str_head(rest, link_sendable(rig.link, s));
-
-		if (piece.n)
-			assert_int_equal(link_data(rig.link, s, 0, piece), ERR_OK);
-		rest = str_from(rest, piece.n);
-		rig_turn(&rig, 20);
-	}
-}
-
-static void say_text(uint32_t s, const char *text) { say(s, WEBSOCKET_TEXT, str_of(text)); }
-
-/* The next message that came back, in the link's form; its payload as text behind its opcode. */
-static void heard(uint32_t s, size_t *at, enum websocket_opcode opcode, const char *text)
-{
-	struct reply *p = rig_reply(&rig, s);
-	struct websocket_message m;
-
-	for (int i = 0; i < 200; i++) {
-		struct str input = str_from(buf_str(&p->body), *at);
-		size_t before = input.n;
-		enum err e = websocket_next_message(&input, WEBSOCKET_MESSAGE_MAX, &m);
-
-		if (e == ERR_OK) {
-			*at += before - input.n;
-			assert_int_equal(m.opcode, opcode);
-			assert_true(str_eq(m.payload, str_of(text)));
-			return;
-		}
-		assert_int_equal(e, ERR_MORE);
-		assert_false(p->reset);
-		rig_turn(&rig, 20);
-	}
-	fail_msg("nothing came: %s", text);
 }
 
 static void messages_pass_and_are_on_record_first(void **state)
