@@ -12,6 +12,7 @@
 #include "courier/detach.h"
 #include "courier/binding.h"
 #include "courier/protocol.h"
+#include "courier/relay.h"
 
 #include <stdio.h>
 
@@ -296,6 +297,7 @@ void journal_end(struct exchange *x)
 		put_result(r, x);
 		put_traffic(r, x);
 		protocol_journal(x, r, true);
+		relay_websocket_journal(x, r);
 		e = spool_outcome(x->courier->spool, r);
 	} else if (r) {
 		put_request(r, x);

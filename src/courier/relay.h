@@ -75,4 +75,6 @@ bool relay_websocket_offered(const struct exchange *x, const struct head *answer
 must_use enum err relay_websocket_begin(struct exchange *x);
 /** relay_websocket() - as relay_down(): STEP_NEXT when both sides are done */
 enum step relay_websocket(struct exchange *x);
+/** relay_websocket_journal() - members of the outcome, if it became one */
+void relay_websocket_journal(const struct exchange *x, struct record *r);
 void relay_websocket_free(struct relay_websocket *w);
