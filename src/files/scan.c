@@ -275,6 +275,7 @@ static int visit_links(struct walk *w, struct entry *e)
 {
 	struct tree *t = w->t;
 	struct rules_component *path = t->paths[2];
+	const struct rules *rules = t->mounts[w->mount].rules;
 	enum rule rule;
 	struct stat st;
 
@@ -288,13 +289,13 @@ static int visit_links(struct walk *w, struct entry *e)
 		look_inside(w, e);
 		return 0;
 	}
-	rule = rules_match(t->mounts[w->mount].rules, path, e->level + 1);
-	if (rule == RULE_NONE && e->apart)
+	if (e->apart && rules_match(rules, path, e->level + 1) == RULE_NONE)
 		return 0;
 	if (fstatat(e->directory, e->name, &st, AT_SYMLINK_NOFOLLOW))
 		return errno == ENOENT || (errno == EACCES && may_pass_over(w, e->directory, "")) ? 0 : errno;
 	if (st.st_nlink < 2)
 		return 0;
+	rule = rules_match(rules, path, e->level + 1);
 	if (rule == RULE_NONE)
 		count_name(w, e, &st);
 	else if (S_ISREG(st.st_mode) &&
