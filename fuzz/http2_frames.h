@@ -1,7 +1,7 @@
 /* http2_frames.h - HTTP/2's frames, as a fuzz target reads those that it gets and makes those that it sends
  *
- * What is read is held to RFC 9113's form: our own code wrote it, and the first mistake aborts. What is sent is
- * the input's: a header is made here, so that a mutation need not find the length, and nothing more.
+ * What is read is held to RFC 9113's form: our own code wrote it, and the first mistake aborts. What is sent
+ * is the input's: a header is made here, so that a mutation need not find the length, and nothing more.
  */
 #pragma once
 

@@ -61,7 +61,7 @@ static struct channel channels[2];	/* to the courier; to the guest's network, un
 static unsigned channel_count;
 static struct inspector inspector;
 static struct connection *connection;	/* NULL: gone */
-static size_t room, sent, taken;	/* bytes: that the client will read, that it sent, that were used up */
+static size_t room, sent, taken;	/* bytes: what the client will read, what it sent, what was used up */
 
 /* -- in place of base/clock.c and os/channel.c -------------------------------------------- */
 
