@@ -261,6 +261,7 @@ void connection_enter(struct connection *c, enum phase phase, uint64_t ms)
 	c->phase_ms = ms;
 	c->entered_ms = clock_ms();
 	c->finish_out = c->bytes_out;
+	c->entered_in = c->bytes_in;
 	connection_deadline(c, ms);
 }
 
@@ -304,7 +305,23 @@ static enum step step_finish(struct connection *c)
 static enum step step_linger(struct connection *c)
 {
 	take_in(c, c->in.len);
+	if (c->patient && c->bytes_in != c->entered_in) {
+		c->transport.ops->reset(&c->transport, ERR_TIMEOUT);
+		return STEP_OVER;
+	}
 	return c->ended ? STEP_OVER : STEP_WAIT;
+}
+
+/* A reset throws away what the kernels still hold for the client. One that only listens may be slow to take it. */
+static enum step late_linger(struct connection *c)
+{
+	if (!c->patient && c->bytes_in == c->entered_in) {
+		connection_enter(c, PHASE_linger, c->inspector->limits.stall_ms);
+		c->patient = true;
+		return STEP_WAIT;
+	}
+	c->transport.ops->reset(&c->transport, ERR_TIMEOUT);
+	return STEP_OVER;
 }
 
 static enum step (*const phase_step[PHASE_COUNT])(struct connection *c) = {
@@ -411,9 +428,10 @@ static enum step late(struct connection *c)
 		return connection_refuse(c, ERR_TIMEOUT, "neither side moved");
 	case PHASE_session:
 		return session_late(c->session);
+	case PHASE_linger:
+		return late_linger(c);
 	case PHASE_tunnel:
 	case PHASE_finish:
-	case PHASE_linger:
 	case PHASE_COUNT:
 		break;
 	}
@@ -469,6 +487,8 @@ static uint64_t waited_since(const struct connection *c)
 	case PHASE_shake:
 	case PHASE_finish:
 		return c->entered_ms;
+	case PHASE_linger:
+		return c->patient ? c->entered_ms : UINT64_MAX;
 	case PHASE_head:
 		return c->http1.head_begun ? c->wait.at_ms - c->inspector->limits.head_ms : c->entered_ms;
 	case PHASE_session:
@@ -478,7 +498,6 @@ static uint64_t waited_since(const struct connection *c)
 	case PHASE_leaf:
 	case PHASE_relay:
 	case PHASE_messages:
-	case PHASE_linger:
 	case PHASE_COUNT:
 		break;
 	}

@@ -74,6 +74,8 @@ struct connection {
 	enum phase phase;
 	uint64_t entered_ms, phase_ms;	/* into that phase; that it may take */
 	uint64_t finish_out;		/* finish: bytes_out when its client last took any */
+	uint64_t entered_in;		/* bytes_in when the phase began */
+	bool patient;			/* linger: its client only listens, and may be slow */
 	struct wait wait;
 	struct buf opened;		/* OPEN as it came */
 	struct msg_connect asked;	/* views into it */

@@ -32,7 +32,7 @@ const struct inspector_limits inspector_limits_default = {
 	.continue_ms = 200,	    /* clients wait a second for 100 Continue; a denial comes sooner */
 	.stall_ms = 30 * 60 * 1000, /* a model may think for long; the courier has its own deadlines */
 	.slow_ms = 2 * 1000,	    /* without a request, before it may have to make room; see connection.c */
-	.linger_ms = 2 * 1000,	    /* for the client to read our last bytes before a reset */
+	.linger_ms = 2 * 1000,	    /* for a client that still sends to read our last bytes before a reset */
 };
 
 static void stop(struct inspector *i, enum err why)

@@ -221,6 +221,32 @@ def few_descriptors(s, w):
         check("with 256 descriptors and 400 idle clients, a request is answered", r.stdout.endswith("200"), (r.stdout, r.stderr))
 
 
+LARGE = 3 << 20
+
+
+def large_answer(c):
+    with c:
+        c.recv(65536)
+        c.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % LARGE + bytes(LARGE))
+        c.recv(1)
+
+
+def slow_reader(s, w):
+    """An answer to the last request of a connection, which its client takes more slowly than the gate."""
+    with gate(s, "--resolve", f"plain.example.test:8080:127.0.0.1:{serve(large_answer)}", env={"API_TOKEN": w.info["tokens"]["api"]}) as g, \
+            socket.socket() as c:
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        c.settimeout(20)
+        c.connect(("127.0.0.1", g.port))
+        c.sendall(b"GET http://plain.example.test:8080/ HTTP/1.1\r\nHost: plain.example.test:8080\r\nConnection: close\r\n\r\n")
+        got = 0
+        with contextlib.suppress(OSError):
+            while part := c.recv(65536):
+                got += len(part)
+                time.sleep(0.1)
+        check("an answer that is read slowly comes whole, though the connection ends with it", got > LARGE, got)
+
+
 def tokens(s, w):
     made = subprocess.run([BIN / "paddock", "gate", "--new-token", "ci"], env=s.env, text=True, capture_output=True)
     token = made.stderr.split("once: ")[1].split()[0]
@@ -266,5 +292,6 @@ with world() as w, sandbox("gate", w, POLICY) as s:
     lasting(s, w)
     tokens(s, w)
     few_descriptors(s, w)
+    slow_reader(s, w)
     ends(s, w)
 finish()

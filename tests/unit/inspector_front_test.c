@@ -46,6 +46,16 @@ static int begin_few(void **state)
 	return 0;
 }
 
+static int begin_short(void **state)
+{
+	struct inspector_limits limits = inspector_limits_default;
+
+	(void)state;
+	limits.linger_ms = 50;
+	begin_with(&limits);
+	return 0;
+}
+
 static void leave(unsigned n)
 {
 	if (clients[n].fd >= 0)
@@ -317,6 +327,22 @@ static void an_unread_answer_makes_room(void **state)
 		assert_false(clients[i].ended);
 }
 
+/* All is with the kernel, which a reset would empty: who only listens has time, who still talks has not. */
+static void a_silent_client_has_time_for_the_end(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		arrive(i, 0);
+		say(i, STR(ABSOLUTE("GET", "api.example", "/", "Connection: close\r\n")));
+		RUN_UNTIL(w.inspector.connection_count == 1 && w.inspector.connections->patient);
+		if (i)
+			leave(i);
+		else
+			say(i, STR("more"));
+		RUN_UNTIL(w.inspector.connection_count == 0);
+	}
+}
+
 /* The courier takes nothing: neither does the socket, beyond a window. */
 static void a_courier_that_does_not_read_stops_the_client(void **state)
 {
@@ -420,6 +446,7 @@ int main(void)
 		T(what_is_no_request_to_a_proxy_is_refused),
 		cmocka_unit_test_setup_teardown(an_idle_client_makes_room, begin_few, finish),
 		cmocka_unit_test_setup_teardown(an_unread_answer_makes_room, begin_few, finish),
+		cmocka_unit_test_setup_teardown(a_silent_client_has_time_for_the_end, begin_short, finish),
 		T(a_courier_that_does_not_read_stops_the_client),
 		T(a_client_that_does_not_read_stops_the_courier),
 		T(hostile_clients_harm_themselves),
