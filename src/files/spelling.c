@@ -52,9 +52,10 @@ static bool found_otherwise(int directory, const char *name)
 
 	if (n > NAME_MAX)
 		return false;
-	for (size_t i = 0; i <= n; i++)
-		other[i] = name[i] >= 'A' && name[i] <= 'Z' ? (char)(name[i] + 32)
-			   : name[i] >= 'a' && name[i] <= 'z' ? (char)(name[i] - 32) : name[i];
+	memcpy(other, name, n + 1);
+	for (size_t i = 0; i < n; i++)
+		if (ascii_alpha(name[i]))
+			other[i] = (char)(name[i] ^ 0x20);
 	return strcmp(name, other) != 0 && fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       (S_ISDIR(st.st_mode) || st.st_nlink == 1) &&
 	       fstatat(directory, other, &found, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == found.st_dev &&
