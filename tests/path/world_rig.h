@@ -3,6 +3,8 @@
 
 #include "decoder_process.h"
 
+#include <openssl/sha.h>
+
 /* ---- the courier and its client ---- */
 
 struct reply {
@@ -334,6 +336,52 @@ static uint32_t ask(struct rig *r, const struct ask *a)
 	if (!a->unfinished)
 		link_end(r->link, stream);
 	return stream;
+}
+
+/* Another policy, put in force; what it ends has ended then. */
+static inline void rig_reload(struct rig *r, const char *policy)
+{
+	auto_buf b = BUF_EMPTY;
+	char said[512] = "";
+
+	buf_init(&b, 65536);
+	buf_put_z(&b, "{\"op\":\"reload\"");
+	rig_json_text(&b, "policy", policy, strlen(policy));
+	buf_put_z(&b, "}");
+	assert_int_equal(send(r->control, b.p, b.len, MSG_NOSIGNAL), (ssize_t)b.len);
+	assert_true(recv(r->control, said, sizeof said - 1, 0) > 0);
+	if (!strstr(said, "\"reloaded\""))
+		fail_msg("%s", said);
+	for (int i = 0; i < 10; i++)
+		rig_turn(r, 20);
+}
+
+static inline void rig_put_client(struct buf *b, const char *name)
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	char token[64];
+
+	snprintf(token, sizeof token, "token-of-%s", name);
+	SHA256((const uint8_t *)token, strlen(token), digest);
+	buf_printf(b, "\"%s\":\"", name);
+	buf_put_hex(b, str_make(digest, sizeof digest));
+	buf_put_z(b, "\"");
+}
+
+/* As rig_start(), for a gate with two clients: "ann" by "token-of-ann", and "bob". */
+static inline void rig_start_clients(struct rig *r, const char *policy, uint64_t file_bytes_max)
+{
+	auto_buf clients = BUF_EMPTY;
+
+	buf_init(&clients, 1024);
+	buf_put_z(&clients, ",\"clients\":{");
+	rig_put_client(&clients, "ann");
+	buf_put_z(&clients, ",");
+	rig_put_client(&clients, "bob");
+	buf_put_z(&clients, "}");
+	rig_more = buf_z(&clients);
+	rig_start(r, policy, file_bytes_max);
+	rig_more = NULL;
 }
 
 static inline struct reply *ask_wait(struct rig *r, const struct ask *a) { return rig_wait(r, ask(r, a)); }

@@ -65,21 +65,6 @@ static bool living(unsigned count)
 	return world.living == count;
 }
 
-static void reload(const char *policy)
-{
-	auto_buf b = BUF_EMPTY;
-	char said[512] = "";
-
-	buf_init(&b, 65536);
-	buf_put(&b, STR("{\"op\":\"reload\""));
-	rig_json_text(&b, "policy", policy, strlen(policy));
-	buf_put(&b, STR("}"));
-	assert_int_equal(send(rig.control, b.p, b.len, MSG_NOSIGNAL), (ssize_t)b.len);
-	assert_true(recv(rig.control, said, sizeof said - 1, 0) > 0);
-	if (!strstr(said, "\"reloaded\""))
-		fail_msg("%s", said);
-}
-
 /* ---- parts of a body ---- */
 
 /* The secret could be asked for in parts, none of which is one. */
@@ -249,10 +234,10 @@ static void a_reload_takes_a_credential_away(void **state)
 		assert_int_equal(rig_wait(&rig, idle)->head.status, 200);
 		assert_true(comes(with) && comes(without));
 		assert_true(living(3));
-		reload(substituting);			/* the same once more: nothing ends */
+		rig_reload(&rig, substituting);			/* the same once more: nothing ends */
 		assert_true(comes(with) && comes(without));
 		assert_int_equal(world.living, 3);
-		reload(changed[i]);
+		rig_reload(&rig, changed[i]);
 		uint64_t until = clock_ms() + 4000;
 
 		while (!with->reset && clock_ms() < until)

@@ -158,16 +158,6 @@ static void an_upload_ends_at_the_sandboxs_bytes(void **state)
 	rig_stop(&rig);
 }
 
-static void reload(const char *text)
-{
-	char message[256], answer[256] = "";
-
-	snprintf(message, sizeof message, "{\"op\":\"reload\",\"policy\":\"%s\"}", text);
-	assert_int_equal(send(rig.control, message, strlen(message), MSG_NOSIGNAL), (ssize_t)strlen(message));
-	assert_true(recv(rig.control, answer, sizeof answer - 1, 0) > 0);
-	assert_non_null(strstr(answer, "\"reloaded\""));
-}
-
 /* The confined process brings records to disk where the policy says so, from then on. */
 static void a_durable_trail_is_a_matter_of_the_policy(void **state)
 {
@@ -179,9 +169,9 @@ static void a_durable_trail_is_a_matter_of_the_policy(void **state)
 	rig_hello(&rig);
 	assert_int_equal(trail(&rig, "\"kind\":\"start\"", "\"durable\":true", NULL), 1);
 	assert_int_equal(ask_wait(&rig, &(struct ask){ .host = "other.test" })->head.status, 200);
-	reload("version: 1");
+	rig_reload(&rig, "version: 1");
 	assert_int_equal(trail(&rig, "\"kind\":\"reload\"", "\"durable\":false", NULL), 1);
-	reload("version: 1\\naudit: {durable: true}");
+	rig_reload(&rig, "version: 1\naudit: {durable: true}");
 	assert_int_equal(trail(&rig, "\"kind\":\"reload\"", "\"durable\":true", NULL), 1);
 	rig_stop(&rig);
 }

@@ -2,8 +2,6 @@
  * which registry is asked, with whose credentials, and who is told what another's question was answered */
 #include "../path/courier_world.h"
 
-#include <openssl/sha.h>
-
 #define GOOD "Basic Z29vZDpnb29k"
 #define BAD "Basic YmFkOmJhZA=="
 #define RIGHT "01b604e4452a9b30f93dbcd9bea19e3ca916a4d9"	/* SHA-1 of the file */
@@ -92,29 +90,12 @@ static bool answer(SSL *s, const char *path)
 
 /* ---- the courier, and what is asked of it ---- */
 
-static void put_client(struct buf *b, const char *name, const char *token)
-{
-	uint8_t digest[SHA256_DIGEST_LENGTH];
-
-	SHA256((const uint8_t *)token, strlen(token), digest);
-	buf_printf(b, "\"%s\":\"", name);
-	buf_put_hex(b, str_make(digest, sizeof digest));
-	buf_put_z(b, "\"");
-}
-
 static void start(const char *policy, bool clients)
 {
-	auto_buf more = BUF_EMPTY;
-
-	buf_init(&more, 1024);
-	buf_put_z(&more, ",\"clients\":{");
-	put_client(&more, "ann", "token-of-ann");
-	buf_put_z(&more, ",");
-	put_client(&more, "bob", "token-of-bob");
-	buf_put_z(&more, "}");
-	rig_more = clients ? buf_z(&more) : NULL;
-	rig_start(&rig, policy, 0);
-	rig_more = NULL;
+	if (clients)
+		rig_start_clients(&rig, policy, 0);
+	else
+		rig_start(&rig, policy, 0);
 	rig_hello(&rig);
 }
 
@@ -140,21 +121,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void reload(const char *policy)
-{
-	auto_buf b = BUF_EMPTY;
-	char said[512] = "";
-
-	buf_init(&b, 65536);
-	buf_put(&b, STR("{\"op\":\"reload\""));
-	rig_json_text(&b, "policy", policy, strlen(policy));
-	buf_put(&b, STR("}"));
-	assert_int_equal(send(rig.control, b.p, b.len, MSG_NOSIGNAL), (ssize_t)b.len);
-	assert_true(recv(rig.control, said, sizeof said - 1, 0) > 0);
-	if (!strstr(said, "\"reloaded\""))
-		fail_msg("%s", said);
-}
-
 /* The answer's status; 0: it was cut off. */
 static uint16_t get(const char *client, const char *host, const char *path, const char *authorization)
 {
@@ -178,7 +144,7 @@ static void another_policy_asks_its_own_registry(void **state)
 	assert_int_equal(get(NULL, "other.test", METADATA, NULL), 200);
 	assert_int_equal(world.requests, 2);
 	forget_requests();
-	reload(WITH_SECRET "  - {hosts: [api.test], credential: api, " AGED "}\n");
+	rig_reload(&rig, WITH_SECRET "  - {hosts: [api.test], credential: api, " AGED "}\n");
 	assert_int_equal(get(NULL, "api.test", FILE_OF_IT, NULL), 200);
 	assert_int_equal(world.requests, 2);
 	assert_int_equal(requests_with("GET " METADATA " ", "authorization: Bearer " SECRET), 1);

@@ -201,18 +201,6 @@ static void a_tunnel_ends_at_the_sandboxs_bytes(void **state)
 	rig_stop(&rig);
 }
 
-static void reload(const char *policy_text)
-{
-	char message[512], said[256] = "";
-	int n = snprintf(message, sizeof message, "{\"op\":\"reload\",\"policy\":\"%s\"}", policy_text);
-
-	assert_int_equal(send(rig.control, message, (size_t)n, MSG_NOSIGNAL), n);
-	assert_true(recv(rig.control, said, sizeof said - 1, 0) > 0);
-	assert_non_null(strstr(said, "\"reloaded\""));
-	for (int i = 0; i < 10; i++)
-		rig_turn(&rig, 20);
-}
-
 /* The user's --resolve chose its address: no rule names it, under whichever policy. */
 static void a_reload_leaves_what_it_would_open(void **state)
 {
@@ -230,9 +218,9 @@ static void a_reload_leaves_what_it_would_open(void **state)
 	for (int i = 0; i < 5; i++)
 		rig_turn(&rig, 20);
 	assert_int_equal(trail(&rig, "\"kind\":\"intent\"", "tcp://other.test:443", NULL), 1);
-	reload("version: 1\\nnetwork:\\n  - {hosts: [other.test, api.test], ports: [443], tcp: true}\\n");
+	rig_reload(&rig, "version: 1\nnetwork:\n  - {hosts: [other.test, api.test], ports: [443], tcp: true}\n");
 	assert_false(rig_reply(&rig, s)->reset);
-	reload("version: 1\\nnetwork:\\n  - {hosts: [api.test], ports: [443], tcp: true}\\n");
+	rig_reload(&rig, "version: 1\nnetwork:\n  - {hosts: [api.test], ports: [443], tcp: true}\n");
 	assert_true(rig_wait(&rig, s)->reset);
 	rig_stop(&rig);
 }
@@ -249,9 +237,9 @@ static void a_websocket_that_is_asked_for_is_judged_again(void **state)
 
 	for (int i = 0; i < 100 && !world.requests; i++)
 		rig_turn(&rig, 20);
-	reload("version: 1\\nnetwork:\\n  - {hosts: [api.test], methods: [GET], websocket: true}\\n");
+	rig_reload(&rig, "version: 1\nnetwork:\n  - {hosts: [api.test], methods: [GET], websocket: true}\n");
 	assert_int_equal(rig_reply(&rig, s)->head.status, 0);
-	reload("version: 1\\nnetwork:\\n  - {hosts: [api.test], methods: [GET]}\\n");
+	rig_reload(&rig, "version: 1\nnetwork:\n  - {hosts: [api.test], methods: [GET]}\n");
 	assert_int_equal(rig_wait(&rig, s)->head.status, 403);
 	assert_int_equal(trail(&rig, "\"kind\":\"outcome\"", "POLICY_DENIED", NULL), 1);
 	rig_stop(&rig);
