@@ -86,7 +86,7 @@ const char *spelling_loose_root(int fd)
 	if (kind)
 		return kind;
 	if (open_beneath(fd, ".", O_RDONLY | O_DIRECTORY, 0, &directory))
-		return NULL;	/* it cannot be asked; its kind is none of the known ones */
+		return "a file system that cannot be asked";
 	if (ioctl(directory, FS_IOC_GETFLAGS, &flags) == 0 && (flags & FS_CASEFOLD_FL)) {
 		close(directory);
 		return "a file system that folds case";

@@ -168,7 +168,7 @@ const char *tree_root_error(const struct config *config, const struct config_mou
 	if (!kind)
 		return NULL;
 	snprintf(text, TREE_TEXT_BYTES,
-		 "it is on %s, where files are found by more names than they have, so nothing in it could be "
+		 "it is on %s, where files may be found by more names than they have, so nothing in it could be "
 		 "kept hidden or protected: move it to one of Linux's own file systems (ext4, XFS, Btrfs); with "
 		 "an empty list of hidden paths it can be visible with mode read",
 		 kind);
