@@ -98,45 +98,47 @@ class Npm:
 
 
 class Pypi:
-    """hay 1.0, 1.1 (old), 1.2 (yanked), 2.0 (young); evil. Beneath /static an index that has HTML alone."""
+    """A tree of files, as a mirror leaves it: hay 1.0, 1.1 (old), 1.2 (yanked), 2.0 (young); evil. Each project has an index in
+    JSON and in HTML, of which the client's Accept chooses; beneath /static there is HTML alone."""
 
-    def __init__(self):
-        self.files, self.projects = {}, {}
+    def __init__(self, directory):
+        self.root = directory / "pypi"
+        (self.root / "packages").mkdir(parents=True)
         self.project("hay", {"1.0": (OLD, False), "1.1": (OLD, False), "1.2": (OLD, "broken"), "2.0": (YOUNG, False)})
         self.project("evil", {"1.0": (OLD, False)})
 
     def project(self, name, versions):
-        self.projects[name] = []
+        files = []
         for version, (when, yanked) in versions.items():
-            info = f"{name}-{version}.dist-info"
-            out = io.BytesIO()
-            with zipfile.ZipFile(out, "w") as z:
+            info, file = f"{name}-{version}.dist-info", f"{name}-{version}-py3-none-any.whl"
+            with zipfile.ZipFile(self.root / "packages" / file, "w") as z:
                 z.writestr(f"{name}.py", f"version = '{version}'\n")
                 z.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
                 z.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
                 z.writestr(f"{info}/RECORD", "".join(f"{n},,\n" for n in (f"{name}.py", f"{info}/METADATA",
                                                                            f"{info}/WHEEL", f"{info}/RECORD")))
-            file = f"{name}-{version}-py3-none-any.whl"
-            self.files[f"/packages/{file}"] = out.getvalue()
-            self.projects[name].append({"filename": file, "url": f"http://{HOSTS['pypi']}/packages/{file}",
-                                        "hashes": {"sha256": hashlib.sha256(out.getvalue()).hexdigest()},
-                                        "upload-time": stamp(when), "yanked": yanked})
-
-    def get(self, path, headers):
-        if path in self.files:
-            return 200, "application/octet-stream", self.files[path]
-        parts = path.strip("/").split("/")
-        static = parts[0] == "static"
-        if parts[static:-1] != ["simple"] or parts[-1] not in self.projects:
-            return 404, "text/plain", b"Not found\n"
-        files = self.projects[parts[-1]]
-        if "vnd.pypi.simple.v1+json" in headers.get("accept", "") and not static:
-            document = {"meta": {"api-version": "1.1"}, "name": parts[-1], "files": files,
-                        "versions": sorted({f["filename"].split("-")[1] for f in files})}
-            return 200, "application/vnd.pypi.simple.v1+json", json.dumps(document).encode()
+            digest = hashlib.sha256((self.root / "packages" / file).read_bytes()).hexdigest()
+            files.append({"filename": file, "url": f"http://{HOSTS['pypi']}/packages/{file}", "hashes": {"sha256": digest},
+                          "upload-time": stamp(when), "yanked": yanked})
         rows = "".join(f'<a href="{f["url"]}#sha256={f["hashes"]["sha256"]}"' +
                        (f' data-yanked="{f["yanked"]}"' if f["yanked"] else "") + f'>{f["filename"]}</a><br/>\n' for f in files)
-        return 200, "text/html", f"<!DOCTYPE html><html><body>\n{rows}</body></html>\n".encode()
+        for place in (self.root / "simple" / name, self.root / "static/simple" / name):
+            place.mkdir(parents=True)
+            (place / "index.html").write_text(f"<!DOCTYPE html><html><body>\n{rows}</body></html>\n")
+        (self.root / "simple" / name / "index.v1_json").write_text(json.dumps(
+            {"meta": {"api-version": "1.1"}, "name": name, "files": files, "versions": sorted(versions)}))
+
+    def get(self, path, headers):
+        place = self.root / path.lstrip("/")
+        if ".." in path:
+            return 404, "text/plain", b"Not found\n"
+        if place.is_file():
+            return 200, "application/octet-stream", place.read_bytes()
+        if "vnd.pypi.simple.v1+json" in headers.get("accept", "") and (place / "index.v1_json").is_file():
+            return 200, "application/vnd.pypi.simple.v1+json", (place / "index.v1_json").read_bytes()
+        if (place / "index.html").is_file():
+            return 200, "text/html", (place / "index.html").read_bytes()
+        return 404, "text/plain", b"Not found\n"
 
 
 class Crates:
@@ -253,7 +255,7 @@ class Registries:
         self.log = []
         self.ca, leaf, key = pki.make(directory, HOSTS.values())
         self.git = Git(directory)
-        self.kinds = {HOSTS["npm"]: Npm(), HOSTS["pypi"]: Pypi(), HOSTS["crates"]: Crates()}
+        self.kinds = {HOSTS["npm"]: Npm(), HOSTS["pypi"]: Pypi(directory), HOSTS["crates"]: Crates()}
         if shutil.which("dpkg-scanpackages"):
             self.kinds[HOSTS["apt"]] = Apt(directory)
         outer = self
