@@ -365,16 +365,6 @@ static enum err read_arguments(int argc, char **argv, const char *verb, const st
 	return ERR_OK;
 }
 
-static bool holds_home(struct str workspace)
-{
-	const char *home = getenv("HOME");
-	char *real = home ? realpath(home, NULL) : NULL;
-	bool holds = real && paths_is_below(str_of(real), workspace);
-
-	free(real);
-	return holds;
-}
-
 static enum err resolve_workspace(struct spec *s, const char *given, struct buf *why)
 {
 	char *real = realpath(given ? given : ".", NULL);
@@ -391,7 +381,7 @@ static enum err resolve_workspace(struct spec *s, const char *given, struct buf 
 	if (copy.n == 1)
 		return wrong(why, "--workspace", "/",
 			     "the whole host cannot be a workspace; name a project's directory");
-	if (holds_home(copy))
+	if (paths_hold_home(copy))
 		return wrong(why, "--workspace", copy.p,
 			     "holds your home directory, and with it your keys; name a project's directory");
 	return ERR_OK;
@@ -436,6 +426,7 @@ static enum err find_policy(struct spec *s, struct buf *why)
 	else if (!trust_is_trusted(buf_str(&s->policy_text)))
 		s->policy_note = "paddock.yaml is not trusted, so everything is denied; read it, then run "
 				 "`paddock policy trust`";
+	s->policy_trusted = trust_is_trusted;
 	if (s->policy_note) {
 		buf_clear(&s->policy_text);
 		s->policy_path = NULL;

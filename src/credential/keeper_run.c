@@ -48,12 +48,14 @@ static void exec_in_path(char *const *argv, char *const *environment)
 
 static _Noreturn void child(const struct keeper_source *s, char *const *environment, int output)
 {
+	static const int ignored[] = { SIGPIPE, SIGTERM, SIGINT, SIGHUP, SIGQUIT };
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	sigset_t none;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
+	for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)	/* which the keeper does */
+		signal(ignored[i], SIG_DFL);
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (null < 0 || dup2(null, 0) < 0 || dup2(output, 1) < 0 || syscall(SYS_close_range, 3u, ~0u, 0u))

@@ -20,7 +20,7 @@
 
 #define MAGIC_OFFSET 1024
 #define MAGIC "\xe2\xe1\xf5\xe0"	/* 0xE0F5E1E2, little-endian */
-#define UNUSED_SECONDS (24 * 3600)
+#define UNUSED_SECONDS 3600	/* an image is as large as what it is made of; of tools that changed it is never wanted again */
 #define LOCK_POLL_MS 200
 
 enum err image_check(const char *path, struct buf *ret_text)
@@ -91,8 +91,8 @@ static enum err take_lock(const char *images, const struct image_options *o, int
 	return ERR_OK;
 }
 
-/* under the lock: files of builds that were killed, and images of @kind that nobody has used for a
- * day */
+/* under the lock: files of builds that were killed, and images of @kind that nobody has used for an
+ * hour */
 static void sweep(const char *images, const char *kind, const char *keep)
 {
 	DIR *d = opendir(images);

@@ -26,7 +26,7 @@ static bool place_descriptors(const struct spawn *s, int *report)
 {
 	int moved[SPAWN_FDS_MAX];
 	auto_fd null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	bool have_in = false, have_out = false;
+	bool have[3] = { false, false, false };
 
 	*report = fcntl(*report, F_DUPFD_CLOEXEC, FD_SPARE);
 	if (*report < 0 || null < 0)
@@ -35,11 +35,12 @@ static bool place_descriptors(const struct spawn *s, int *report)
 		moved[i] = fcntl(s->fds[i].fd, F_DUPFD_CLOEXEC, FD_SPARE);
 		if (moved[i] < 0)
 			return false;
-		have_in |= s->fds[i].as == 0;
-		have_out |= s->fds[i].as == 1;
+		if (s->fds[i].as >= 0 && s->fds[i].as < 3)
+			have[s->fds[i].as] = true;
 	}
-	if ((!have_in && dup2(null, 0) < 0) || (!have_out && dup2(null, 1) < 0))
-		return false;
+	for (int fd = 0; fd < 3; fd++)
+		if (!have[fd] && dup2(null, fd) < 0)
+			return false;
 	if (syscall(SYS_close_range, 3u, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */))
 		return false;
 	for (unsigned i = 0; i < s->fd_count; i++)
@@ -58,11 +59,21 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+static void ignore_signals(void)
+{
+	static const int group[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+
+	for (size_t i = 0; i < sizeof group / sizeof *group; i++)
+		signal(group[i], SIG_IGN);
+}
+
 static bool become(const struct spawn *s, int *report, uid_t uid, gid_t gid)
 {
 	struct pollfd parent;
 
 	reset_signals();
+	if (s->deaf)
+		ignore_signals();
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
 		return false;
 	parent = (struct pollfd){ .fd = *report };

@@ -20,9 +20,10 @@ struct spawn {
 	const char *program;		/* absolute path */
 	char *const *argv;
 	char *const *env;		/* whole environment of the child; NULL: empty */
-	struct spawn_fd fds[SPAWN_FDS_MAX];	/* everything else is closed; 0,1,2 default to /dev/null
-						   (2: inherited, so that a process can complain) */
+	struct spawn_fd fds[SPAWN_FDS_MAX];	/* everything else is closed; 0, 1 and 2 default to /dev/null */
 	unsigned fd_count;
+	bool deaf;			/* SIGTERM, SIGINT, SIGHUP and SIGQUIT are ignored: it ends with its parent, or
+					   when told to, and not because somebody signals the whole group */
 	bool new_session;		/* setsid(): no signal of the terminal reaches it */
 	bool pid_namespace;		/* own user and pid namespace: the child is its PID 1 */
 	/** runs in the child after the descriptors are in place, before exec; may confine

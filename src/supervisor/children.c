@@ -18,10 +18,13 @@
 #include "supervisor/configure.h"
 #include "supervisor/paths.h"
 #include "supervisor/placeholders.h"
+#include "supervisor/state.h"
+#include "supervisor/supervisor.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -29,6 +32,7 @@
 #include <unistd.h>
 
 #define KEEPER_HELLO_MS 10000
+#define FAIL_MS 3000
 #define CONTROL_BYTES (2 * 1024 * 1024)	/* a policy fits one message, where the host allows it */
 
 static const char *const names[CHILD_COUNT] = {
@@ -39,9 +43,9 @@ static const char *const names[CHILD_COUNT] = {
 
 const char *child_name(enum child c) { return names[c]; }
 
-void children_init(struct children *c)
+void children_init(struct children *c, int words)
 {
-	*c = (struct children){ .courier_control = -1, .terminal_control = -1, .front = -1 };
+	*c = (struct children){ .courier_control = -1, .terminal_control = -1, .front = -1, .words = words };
 	for (int i = 0; i < CHILD_COUNT; i++)
 		c->process[i].pidfd = -1;
 	buf_init(&c->machine_text, 1024);
@@ -58,6 +62,7 @@ struct wiring {
 	int terminal_claims[2], files_claims[2];/* the sender's end, courier */
 	int courier_control[2], terminal_control[2]; /* ours, theirs */
 	int trail, key, log;
+	int files_config, terminal_config;	/* of a sandbox: made before anything is recorded */
 	struct mounts mounts;
 	struct placeholders placeholders;
 	struct keeper_start keeper_start;	/* its first words: CA, checkpoint key's public half */
@@ -76,7 +81,7 @@ static void wiring_init(struct wiring *w)
 
 	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
 		pairs[i][0] = pairs[i][1] = -1;
-	w->trail = w->key = w->log = -1;
+	w->trail = w->key = w->log = w->files_config = w->terminal_config = -1;
 	w->mounts.count = 0;
 	w->placeholders.arena = NULL;
 	w->keeper_start = (struct keeper_start){ .ca_pem = { .p = NULL } };
@@ -97,6 +102,8 @@ static void wiring_close(struct wiring *w)
 	auto_fd_close(&w->trail);
 	auto_fd_close(&w->key);
 	auto_fd_close(&w->log);
+	auto_fd_close(&w->files_config);
+	auto_fd_close(&w->terminal_config);
 	mounts_close(&w->mounts);
 	placeholders_free(&w->placeholders);
 	keeper_start_free(&w->keeper_start);
@@ -190,9 +197,12 @@ static enum err start(struct children *c, enum child which, struct spawn s, stru
 			   names[which]);
 		return ERR_LOCAL;
 	}
+	if (which != CHILD_TERMINAL)	/* nobody else has the user's terminal */
+		s.fds[s.fd_count++] = (struct spawn_fd){ c->words, STDERR_FILENO };
 	s.program = path;
 	s.argv = argv;
 	s.env = env;
+	s.deaf = true;
 	if (spawn_start(&s, &c->process[which].pid, &c->process[which].pidfd)) {
 		buf_printf(why, "%s could not be started: %s", names[which], strerror(errno));
 		c->process[which].pid = 0;
@@ -243,35 +253,37 @@ static enum err start_courier(struct children *c, struct wiring *w, const struct
 		.fd_count = 8, .new_session = true }, why);
 }
 
-static enum err start_files(struct children *c, struct wiring *w, const struct spec *spec, struct buf *why)
+/* Whatever can be wrong with what the user asked for, before a trail begins. */
+static enum err prepare_sandbox(struct wiring *w, const struct spec *spec, const struct rundir *run, struct buf *why)
 {
-	struct spawn s = { .fds = { { w->files[1], 3 }, { w->files_claims[0], 4 } }, .fd_count = 2,
-			   .new_session = true, .pid_namespace = true };
-	auto_fd config = -1;
-	enum err e = configure_files(spec, &w->mounts, &config);
+	enum err e = placeholders_render(spec, &w->keeper_start, &w->mounts, &w->placeholders, why);
 
-	if (e)
-		return e;
-	s.fds[s.fd_count++] = (struct spawn_fd){ config, 5 };
+	if (!e)
+		e = configure_files(spec, &w->mounts, &w->files_config);
+	if (!e)
+		e = configure_terminal(spec, run, &w->mounts, &w->placeholders,
+				       buf_str(&w->keeper_start.ca_pem), why, &w->terminal_config);
+	return e;
+}
+
+static enum err start_files(struct children *c, struct wiring *w, struct buf *why)
+{
+	struct spawn s = { .fds = { { w->files[1], 3 }, { w->files_claims[0], 4 }, { w->files_config, 5 } },
+			   .fd_count = 3, .new_session = true, .pid_namespace = true };
+
 	for (uint32_t i = 0; i < w->mounts.count; i++)
 		s.fds[s.fd_count++] = (struct spawn_fd){ w->mounts.entry[i].fd, 6 + (int)i };
 	return start(c, CHILD_FILES, s, why);
 }
 
-static enum err start_terminal(struct children *c, struct wiring *w, const struct spec *spec,
-			       const struct rundir *run, struct buf *why)
+static enum err start_terminal(struct children *c, struct wiring *w, struct buf *why)
 {
-	auto_fd config = -1;
-	enum err e = configure_terminal(spec, run, &w->mounts, &w->placeholders,
-				       buf_str(&w->keeper_start.ca_pem), why, &config);
-
-	if (e)
-		return e;
 	/* in the session of the user's terminal, which it must be able to set */
 	return start(c, CHILD_TERMINAL, (struct spawn){
 		.fds = { { STDIN_FILENO, 0 }, { STDOUT_FILENO, 1 }, { STDERR_FILENO, 2 },
 			 { w->control[1], 3 },
-			 { w->terminal_claims[0], 4 }, { w->terminal_control[1], 5 }, { config, 6 } },
+			 { w->terminal_claims[0], 4 }, { w->terminal_control[1], 5 },
+			 { w->terminal_config, 6 } },
 		.fd_count = 7, .pid_namespace = true }, why);
 }
 
@@ -316,6 +328,8 @@ static enum err start_gate(struct children *c, struct wiring *w, const struct sp
 		e = start_keeper(c, w, spec, run, why);
 	if (!e)
 		e = placeholders_make(spec->policy, &w->keeper_start, &w->placeholders);
+	if (!e && !spec->gate)
+		e = prepare_sandbox(w, spec, run, why);
 	if (!e)
 		e = start(c, CHILD_DECODER, (struct spawn){
 			.fds = { { w->decoder[0], 3 } }, .fd_count = 1, .new_session = true,
@@ -356,12 +370,23 @@ static enum err start_all(struct children *c, struct wiring *w, const struct spe
 	if (!e)
 		e = start_gate(c, w, spec, run, why);
 	if (!e)
-		e = placeholders_render(spec, &w->keeper_start, &w->mounts, &w->placeholders, why);
+		e = start_files(c, w, why);
 	if (!e)
-		e = start_files(c, w, spec, why);
-	if (!e)
-		e = start_terminal(c, w, spec, run, why);
+		e = start_terminal(c, w, why);
 	return e ? e : start_machine(c, w, spec, run, why);
+}
+
+void children_fail(struct children *c, const char *reason)
+{
+	struct pollfd end = { .fd = c->process[CHILD_COURIER].pidfd, .events = POLLIN };
+	auto_buf message = BUF_EMPTY;
+
+	buf_init(&message, 4096);
+	state_stop_message(&message, reason, SUPERVISOR_EXIT_FAILURE);
+	if (c->process[CHILD_COURIER].pid > 0 &&
+	    send(c->courier_control, message.p, message.len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)message.len)
+		(void)poll(&end, 1, FAIL_MS);
+	children_kill_all(c);
 }
 
 enum err children_start(struct children *c, const struct spec *spec, const struct rundir *run,
@@ -382,7 +407,8 @@ enum err children_start(struct children *c, const struct spec *spec, const struc
 		if (!why->len)
 			buf_printf(why, "the sandbox could not be started: %s",
 				   errno ? strerror(errno) : err_text(e));
-		children_kill_all(c);
+		c->courier_control = fd_take(&w.courier_control[0]);
+		children_fail(c, "the start failed");
 	}
 	wiring_close(&w);
 	return e;
@@ -403,6 +429,15 @@ void children_kill(struct children *c, enum child which)
 	else
 		kill(c->process[which].pid, SIGKILL);
 }
+
+static void signal_machine(struct children *c, int number)
+{
+	if (c->process[CHILD_MACHINE].pid > 0)
+		kill(c->process[CHILD_MACHINE].pid, number);
+}
+
+void children_stop(struct children *c) { signal_machine(c, SIGSTOP); }
+void children_continue(struct children *c) { signal_machine(c, SIGCONT); }
 
 bool children_reap(struct children *c, enum child which, int *ret_status)
 {

@@ -44,6 +44,7 @@ struct children {
 	struct machine *machine;
 	int courier_control;	/* SEQPACKET to the courier */
 	int terminal_control;	/* SEQPACKET to the terminal */
+	int words;		/* what children write their complaints to; borrowed */
 	int front;		/* of a gate: SEQPACKET to the inspector, for accepted connections; else -1 */
 	struct buf gate_environment;	/* of a gate: NAME=placeholder lines */
 	struct buf ca_pem;		/* the sandbox's CA */
@@ -51,16 +52,22 @@ struct children {
 	struct buf machine_text;	/* how the machine runs, for people and the trail */
 };
 
-void children_init(struct children *c);
-/** children_start() - starts all of them, or none: on failure what was started is killed
+/** children_init() - @words: words_fd() */
+void children_init(struct children *c, int words);
+/** children_start() - starts all of them, or none: on failure as children_fail()
  * Return: ERR_OK, or an error with one line in @why */
 must_use enum err children_start(struct children *c, const struct spec *spec, const struct rundir *run,
 				 struct buf *why);
+/** children_fail() - what was started is not wanted: the trail gets its end, with @reason, and all are killed */
+void children_fail(struct children *c, const char *reason);
 /** children_started() - the command runs: the machine is held to what it needs from then on */
 void children_started(struct children *c);
 /** children_kill() - SIGKILL to one; children_kill_all() to all that are left, and reaps them */
 void children_kill(struct children *c, enum child which);
 void children_kill_all(struct children *c);
+/** children_stop(), children_continue() - the machine stands still: nothing runs on while this process is stopped */
+void children_stop(struct children *c);
+void children_continue(struct children *c);
 /** children_reap() - the process has ended: collects it; *ret_status as waitpid() */
 bool children_reap(struct children *c, enum child which, int *ret_status);
 void children_free(struct children *c);

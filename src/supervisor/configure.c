@@ -11,6 +11,7 @@
 #include "credential/keeper_config.h"
 #include "credential/seal_store.h"
 #include "os/fd.h"
+#include "supervisor/front.h"
 #include "supervisor/paths.h"
 #include "supervisor/placeholders.h"
 #include "wire/link.h"
@@ -55,78 +56,6 @@ static enum err sealed_json(json_t *o, int *ret_fd)
 	e = configure_sealed(str_of(z), ret_fd);
 	free(z);
 	return e;
-}
-
-/* --- mounts --- */
-
-static enum err add_mount(struct mounts *m, struct str path, bool read_only, const char *what,
-			  struct buf *why)
-{
-	struct stat st;
-
-	for (uint32_t i = 0; i < m->count; i++)
-		if (str_eq(m->entry[i].path, path))
-			return ERR_OK;
-	if (m->count == CONFIGURE_MOUNTS_MAX) {
-		buf_printf(why, "%s: too many directories for one sandbox; at most %d", what,
-			   CONFIGURE_MOUNTS_MAX);
-		return ERR_INPUT;
-	}
-	if (!str_is_utf8(path)) {
-		buf_printf(why, "%s: %.200s: its path is not UTF-8; rename it", what, path.p);
-		return ERR_INPUT;
-	}
-	if (paths_hold_ours(path.p)) {
-		buf_printf(why, "%s: %.200s: holds Paddock's own state, cache or configuration, which no sandbox may change; "
-			   "name a directory without it", what, path.p);
-		return ERR_INPUT;
-	}
-	auto_fd fd = open(path.p, O_PATH | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st)) {
-		buf_printf(why, "%s: %.200s: %s", what, path.p, strerror(errno));
-		return ERR_INPUT;
-	}
-	m->entry[m->count++] = (struct mount_entry){
-		.path = path, .read_only = read_only, .file = !S_ISDIR(st.st_mode), .fd = fd_take(&fd),
-	};
-	return ERR_OK;
-}
-
-/* A parent's path is shorter than its child's, so that it is mounted first. */
-static int shorter_first(const void *a, const void *b)
-{
-	const struct mount_entry *x = a, *y = b;
-
-	return (x->path.n > y->path.n) - (x->path.n < y->path.n);
-}
-
-enum err mounts_open(const struct spec *spec, struct mounts *ret, struct buf *why)
-{
-	const struct policy_filesystem *f = policy_filesystem(spec->policy);
-	struct str workspace = str_of(spec->workspace);
-	enum err e;
-
-	ret->count = 0;
-	e = add_mount(ret, workspace, false, "--workspace", why);
-	for (uint32_t i = 0; !e && i < f->visible_count; i++)
-		e = add_mount(ret, f->visible[i].path, f->visible[i].mode == POLICY_MODE_READ,
-			      "filesystem.visible", why);
-	for (uint32_t i = 0; !e && i < spec->tool_count; i++)
-		if (!paths_is_below(spec->tools[i], workspace))
-			e = add_mount(ret, spec->tools[i], true, "COMMAND's installation", why);
-	if (e) {
-		mounts_close(ret);
-		return e;
-	}
-	qsort(ret->entry, ret->count, sizeof ret->entry[0], shorter_first);
-	return ERR_OK;
-}
-
-void mounts_close(struct mounts *m)
-{
-	for (uint32_t i = 0; i < m->count; i++)
-		auto_fd_close(&m->entry[i].fd);
-	m->count = 0;
 }
 
 /* --- keeper --- */
@@ -532,7 +461,7 @@ static enum err put_command(struct buf *b, const struct spec *spec, const struct
 		}
 		add_environment(x, arena, spec, placeholders);
 		x->directory = str_of(spec->workspace);
-		x->terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+		x->terminal = front_is_ours() && isatty(STDOUT_FILENO);
 		if (x->terminal)
 			(void)ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
 		x->rows = size.ws_row;

@@ -15,11 +15,13 @@
 #include "os/fd.h"
 #include "supervisor/children.h"
 #include "supervisor/control.h"
+#include "supervisor/front.h"
 #include "supervisor/paths.h"
 #include "supervisor/policy_watch.h"
 #include "supervisor/state.h"
 #include "supervisor/summary.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/words.h"
 #include "wire/head.h"
 
 #include <arpa/inet.h>
@@ -45,6 +47,7 @@ struct gate {
 	const struct spec *spec;
 	struct rundir run;
 	struct children children;
+	struct words *words;
 	struct control *control;
 	struct policy_watch *policy_watch;
 	int listener, waiting;		/* waiting: accepted, and not yet handed over; or -1 */
@@ -280,7 +283,8 @@ static void watch_all(struct gate *g)
 	for (size_t i = 0; i < SIGNALS; i++) {
 		uv_signal_init(&g->loop, &g->signal[i]);
 		g->signal[i].data = g;
-		uv_signal_start(&g->signal[i], on_signal, signals[i]);
+		if (!front_is_deaf(signals[i]))
+			uv_signal_start(&g->signal[i], on_signal, signals[i]);
 	}
 	for (int c = 0; c < CHILD_COUNT; c++) {
 		if (g->children.process[c].pid <= 0)
@@ -315,6 +319,8 @@ static int run(struct gate *g)
 	buf_init(&why, 4096);
 	if (!listen_at(g, &why) || children_start(&g->children, g->spec, &g->run, &why) ||
 	    !write_files(g, &why)) {
+		children_fail(&g->children, "the start failed");
+		words_print(g->words);
 		log_error("%s", buf_z(&why) && why.len ? buf_z(&why) : "the gate could not be started");
 		return SUPERVISOR_EXIT_FAILURE;
 	}
@@ -346,12 +352,15 @@ int gate_run(const struct spec *spec)
 		return SUPERVISOR_EXIT_FAILURE;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	children_init(&g.children);
-	if (uv_loop_init(&g.loop)) {
+	if (uv_loop_init(&g.loop) || words_new(&g.loop, &g.words)) {
+		log_error("the gate could not be started: %s", strerror(errno));
 		rundir_remove(&g.run);
 		return SUPERVISOR_EXIT_FAILURE;
 	}
+	children_init(&g.children, words_fd(g.words));
 	code = run(&g);
+	words_free(g.words);
+	uv_run(&g.loop, UV_RUN_DEFAULT);
 	uv_loop_close(&g.loop);
 	if (!spec->quiet && g.children.ca_pem.len)
 		summary_print(g.run.id);

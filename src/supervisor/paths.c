@@ -150,6 +150,16 @@ bool paths_hold_ours(const char *path)
 	return holds;
 }
 
+bool paths_hold_home(struct str path)
+{
+	const char *home = getenv("HOME");
+	char *real = home ? realpath(home, NULL) : NULL;
+	bool holds = real && paths_is_below(str_of(real), path);
+
+	free(real);
+	return holds;
+}
+
 enum err paths_read(const char *path, size_t max, struct buf *ret)
 {
 	auto_fd fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);

@@ -23,6 +23,8 @@ bool paths_is_below(struct str path, struct str directory);
 /** paths_hold_ours() - does the tree at @path hold one of our directories, or lie in one? Then what is
  *  served of it could change trails, keys, trusted digests or images. */
 bool paths_hold_ours(const char *path);
+/** paths_hold_home() - is @path, canonical, the user's home directory, or above it? */
+bool paths_hold_home(struct str path);
 /** paths_make() - mkdir -p with mode 0700 for what is missing; ERR_LOCAL with errno */
 must_use enum err paths_make(const char *path);
 /** paths_read() - a whole regular file of at most @max bytes into @ret; ERR_LOCAL, ERR_LIMIT */

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 
 #define SETTLE_MS 200
+#define TRUST_MS 2000	/* an untrusted change is asked about again: trusting it changes another file */
 
 struct policy_watch {
 	const struct spec *spec;
@@ -26,6 +27,7 @@ struct policy_watch {
 	uv_poll_t answer;
 	unsigned handles_open;
 	char seen[65];		/* digest of the text handed over last */
+	char untrusted[65];	/* of the one that was complained about last */
 };
 
 /* A policy is as long as it likes, and a message is not: the text goes along as a file. */
@@ -37,14 +39,33 @@ static enum err hand_policy(const struct policy_watch *w, struct str text)
 	return e ? e : fd_send(w->courier, STR("{\"op\":\"reload\"}"), fd);
 }
 
+static void reload(uv_timer_t *timer);
+
+static void wait_for_trust(struct policy_watch *w, const char *digest)
+{
+	if (strcmp(digest, w->untrusted) != 0)
+		log_error("%s changed and is not trusted: the policy in force stays; read it, then run `paddock policy trust %s`",
+			  w->spec->policy_path, w->spec->policy_path);
+	memcpy(w->untrusted, digest, sizeof w->untrusted);
+	uv_timer_start(&w->settle, reload, TRUST_MS, 0);
+}
+
 static void reload(uv_timer_t *timer)
 {
 	struct policy_watch *w = timer->data;
 	auto_buf text = BUF_EMPTY;
+	char seen[65];
 	enum err e;
 
 	buf_init(&text, POLICY_BYTES_MAX + 8192);
-	if (state_changed_policy(w->spec, w->seen, &text) || !text.len)
+	memcpy(seen, w->seen, sizeof seen);
+	e = state_changed_policy(w->spec, seen, &text);
+	if (e == ERR_POLICY_DENIED) {
+		wait_for_trust(w, seen);
+		return;
+	}
+	memcpy(w->seen, seen, sizeof seen);
+	if (e || !text.len)
 		return;
 	e = hand_policy(w, buf_str(&text));
 	if (e == ERR_OK)

@@ -27,6 +27,9 @@ struct spec {
 	const char *policy_path;	/* canonical, UTF-8; NULL: no policy: everything is denied */
 	struct buf policy_text;
 	struct policy *policy;		/* compiled, never NULL */
+	/** asked of each change of a policy that was found in the workspace, and not named: what nobody
+	 *  trusted does not come into force; NULL: it was named */
+	bool (*policy_trusted)(struct str text);
 	const char *policy_note;	/* why there is no policy, for people; or NULL */
 	const char *workspace;		/* absolute, canonical, a directory */
 	const char *image;		/* reference as given: "host", "debian", a path */

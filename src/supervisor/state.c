@@ -1,17 +1,20 @@
 /* state.c - see state.h */
 #include "supervisor/state.h"
 
+#include "base/auto.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/paths.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define LOG_MAX (1024 * 1024)
+#define LOG_MAX 65536	/* of its end */
 #define LOG_LINES 12
 
 static json_t *text(const char *z) { return z ? json_string_nocheck(z) : json_null(); }
@@ -75,6 +78,21 @@ void state_stop_message(struct buf *b, const char *reason, int exit_code)
 		buf_put_z(b, "{\"op\":\"stop\"}");
 }
 
+/* Touched; or changed and trusted; or changed by whoever can write to the workspace, which is also git of the
+ * user's own when it checks out what the agent committed. */
+static enum err judge_change(const struct spec *spec, const char *digest, char seen[65], struct buf *policy_text)
+{
+	bool known = !strcmp(digest, seen);
+
+	if (known)
+		buf_clear(policy_text);
+	memcpy(seen, digest, 65);
+	if (known || !spec->policy_trusted || spec->policy_trusted(buf_str(policy_text)))
+		return ERR_OK;
+	buf_clear(policy_text);
+	return ERR_POLICY_DENIED;
+}
+
 enum err state_changed_policy(const struct spec *spec, char seen[65], struct buf *policy_text)
 {
 	struct policy_error error;
@@ -100,11 +118,9 @@ enum err state_changed_policy(const struct spec *spec, char seen[65], struct buf
 			  spec->policy_path, err_name(e));
 	if (e)
 		return e;
-	if (!strcmp(policy_digest(p), seen))	/* touched, not changed */
-		buf_clear(policy_text);
-	memcpy(seen, policy_digest(p), 65);
+	e = judge_change(spec, policy_digest(p), seen, policy_text);
 	policy_free(p);
-	return ERR_OK;
+	return e;
 }
 
 void state_print_log(const struct rundir *run)
@@ -112,11 +128,16 @@ void state_print_log(const struct rundir *run)
 	char path[PATHS_MAX], line[512];
 	auto_buf log = BUF_EMPTY;
 	size_t from, lines = 0;
+	struct stat st;
+	ssize_t n;
 
-	buf_init(&log, LOG_MAX + 4096);
-	if (snprintf(path, sizeof path, "%s/machine.log", run->path) >= (int)sizeof path ||
-	    paths_read(path, LOG_MAX, &log))
+	buf_init(&log, LOG_MAX);
+	auto_fd fd = snprintf(path, sizeof path, "%s/machine.log", run->path) < (int)sizeof path
+			     ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+	if (fd < 0 || fstat(fd, &st) || buf_reserve(&log, LOG_MAX))
 		return;
+	n = pread(fd, buf_tail(&log), LOG_MAX, st.st_size > LOG_MAX ? st.st_size - LOG_MAX : 0);
+	log.len = n > 0 ? (size_t)n : 0;
 	for (from = log.len; from > 0 && lines <= LOG_LINES; from--)
 		lines += log.p[from - 1] == '\n';
 	struct str rest = str_from(buf_str(&log), from);

@@ -7,7 +7,7 @@
  *   START   the guest boots and is configured          START_MS to READY and STARTED
  *   RUN     the command runs                           the wall time limit
  *   TERM    the command was asked to end (SIGTERM)     3 s
- *   CLOSE   the machine is off; the others finish      10 s
+ *   CLOSE   the machine is off; the others finish      10 s, then 10 s without the terminal process
  *   DONE    all is collected
  *
  * The end of any child in a phase that still needs it closes the sandbox (I8). The courier is
@@ -22,10 +22,12 @@
 #include "base/log.h"
 #include "supervisor/children.h"
 #include "supervisor/control.h"
+#include "supervisor/front.h"
 #include "supervisor/policy_watch.h"
 #include "supervisor/progress.h"
 #include "supervisor/state.h"
 #include "supervisor/summary.h"
+#include "supervisor/words.h"
 #include "terminal/terminal.h"
 
 #include <errno.h>
@@ -45,7 +47,7 @@
 
 enum phase { PHASE_START, PHASE_RUN, PHASE_TERM, PHASE_CLOSE, PHASE_DONE };
 
-static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP };
 #define SIGNALS (sizeof signals / sizeof *signals)
 
 struct supervisor {
@@ -53,6 +55,7 @@ struct supervisor {
 	const struct spec *spec;
 	struct rundir run;
 	struct children children;
+	struct words *words;
 	struct control *control;
 	struct progress *progress;
 	enum phase phase;
@@ -60,6 +63,7 @@ struct supervisor {
 	char reason[128];		/* for the trail's stop record: why the sandbox ended */
 	uint64_t interrupted_ms;
 	bool stop_sent;
+	bool forced;			/* who did not end in time was killed */
 	bool started;			/* there is a trail to summarize */
 	uv_timer_t deadline;
 	uv_signal_t signal[SIGNALS];
@@ -92,6 +96,16 @@ static void on_deadline(uv_timer_t *timer)
 		advance(s, PHASE_CLOSE);
 		break;
 	case PHASE_CLOSE:
+		if (!s->forced && !s->stop_sent) {	/* whoever does not end costs the trail nothing */
+			s->forced = true;
+			children_kill(&s->children, CHILD_MACHINE);
+			children_kill(&s->children, CHILD_TERMINAL);
+			uv_timer_start(timer, on_deadline, CLOSE_MS, 0);
+			break;
+		}
+		children_kill_all(&s->children);
+		advance(s, PHASE_DONE);
+		break;
 	case PHASE_DONE:
 		children_kill_all(&s->children);
 		advance(s, PHASE_DONE);
@@ -321,6 +335,12 @@ static void on_signal(uv_signal_t *handle, int number)
 	struct supervisor *s = handle->data;
 	uint64_t now = clock_ms();
 
+	if (number == SIGTSTP) {	/* not before the machine is: it would go on without a time limit */
+		children_stop(&s->children);
+		raise(SIGSTOP);
+		children_continue(&s->children);
+		return;
+	}
 	if (number == SIGINT && s->phase == PHASE_RUN &&
 	    (!s->interrupted_ms || now - s->interrupted_ms > INTERRUPT_WINDOW_MS)) {
 		s->interrupted_ms = now;
@@ -362,7 +382,8 @@ static void watch_all(struct supervisor *s)
 	for (size_t i = 0; i < SIGNALS; i++) {
 		uv_signal_init(&s->loop, &s->signal[i]);
 		s->signal[i].data = s;
-		uv_signal_start(&s->signal[i], on_signal, signals[i]);
+		if (!front_is_deaf(signals[i]))
+			uv_signal_start(&s->signal[i], on_signal, signals[i]);
 	}
 	for (int c = 0; c < CHILD_COUNT; c++) {
 		uv_poll_init(&s->loop, &s->watch[c], s->children.process[c].pidfd);
@@ -393,6 +414,7 @@ static int run(struct supervisor *s)
 	buf_init(&why, 4096);
 	if (children_start(&s->children, s->spec, &s->run, &why)) {
 		progress_end(s->progress);
+		words_print(s->words);
 		log_error("%s", buf_z(&why) ? buf_z(&why) : "the sandbox could not be started");
 		return SUPERVISOR_EXIT_FAILURE;
 	}
@@ -427,18 +449,21 @@ int supervisor_run(const struct spec *spec)
 		return SUPERVISOR_EXIT_FAILURE;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	front_wait();
 	s.has_termios = tcgetattr(STDIN_FILENO, &s.termios) == 0;
-	children_init(&s.children);
-	if (uv_loop_init(&s.loop)) {
+	if (uv_loop_init(&s.loop) || words_new(&s.loop, &s.words)) {
+		log_error("the run could not be started: %s", strerror(errno));
 		rundir_remove(&s.run);
 		return SUPERVISOR_EXIT_FAILURE;
 	}
+	children_init(&s.children, words_fd(s.words));
 	s.progress = progress_new(&s.loop, spec->quiet);
 	code = run(&s);
+	words_free(s.words);
 	progress_free(s.progress);
 	uv_run(&s.loop, UV_RUN_DEFAULT);
 	uv_loop_close(&s.loop);
-	if (s.has_termios)	/* also when the terminal process was killed in raw mode */
+	if (s.has_termios && front_is_ours())	/* also when the terminal process was killed in raw mode */
 		tcsetattr(STDIN_FILENO, TCSANOW, &s.termios);
 	if (!spec->quiet && s.started)
 		summary_print(s.run.id);

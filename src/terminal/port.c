@@ -6,6 +6,9 @@
  * opening anew is refused (a terminal of another user's) a write is kept to what a ready pipe
  * takes without blocking, PIPE_BUF.
  *
+ * A terminal may belong to another job for now (`paddock run ... >log &`). SIGTTIN is ignored, so reading is EIO, as
+ * it is after a hang-up; what has not hung up is looked at again a moment later.
+ *
  * Trust: what is read is the user's. Failure: falls back, never fails.
  */
 #include "terminal/port.h"
@@ -19,6 +22,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define REST_MS 500
 
 void port_private(int fd)
 {
@@ -47,6 +52,14 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 	p->ready(p->user);
 }
 
+static void on_rested(uv_timer_t *rest)
+{
+	struct port *p = rest->data;
+
+	if (p->watching)
+		(void)uv_poll_start(&p->poll, UV_READABLE, on_poll);
+}
+
 static void on_idle(uv_idle_t *idle)
 {
 	struct port *p = idle->data;
@@ -66,9 +79,9 @@ enum err port_init(struct port *p, uv_loop_t *loop, int fd, void (*ready)(void *
 	p->is_socket = S_ISSOCK(st.st_mode);
 	p->private = (flags & O_NONBLOCK) || S_ISREG(st.st_mode);
 	p->pollable = p->is_terminal || p->is_socket || S_ISFIFO(st.st_mode);
-	if (uv_idle_init(loop, &p->idle))
+	if (uv_idle_init(loop, &p->idle) || uv_timer_init(loop, &p->rest))
 		return ERR_LOCAL;
-	p->idle.data = p;
+	p->idle.data = p->rest.data = p;
 	if (!p->pollable)
 		return ERR_OK;
 	/* libuv's uv_poll_init() would set O_NONBLOCK, and does so: it is undone for a shared file */
@@ -85,6 +98,7 @@ void port_watch(struct port *p, bool on, bool for_writing)
 	if (on == p->watching)
 		return;
 	p->watching = on;
+	uv_timer_stop(&p->rest);
 	if (p->pollable && on)
 		(void)uv_poll_start(&p->poll, for_writing ? UV_WRITABLE : UV_READABLE, on_poll);
 	else if (p->pollable)
@@ -97,7 +111,15 @@ void port_watch(struct port *p, bool on, bool for_writing)
 
 ssize_t port_read(struct port *p, char *bytes, size_t n)
 {
-	return p->is_socket ? recv(p->fd, bytes, n, MSG_DONTWAIT) : read(p->fd, bytes, n);
+	ssize_t got = p->is_socket ? recv(p->fd, bytes, n, MSG_DONTWAIT) : read(p->fd, bytes, n);
+	struct pollfd end = { .fd = p->fd };
+
+	if (got < 0 && errno == EIO && p->is_terminal && poll(&end, 1, 0) >= 0 && !(end.revents & POLLHUP)) {
+		uv_poll_stop(&p->poll);
+		uv_timer_start(&p->rest, on_rested, REST_MS, 0);
+		errno = EAGAIN;
+	}
+	return got;
 }
 
 ssize_t port_write(struct port *p, struct str bytes)

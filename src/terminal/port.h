@@ -19,6 +19,7 @@ struct port {
 	void *user;
 	uv_poll_t poll;
 	uv_idle_t idle;
+	uv_timer_t rest;	/* a terminal that another job has: it is tried again */
 };
 
 /** port_private() - makes descriptor @fd non-blocking for this process alone, where the kernel

@@ -48,7 +48,7 @@ struct session {
 	struct channel *guest;
 	struct claims claims;		/* holds the courier's channel */
 	uv_poll_t supervisor;
-	uv_signal_t resized, terminated;
+	uv_signal_t resized;
 	uv_timer_t broken;
 
 	struct buf config_text;		/* what both below point into */
@@ -457,12 +457,6 @@ static void on_supervisor(uv_poll_t *handle, int status, int events)
 		queue_signal(s, m.value);
 }
 
-static void on_terminated(uv_signal_t *handle, int number)
-{
-	(void)number;
-	quit(handle->data);
-}
-
 static bool take_blob(struct reader *r, struct str *ret)
 {
 	uint32_t n;
@@ -518,19 +512,16 @@ static enum err open_channels(struct session *s)
 
 static enum err watch_signals(struct session *s)
 {
-	static const int ignored[] = { SIGPIPE, SIGINT, SIGQUIT, SIGTTOU };
+	static const int ignored[] = { SIGPIPE, SIGTTOU, SIGTTIN };
 
-	/* In the foreground group with the supervisor, which acts on SIGINT and SIGQUIT. */
+	/* In one group with the supervisor, which acts on SIGINT and its like: those were ignored at the start.
+	 * Reading in the background is an error then (port.c), not a stop. */
 	for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
 		signal(ignored[i], SIG_IGN);
-	if (uv_signal_init(&s->loop, &s->resized) || uv_signal_init(&s->loop, &s->terminated) ||
-	    uv_timer_init(&s->loop, &s->broken))
+	if (uv_signal_init(&s->loop, &s->resized) || uv_timer_init(&s->loop, &s->broken))
 		return ERR_LOCAL;
-	s->resized.data = s->terminated.data = s->broken.data = s;
-	if (uv_signal_start(&s->resized, on_resized, SIGWINCH) ||
-	    uv_signal_start(&s->terminated, on_terminated, SIGTERM))
-		return ERR_LOCAL;
-	return ERR_OK;
+	s->resized.data = s->broken.data = s;
+	return uv_signal_start(&s->resized, on_resized, SIGWINCH) ? ERR_LOCAL : ERR_OK;
 }
 
 static enum err session_start(struct session *s)

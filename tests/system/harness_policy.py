@@ -107,6 +107,36 @@ def trust(s):
           r.stdout != "200" and "paddock init" in r.stderr, (r.stdout, r.stderr))
 
 
+def reload_found(s):
+    """A policy that was found in the workspace and trusted: what comes in its place is trusted too, or not in force."""
+    found = s.workspace / "paddock.yaml"
+    found.write_text(DENY)
+    s.policy = None
+    env = {**s.env, "XDG_CONFIG_HOME": str(s.root / "config")}
+
+    def trust_it():
+        return subprocess.run([s.program(), "policy", "trust", str(found)], env=env, text=True, capture_output=True, timeout=30)
+    trust_it()
+    loop = ("while :; do c=$(curl -sS -m 5 -o /dev/null -w '%{http_code}' https://api.example.test/public 2>/dev/null); "
+            "echo $c > status; sleep 0.2; done")
+    p = s.start(["sh", "-c", loop], "--quiet", env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, text=True)
+
+    def status():
+        f = s.workspace / "status"
+        return f.read_text().strip() if f.exists() else ""
+    wait_for(status, 30)
+    check("a trusted policy of the workspace denies", status() == "000", status())
+    found.write_text(ALLOW)      # as `git checkout` of a branch that the agent made does
+    time.sleep(3)
+    check("changed on the host without being trusted, it stays as it was", status() == "000", status())
+    r = trust_it()
+    check("trusted, the change takes effect in the run", wait_for(lambda: status() == "200", 15), (status(), r.stderr))
+    p.terminate()
+    _, err = p.communicate(timeout=40)
+    check("and what to do was said, once", err.count("is not trusted") == 1 and "paddock policy trust" in err, err)
+
+
 def reload(s):
     s.set_policy(DENY)
     loop = ("while :; do c=$(curl -sS -m 5 -o /dev/null -w '%{http_code}' https://api.example.test/public 2>/dev/null); "
@@ -139,4 +169,6 @@ with world() as w:
         trust(s)
     with sandbox("reload", w) as s:
         reload(s)
+    with sandbox("found", w) as s:
+        reload_found(s)
 finish()

@@ -111,6 +111,9 @@ static int calls_unshare(void) { return confined() ? 99 : ((void)unshare(CLONE_N
 static int calls_ptrace(void) { return confined() ? 99 : ((void)syscall(SYS_ptrace, 0, 0, 0, 0), 0); }
 static int calls_kill(void) { return confined() ? 99 : ((void)kill(1, 0), 0); }
 static int calls_prctl(void) { return confined() ? 99 : (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), 0); }
+/* others of the same user are in sight where there is no pid namespace */
+static int signals_another(void) { return confined() ? 99 : ((void)syscall(SYS_tgkill, 1, 1, 0), 0); }
+static int has_the_kernel_signal(void) { return confined() ? 99 : (fcntl(0, F_SETOWN, 1), 0); }
 static int calls_tiocsti(void)
 {
 	return confine_all(CONFINE_BASE | CONFINE_TTY) ? 99 : ((void)ioctl(0, TIOCSTI, "x"), 0);
@@ -133,6 +136,8 @@ static int base_work_goes_on(void)
 
 	NEEDS(p);
 	free(p);
+	NEEDS(signal(SIGUSR1, SIG_IGN) != SIG_ERR && raise(SIGUSR1) == 0);
+	NEEDS(fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0 && fcntl(ends[0], F_DUPFD_CLOEXEC, 0) > 0);
 	return 0;
 }
 
@@ -146,7 +151,8 @@ static void other_calls_kill(void **state)
 	(void)state;
 	static int (*const bodies[])(void) = { calls_socket, calls_open, calls_fork, calls_exec,
 					       calls_unshare,
-		calls_ptrace, calls_kill, calls_prctl, calls_tiocsti, maps_code };
+		calls_ptrace, calls_kill, calls_prctl, calls_tiocsti, maps_code,
+		signals_another, has_the_kernel_signal };
 
 	for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
 		assert_int_equal(in_child(bodies[i]), 1000 + SIGSYS);
