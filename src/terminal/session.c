@@ -512,10 +512,10 @@ static enum err open_channels(struct session *s)
 
 static enum err watch_signals(struct session *s)
 {
-	static const int ignored[] = { SIGPIPE, SIGTTOU, SIGTTIN };
+	static const int ignored[] = { SIGPIPE, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTTOU, SIGTTIN };
 
-	/* In one group with the supervisor, which acts on SIGINT and its like: those were ignored at the start.
-	 * Reading in the background is an error then (port.c), not a stop. */
+	/* In one group with the supervisor, which acts on what comes to the group, and tells. Reading in the
+	 * background is an error then (port.c), not a stop. */
 	for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
 		signal(ignored[i], SIG_IGN);
 	if (uv_signal_init(&s->loop, &s->resized) || uv_timer_init(&s->loop, &s->broken))

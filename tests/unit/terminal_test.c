@@ -219,8 +219,13 @@ static void it_is_restored_on_each_way_out(void **state)
 		world_start(w, true, false);
 		assert_int_equal(tcgetattr(w->in, &before), 0);
 		UNTIL(told(w, TERMINAL_STARTED, 5));
-		if (way == 0)
+		if (way == 0) {		/* as to the whole group: the supervisor hears of it too */
 			kill(w->pid, SIGTERM);
+			kill(w->pid, SIGHUP);
+			guest_exit(w, 0);
+			UNTIL(told(w, TERMINAL_EXITED, 0));
+			order(w, TERMINAL_QUIT, 0);
+		}
 		if (way == 1)
 			auto_fd_close(&w->supervisor_fd);
 		if (way == 2)
