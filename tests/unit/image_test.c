@@ -21,9 +21,9 @@ static char home[128];
 
 static const char *at(const char *path)
 {
-	static char full[8][IMAGE_PATH_MAX];
+	static char full[64][IMAGE_PATH_MAX];
 	static unsigned next;
-	char *p = full[next++ % 8];
+	char *p = full[next++ % 64];
 
 	snprintf(p, IMAGE_PATH_MAX, "%s%s", top, path);
 	return p;
@@ -241,15 +241,17 @@ static void a_failed_build_leaves_nothing_but_its_reason(void **state)
 
 /* ---- installation trees ---- */
 
-static void expect_trees(const char *command, const char *search, const char *executable,
-			 const char *const *wanted)
+static struct image_trees t;
+static const char *const no_agents[] = { NULL };
+
+static void expect_trees_of(const char *command, const char *search, const char *const *agents,
+			    const char *executable, const char *const *wanted)
 {
-	static struct image_trees t;
 	auto_buf text = BUF_EMPTY;
 	uint32_t n = 0;
 
 	buf_init(&text, 2 * IMAGE_TEXT_MAX);
-	if (image_command_trees(command, search, home, &t, &text))
+	if (image_command_trees(command, search, home, agents, &t, &text))
 		fail_msg("%s: %.*s", command, STR_FMT(buf_str(&text)));
 	assert_string_equal(t.executable, executable);
 	for (; wanted[n]; n++) {
@@ -262,6 +264,13 @@ static void expect_trees(const char *command, const char *search, const char *ex
 		assert_int_equal(t.trees[n].directory, S_ISDIR(st.st_mode));
 	}
 	assert_int_equal(t.count, n);
+}
+
+static void expect_trees(const char *command, const char *search, const char *executable,
+			 const char *const *wanted)
+{
+	expect_trees_of(command, search, no_agents, executable, wanted);
+	assert_string_equal(t.withheld, "");
 }
 
 #define TREES(...) (const char *const[]){ __VA_ARGS__ __VA_OPT__(,) NULL }
@@ -335,11 +344,92 @@ static void a_home_is_never_a_tree(void **state)
 	run("rm home/me/package.json home/me/pyvenv.cfg && rmdir home/me/lib");
 }
 
+/* Whoever writes the workspace would else choose what is shown of the rest: by a script's first line, by a
+ * link, by a link of a directory on the way, by what a virtual environment says of its python. */
+static void what_an_agent_wrote_decides_nothing(void **state)
+{
+	(void)state;
+	const char *workspace[] = { at("/home/me/work"), at("/home/me/shown"), NULL };
+	const char *tool = at("/home/me/private/bin/tool"), *private = at("/home/me/private");
+	auto_buf text = BUF_EMPTY;
+
+	run("mkdir -p home/me/private/bin home/me/private/lib home/me/work/.venv/bin home/me/work/sub "
+	    "home/me/work/node_modules/.bin home/me/shown home/me/workmate && "
+	    "cp /bin/true home/me/private/bin/tool && touch home/me/work/.venv/pyvenv.cfg home/me/private/key");
+	run("cd home/me/work && ln -s ../private/bin/tool tool && ln -s ../private/bin bin && "
+	    "printf \"#!$PWD/../private/bin/tool\\n\" > test.sh && printf '#!/usr/bin/env tool\\n' > env.sh && "
+	    "ln -s ../../../private/bin/tool .venv/bin/python && "
+	    "printf \"#!$PWD/.venv/bin/python\\n\" > .venv/bin/pip && cp /bin/true own && "
+	    "printf '#!/bin/sh\\n' > sub/plain && chmod +x test.sh env.sh .venv/bin/pip sub/plain && "
+	    "cp own node_modules/.bin/cli && ln -s ../private/bin/tool ../shown/tool");
+	run("cd home/me && printf \"#!$PWD/work/tool\\n\" > by-way && chmod +x by-way && "
+	    "ln -s private/bin/tool workmate-tool && ln -s ../private/bin/tool workmate/tool && ln -s work/sub/up up "
+	    "&& ln -s ../../private work/sub/up");
+	static const char *const hostile[] = { "/home/me/work/tool", "/home/me/work/bin/tool",
+					       "/home/me/shown/tool", "/home/me/up/bin/tool" };
+
+	for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
+		expect_trees_of(at(hostile[i]), "", workspace, tool, TREES());
+		assert_string_equal(t.withheld, private);
+	}
+	/* what lies there itself is seen anyway, and is named */
+	expect_trees_of(at("/home/me/work/test.sh"), "", workspace, at("/home/me/work/test.sh"),
+			TREES(at("/home/me/work/test.sh")));
+	assert_string_equal(t.withheld, private);
+	expect_trees_of(at("/home/me/work/env.sh"), at("/home/me/private/bin"), workspace,
+			at("/home/me/work/env.sh"), TREES(at("/home/me/work/env.sh")));
+	assert_string_equal(t.withheld, private);
+	expect_trees_of(at("/home/me/by-way"), "", workspace, at("/home/me/by-way"), TREES(at("/home/me/by-way")));
+	assert_string_equal(t.withheld, private);
+	expect_trees_of(at("/home/me/work/.venv/bin/pip"), "", workspace, at("/home/me/work/.venv/bin/pip"),
+			TREES(at("/home/me/work/.venv")));
+	assert_string_equal(t.withheld, private);
+	expect_trees_of(at("/home/me/work/own"), "", workspace, at("/home/me/work/own"),
+			TREES(at("/home/me/work/own")));
+	assert_string_equal(t.withheld, "");
+	expect_trees_of(at("/home/me/work/sub/plain"), "", workspace, at("/home/me/work/sub/plain"),
+			TREES(at("/home/me/work/sub/plain")));
+	assert_string_equal(t.withheld, "");
+	expect_trees_of("cli", at("/home/me/work/node_modules/.bin"), workspace,
+			at("/home/me/work/node_modules/.bin/cli"), TREES(at("/home/me/work/node_modules")));
+	/* a tree around the workspace, by a file in it */
+	run("touch home/me/work/pyvenv.cfg");
+	expect_trees_of(at("/home/me/work/sub/plain"), "", (const char *const[]){ at("/home/me/work/sub"), NULL },
+			at("/home/me/work/sub/plain"), TREES(at("/home/me/work/sub/plain")));
+	run("rm home/me/work/pyvenv.cfg");
+	/* what merely looks alike is the user's own */
+	expect_trees_of(at("/home/me/workmate/tool"), "", workspace, tool, TREES(private));
+	expect_trees_of(at("/home/me/workmate-tool"), "", workspace, tool, TREES(private));
+	assert_string_equal(t.withheld, "");
+	/* a link that leads nowhere, and one in a circle */
+	run("cd home/me/work && ln -s circle circle && ln -s nowhere lost");
+	buf_init(&text, 4 * IMAGE_TEXT_MAX);
+	assert_int_equal(image_command_trees(at("/home/me/work/circle"), "", home, workspace, &t, &text), ERR_INPUT);
+	assert_int_equal(image_command_trees(at("/home/me/work/lost"), "", home, workspace, &t, &text), ERR_INPUT);
+}
+
+/* By the name that the user types there */
+static void a_name_is_looked_up_where_the_user_stands(void **state)
+{
+	(void)state;
+	const char *workspace[] = { at("/home/me/work"), NULL };
+	char before[IMAGE_PATH_MAX];
+
+	assert_non_null(getcwd(before, sizeof before));
+	assert_int_equal(chdir(at("/home/me/work/sub")), 0);
+	expect_trees_of("../tool", "", workspace, at("/home/me/private/bin/tool"), TREES());
+	assert_string_equal(t.withheld, at("/home/me/private"));
+	expect_trees_of("../../private//bin/./tool", "", workspace, at("/home/me/private/bin/tool"),
+			TREES(at("/home/me/private")));
+	assert_int_equal(chdir("/"), 0);
+	expect_trees_of("bin/sh", "", workspace, "/usr/bin/sh", TREES());
+	assert_int_equal(chdir(before), 0);
+}
+
 static void what_cannot_run_is_an_error(void **state)
 {
 	(void)state;
 	static const char *const bad[] = { "no-such-thing", "./no-such-thing", "", "/etc/passwd", "/tmp" };
-	static struct image_trees t;
 
 	run("printf '#!/no/such/interpreter\\n' > home/me/broken && chmod +x home/me/broken && "
 	    "printf \"#!$PWD/home/me/loop\\n\" > home/me/loop && chmod +x home/me/loop");
@@ -347,14 +437,14 @@ static void what_cannot_run_is_an_error(void **state)
 		auto_buf text = BUF_EMPTY;
 
 		buf_init(&text, 2 * IMAGE_TEXT_MAX);
-		assert_int_equal(image_command_trees(bad[i], SYSTEM, home, &t, &text), ERR_INPUT);
+		assert_int_equal(image_command_trees(bad[i], SYSTEM, home, no_agents, &t, &text), ERR_INPUT);
 		assert_true(text.len > 0);
 	}
 	auto_buf text = BUF_EMPTY;
 
 	buf_init(&text, 4 * IMAGE_TEXT_MAX);
-	assert_int_equal(image_command_trees(at("/home/me/broken"), SYSTEM, home, &t, &text), ERR_INPUT);
-	assert_int_equal(image_command_trees(at("/home/me/loop"), SYSTEM, home, &t, &text), ERR_INPUT);
+	assert_int_equal(image_command_trees(at("/home/me/broken"), SYSTEM, home, no_agents, &t, &text), ERR_INPUT);
+	assert_int_equal(image_command_trees(at("/home/me/loop"), SYSTEM, home, no_agents, &t, &text), ERR_INPUT);
 }
 
 int main(void)
@@ -372,6 +462,8 @@ int main(void)
 		cmocka_unit_test(a_python_environment_is_whole),
 		cmocka_unit_test(a_shim_brings_its_manager),
 		cmocka_unit_test(a_home_is_never_a_tree),
+		cmocka_unit_test(what_an_agent_wrote_decides_nothing),
+		cmocka_unit_test(a_name_is_looked_up_where_the_user_stands),
 		cmocka_unit_test(what_cannot_run_is_an_error),
 	};
 
