@@ -71,5 +71,7 @@ bool image_host_left_out(const struct image_job *j, const char *path);
 void image_debian_key(struct image_key *k, const char *packages);
 bool image_debian_stage(const struct image_job *j, const char *stage);
 bool image_debian_left_out(const struct image_job *j, const char *path);
+/** image_source_is_public() - has the apt source at @path, read whole, no URL with a user? Complains */
+bool image_source_is_public(const char *path);
 /** image_packages_check() - names separated by commas, by Debian policy 5.6.1 */
 bool image_packages_check(const char *packages);

@@ -107,6 +107,38 @@ static void an_own_image_is_used_as_it_is(void **state)
 	assert_string_equal(path, at("/own.erofs"));
 }
 
+static bool is_public(const char *head, size_t padding, const char *tail)
+{
+	FILE *f = fopen(at("/source"), "w");
+
+	assert_non_null(f);
+	assert_true(fputs(head, f) >= 0);
+	for (size_t i = 0; i < padding; i++)
+		assert_true(fputc(i % 64 ? '#' : '\n', f) >= 0);
+	assert_true(fputs(tail, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	return image_source_is_public(at("/source"));
+}
+
+/* They go into the image as they are. */
+static void sources_with_a_password_are_refused(void **state)
+{
+	(void)state;
+	assert_true(is_public("deb http://deb.debian.org/debian bookworm main\n", 0, ""));
+	assert_true(is_public("Types: deb\nURIs: https://a.example/debian/ http://b.example/a@b\n", 0, ""));
+	assert_true(is_public("", 0, ""));
+	assert_false(is_public("deb http://user:word@mirror/debian bookworm main\n", 0, ""));
+	assert_false(is_public("deb http://user@mirror", 0, ""));
+	assert_false(is_public("URIs: http://a.example/debian/ http://user:word@b.example/debian/\n", 0, ""));
+	assert_false(is_public("URIs: http://a.example https://user:word@b.example\n", 0, ""));
+	assert_false(is_public("URIs: http://a.example/\n http://b.example/\n https://u:w@c.example/\n", 0, ""));
+	assert_false(is_public("# deb http://user:word@mirror/debian bookworm main\n", 0, ""));
+	assert_true(is_public("", 65536, ""));
+	assert_false(is_public("", 65536, "\ndeb http://user:word@mirror/debian bookworm main\n"));
+	assert_false(is_public("", 65536, "\n"));
+	assert_false(image_source_is_public(at("/no-source")));
+}
+
 /* ---- the host's image: what is in it ---- */
 
 static void the_host_image_has_no_homes_and_no_secrets(void **state)
@@ -506,6 +538,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(references_are_checked),
+		cmocka_unit_test(sources_with_a_password_are_refused),
 		cmocka_unit_test(an_own_image_is_used_as_it_is),
 		cmocka_unit_test(the_host_image_has_no_homes_and_no_secrets),
 		cmocka_unit_test(the_key_follows_what_goes_in),
