@@ -13,6 +13,7 @@
 #include "supervisor/supervisor.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -68,20 +69,58 @@ static enum err ensure_image(struct spec *s, char path[IMAGE_PATH_MAX], struct b
 	return e;
 }
 
+/* Where agents write, in this run or an earlier one: NULL ends them. NULL: no memory */
+static const char *const *agents_directories(const struct spec *s)
+{
+	const struct policy_filesystem *f = policy_filesystem(s->policy);
+	const char **ret = arena_array(s->arena, f->visible_count + 2, sizeof *ret);
+	size_t n = 0;
+
+	if (!ret)
+		return NULL;
+	ret[n++] = s->workspace;
+	for (uint32_t i = 0; i < f->visible_count; i++) {
+		char real[PATH_MAX];
+
+		if (f->visible[i].mode != POLICY_MODE_WRITE || !realpath(f->visible[i].path.p, real))
+			continue;
+		ret[n] = arena_copy(s->arena, str_of(real)).p;
+		if (!ret[n++])
+			return NULL;
+	}
+	ret[n] = NULL;
+	return ret;
+}
+
+/* @tree is not shown unless the policy does, because of what lies where agents write. */
+static void tell_withheld(const struct spec *s, const char *tree)
+{
+	const struct policy_filesystem *f = policy_filesystem(s->policy);
+
+	for (uint32_t i = 0; i < f->visible_count; i++)
+		if (paths_is_below(str_of(tree), f->visible[i].path))
+			return;
+	log_note("%s is not visible inside: %s needs it, but so says a file or link that an agent could have "
+		 "written; to allow it, put \"visible: [{path: %s, mode: read}]\" under \"filesystem:\" in the "
+		 "policy", tree, s->command[0], tree);
+}
+
 /* The command as the guest will find it, with the installation that it needs. The command may
  * also live in the image alone: then it is looked up there, and 127 is the guest's to say. */
 static enum err find_tools(struct spec *s, struct buf *why)
 {
 	const char *home = getenv("HOME"), *path = getenv("PATH");
+	const char *const *agents;
 	struct image_trees *trees;
 	enum err e = ERR_OK;
 
 	if (strcmp(s->image, "host"))
 		return ERR_OK;
-	trees = calloc(1, sizeof *trees);
+	agents = agents_directories(s);
+	trees = agents ? calloc(1, sizeof *trees) : NULL;
 	if (!trees)
 		return ERR_MEMORY;
-	if (image_command_trees(s->command[0], path ? path : "/usr/bin:/bin", home, trees, why)) {
+	if (image_command_trees(s->command[0], path ? path : "/usr/bin:/bin", home, agents, trees, why)) {
 		buf_clear(why);
 		free(trees);
 		return ERR_OK;
@@ -93,16 +132,20 @@ static enum err find_tools(struct spec *s, struct buf *why)
 			e = ERR_MEMORY;
 		else
 			s->tools[s->tool_count++] = tree;
-		if (!e && !s->quiet)
+		if (!e && !s->quiet && !paths_is_below(tree, str_of(s->workspace)))
 			log_note("%s is visible inside, read-only, because %s needs it", tree.p,
 				 s->command[0]);
 	}
+	bool elsewhere = s->tool_count || trees->withheld[0];
+
+	if (trees->withheld[0] && !s->quiet)
+		tell_withheld(s, trees->withheld);
 	struct str executable = arena_copy(s->arena, str_of(trees->executable));
 
 	free(trees);
 	if (e || !executable.p)
 		return ERR_MEMORY;
-	if (s->tool_count) {	/* found outside of the image: named by its path there */
+	if (elsewhere) {	/* found outside of the image: named by its path there */
 		size_t count = 0;
 
 		while (s->command[count])

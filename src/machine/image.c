@@ -132,7 +132,7 @@ static enum err build_locked(const struct image_job *j, const char *images, cons
 	sweep(images, kind, strrchr(path, '/') + 1);
 	e = image_build(j, images, path, &skipped, ret_text);
 	if (!e && skipped)
-		buf_printf(ret_text, "%llu files are not in the image, because this user cannot read them",
+		buf_printf(ret_text, "%llu files and directories are not in the image, because not everybody may read them",
 			   (unsigned long long)skipped);
 	return e;
 }
@@ -183,7 +183,7 @@ enum err image_ensure(const char *reference, const struct image_options *o, char
 				  .left_out = image_host_left_out, .options = o, .user = getuid() };
 	struct image_job debian = { .what = "building the Debian image", .stage = image_debian_stage,
 				    .left_out = image_debian_left_out, .options = o, .user = getuid(),
-				    .on_disk = true };
+				    .closed_too = true, .on_disk = true };
 
 	if (strcmp(reference, "host") == 0)
 		return cached(&host, "host", ret_path, ret_text);

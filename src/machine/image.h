@@ -47,6 +47,8 @@ bool image_host_contains(const char *path);
 struct image_trees {
 	char executable[IMAGE_PATH_MAX];	/* what to execute: the path found if it is in the image, else the
 						   file that it resolves to */
+	char withheld[IMAGE_PATH_MAX];		/* a tree that is needed and not named below, because what says so
+						   could be an agent's; or "" */
 	uint32_t count;
 	struct image_tree {
 		char path[IMAGE_PATH_MAX];	/* absolute, resolved */
@@ -59,8 +61,10 @@ struct image_trees {
  *  host image: the outermost node_modules; a Python or conda environment; a prefix with bin
  *  and lib; a version manager with its shims; a directory with package.json; else the file
  *  alone. Never the home, what contains it, or a dot directory that is a home of settings.
+ *  Once a file, link or script on the way lies in one of @agents, only what lies there too.
  * @home:     absolute, or NULL
+ * @agents:   directories that agents write (the workspace), canonical; NULL ends them
  * @ret_text: on failure one line for the user
  * Return: ERR_OK; ERR_INPUT (not found, not executable, too many interpreters) */
 must_use enum err image_command_trees(const char *command, const char *search, const char *home,
-				      struct image_trees *ret, struct buf *ret_text);
+				      const char *const *agents, struct image_trees *ret, struct buf *ret_text);

@@ -30,7 +30,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#define FACTS "@facts "		/* "@facts <bytes> <unreadable>": the only line that is no complaint */
+#define FACTS "@facts "		/* "@facts <bytes> <closed>": the only line that is no complaint */
 #define ARGUMENTS_MAX (2 * IMAGE_EXCLUDED_MAX + 16)
 #define POLL_MS 200
 #define LINE_MAX_BYTES 512
@@ -134,7 +134,7 @@ static _Noreturn void builder(const struct image_job *j, const char *output, con
 		_exit(1);
 	}
 	dprintf(STDERR_FILENO, FACTS "%llu %llu\n", (unsigned long long)walk.bytes,
-		(unsigned long long)walk.unreadable);
+		(unsigned long long)walk.closed);
 	become_mkfs(&walk, output, stage);
 	_exit(1);
 }
@@ -146,7 +146,7 @@ struct watch {
 	const char *output;
 	struct buf line;		/* being read */
 	char complaint[LINE_MAX_BYTES];	/* the last whole line that was one */
-	uint64_t total, unreadable;
+	uint64_t total, closed;
 };
 
 static void take_line(struct watch *w)
@@ -158,7 +158,7 @@ static void take_line(struct watch *w)
 		facts = str_from(line, sizeof FACTS - 1);
 		space = str_find(facts, ' ');
 		if (!str_decimal(str_head(facts, space), UINT64_MAX, &w->total) ||
-		    !str_decimal(str_from(facts, space + 1), UINT64_MAX, &w->unreadable))
+		    !str_decimal(str_from(facts, space + 1), UINT64_MAX, &w->closed))
 			w->total = 0;
 	} else if (line.n && !str_starts(str_of(w->complaint), STR("E: "))) {	/* apt's word is the cause */
 		memcpy(w->complaint, line.p, line.n);
@@ -289,6 +289,6 @@ enum err image_build(const struct image_job *j, const char *images, const char *
 	(void)unlink(output);
 	image_remove_tree(stage);
 	if (!e)
-		*ret_skipped = w.unreadable;
+		*ret_skipped = w.closed;
 	return e;
 }

@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define KEY_VERSION "paddock debian image 1"
+#define KEY_VERSION "paddock debian image 2"
 #define PACKAGES_DEFAULT "ca-certificates,curl,git,python3,procps,less"
 #define SOURCES_MAX 64
 #define OS_RELEASE_MAX 8192
@@ -99,41 +99,69 @@ static bool codename(char *ret, size_t cap)
 	return debian && named;
 }
 
-/* https://user:password@mirror/: mmdebstrap puts the sources into the image, which the agent reads */
+/* https://user:password@mirror/, in any of the line's URLs. A comment counts as well: mmdebstrap puts the
+ * sources into the image as they are, and the agent reads them there. */
 static bool names_a_user(struct str line)
 {
-	size_t scheme = 0;
+	struct str rest = line;
 
-	while (scheme + 3 <= line.n && memcmp(line.p + scheme, "://", 3) != 0)
-		scheme++;
-	if (scheme + 3 > line.n || str_starts(str_trim(line), STR("#")))
+	for (;;) {
+		const char *scheme = rest.n ? memmem(rest.p, rest.n, "://", 3) : NULL;
+
+		if (!scheme)
+			return false;
+		rest = str_from(rest, (size_t)(scheme - rest.p) + 3);
+		if (str_find(str_head(rest, str_find(rest, '/')), '@') < str_find(rest, '/'))
+			return true;
+	}
+}
+
+/* -1: it cannot be read; more than @cap: it is longer than that */
+static ssize_t read_source(const char *path, char *text, size_t cap)
+{
+	auto_fd fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t n = 0;
+	ssize_t got = fd >= 0 ? 1 : -1;
+	char more;
+
+	while (got > 0 && n < cap) {
+		got = read(fd, text + n, cap - n);
+		n += got > 0 ? (size_t)got : 0;
+	}
+	if (got > 0)
+		got = read(fd, &more, 1);
+	return got < 0 ? -1 : (ssize_t)n + got;
+}
+
+bool image_source_is_public(const char *path)
+{
+	char text[SOURCE_BYTES_MAX];
+	ssize_t n = read_source(path, text, sizeof text);
+	struct str rest;
+
+	if (n < 0 || n > (ssize_t)sizeof text) {
+		image_complain("%s: %s", path, n < 0 ? strerror(errno) : "too long for a list of mirrors");
 		return false;
-	struct str host = str_from(line, scheme + 3);
-	struct str authority = str_head(host, str_find(host, '/'));
+	}
+	rest = str_make(text, (size_t)n);
+	while (rest.n) {
+		struct str line = str_head(rest, str_find(rest, '\n'));
 
-	return str_find(authority, '@') < authority.n;
+		rest = str_from(rest, line.n + 1);
+		if (!names_a_user(line))
+			continue;
+		image_complain("%s names a mirror with a user, which the agent could read in the image: "
+			       "use a mirror that needs none", path);
+		return false;
+	}
+	return true;
 }
 
 static bool sources_are_public(const glob_t *found)
 {
-	char text[SOURCE_BYTES_MAX];
-
-	for (size_t i = 0; i < found->gl_pathc; i++) {
-		auto_fd fd = open(found->gl_pathv[i], O_RDONLY | O_CLOEXEC);
-		ssize_t n = fd >= 0 ? read(fd, text, sizeof text) : -1;
-		struct str rest = str_make(text, n > 0 ? (size_t)n : 0);
-
-		while (rest.n) {
-			struct str line = str_head(rest, str_find(rest, '\n'));
-
-			rest = str_from(rest, line.n + 1);
-			if (!names_a_user(line))
-				continue;
-			image_complain("%s names a mirror with a user, which the agent could read in the image: "
-				       "use a mirror that needs none", found->gl_pathv[i]);
+	for (size_t i = 0; i < found->gl_pathc; i++)
+		if (!image_source_is_public(found->gl_pathv[i]))
 			return false;
-		}
-	}
 	return true;
 }
 

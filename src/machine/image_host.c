@@ -3,7 +3,10 @@
  * What is in it is a list, here, and everything else of the host is not: no home, no /root,
  * no /var, no /opt, and of /etc only what programs need to run and what no administrator
  * keeps a secret in (so no shadow, no ssh, no npmrc, pip.conf, gitconfig, or maven settings,
- * which are where tokens are put); nor the places beneath /usr where the same files can be.
+ * which are where tokens are put, and nothing that shells read at their start, profile.d above
+ * all, which is where proxies are set with their passwords: of no use inside, where no proxy is
+ * reached and PATH is given); nor the places beneath /usr where the same files can be. Of all that
+ * a file or directory is left out which not everybody may read (image_walk.c).
  * What identifies users and hosts is generated.
  */
 #include "machine/image_parts.h"
@@ -16,7 +19,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define KEY_VERSION "paddock host image 2"
+#define KEY_VERSION "paddock host image 3"
 
 static const char *const directories[] = { "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32" };
 
@@ -24,6 +27,7 @@ static const char *const left_out[] = {
 	/* where programs that were built for another prefix look for what others keep in /etc */
 	"/usr/local/etc", "/usr/etc", "/usr/pip.conf", "/usr/local/pip.conf",
 	"/usr/local/*maven*/conf/settings.xml", "/usr/share/*maven*/conf/settings.xml",
+	"/usr/local/cargo/credentials*",
 	/* big, and not of a toolchain that a command line runs: "--image" takes an own image for the rest */
 	"/usr/local/cuda*", "/usr/lib/google-cloud-sdk", "/usr/lib/modules", "/usr/lib/firmware",
 	"/usr/lib/debug",
@@ -33,7 +37,7 @@ static const char *const left_out[] = {
 
 static const char *const etc[] = {
 	"alternatives", "ssl/certs", "ssl/openssl.cnf", "ca-certificates*", "pki/tls/certs", "pki/ca-trust",
-	"ld.so.*", "ld-musl-*", "profile", "profile.d", "bash.bashrc", "bash_completion*", "zsh", "inputrc",
+	"ld.so.*", "ld-musl-*", "bash_completion*", "inputrc",
 	"mime.types", "magic*", "protocols", "services", "rpc", "networks", "login.defs", "shells",
 	"terminfo",
 	"debian_version", "os-release", "lsb-release", "redhat-release", "alpine-release", "localtime",

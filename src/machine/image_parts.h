@@ -32,12 +32,13 @@ struct image_job {
 	const struct image_options *options;
 	const char *packages;		/* debian */
 	uid_t user;			/* whose image it is; inside of the namespace it is called 0 */
+	bool closed_too;		/* what only its owner may read goes in: nobody's secrets are there */
 	bool on_disk;			/* the stage is a directory of the cache, made before there are namespaces;
 					   else it is memory, made within, and may have mounts */
 };
 
 /** image_build() - stages, writes, renames to @path, atomically; cleans up after itself
- * @ret_skipped: files that this user cannot read, left out */
+ * @ret_skipped: files and directories left out because not everybody may read them */
 must_use enum err image_build(const struct image_job *j, const char *images, const char *path,
 			      uint64_t *ret_skipped, struct buf *ret_text);
 /** image_remove_tree() - all below @path, on its file system, and itself; as far as possible */
@@ -50,7 +51,7 @@ void image_complain(const char *format, ...) __attribute__((format(printf, 1, 2)
 /** struct image_walk - what a walk over the stage found; paths to be excluded, relative */
 #define IMAGE_EXCLUDED_MAX 8192
 struct image_walk {
-	uint64_t bytes, unreadable;
+	uint64_t bytes, closed;	/* closed: files and directories of which may_be_read() is false */
 	size_t excluded_count;
 	char *excluded[IMAGE_EXCLUDED_MAX];
 };
@@ -70,5 +71,7 @@ bool image_host_left_out(const struct image_job *j, const char *path);
 void image_debian_key(struct image_key *k, const char *packages);
 bool image_debian_stage(const struct image_job *j, const char *stage);
 bool image_debian_left_out(const struct image_job *j, const char *path);
+/** image_source_is_public() - has the apt source at @path, read whole, no URL with a user? Complains */
+bool image_source_is_public(const char *path);
 /** image_packages_check() - names separated by commas, by Debian policy 5.6.1 */
 bool image_packages_check(const char *packages);

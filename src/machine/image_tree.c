@@ -6,7 +6,12 @@
  * and from nothing that a home keeps: when no layout is recognised it is the file alone.
  * A tree is never the home, a directory above it, one of its common roots (~/.local, ~/.config,
  * ~/.cache, ...), or a directory of the system that the image leaves out on purpose (/etc, /var).
- * Input: the user's own command and files; they decide what is shown to the agent, read-only.
+ *
+ * Input: the user's own command and files; they decide what is shown to the agent, read-only. What lies
+ * where an agent writes, the workspace above all, decides nothing: from the first file, link or script
+ * there on, only what is there itself is named, and what would have been needed besides is told. No
+ * exception is made for a virtual environment: its pyvenv.cfg and links are as hostile as the rest, and
+ * the interpreter that they lead to can be in another, private one.
  */
 #include "machine/image.h"
 
@@ -21,6 +26,7 @@
 
 #define INTERPRETERS_MAX 4
 #define SHEBANG_MAX 256		/* BINPRM_BUF_SIZE of Linux */
+#define LINKS_MAX 40		/* MAXSYMLINKS of Linux */
 
 _Static_assert(IMAGE_PATH_MAX >= PATH_MAX, "realpath() writes PATH_MAX bytes");
 
@@ -166,6 +172,99 @@ static bool add_tree(struct image_trees *t, const char *file, size_t n)
 	return true;
 }
 
+/* ---- paths ---- */
+
+/* is @path, resolved, beneath one of the directories @agents, which agents write? */
+static bool is_agents(const char *path, const char *const *agents)
+{
+	for (size_t i = 0; agents[i]; i++) {
+		size_t n = strlen(agents[i]);
+
+		if (str_starts(str_of(path), str_of(agents[i])) && path[n] == '/')
+			return true;
+	}
+	return false;
+}
+
+struct walk {
+	char done[IMAGE_PATH_MAX];	/* resolved; "" is the root */
+	char rest[IMAGE_PATH_MAX];	/* to be walked from there */
+	unsigned links;
+};
+
+static bool join(char ret[IMAGE_PATH_MAX], const char *head, const char *tail)
+{
+	char whole[IMAGE_PATH_MAX];
+	int n = snprintf(whole, sizeof whole, "%s/%s", head, tail);
+
+	if (n < 0 || n >= (int)sizeof whole) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	memcpy(ret, whole, (size_t)n + 1);
+	return true;
+}
+
+/* If ->done names a link, its target comes next. */
+static bool follow(struct walk *w)
+{
+	char target[IMAGE_PATH_MAX];
+	ssize_t n = readlink(w->done, target, sizeof target - 1);
+
+	if (n < 0)
+		return errno == EINVAL;		/* it is there, and no link */
+	if (++w->links > LINKS_MAX) {
+		errno = ELOOP;
+		return false;
+	}
+	target[n] = 0;
+	w->done[target[0] == '/' ? 0 : parent(w->done, strlen(w->done))] = 0;
+	return join(w->rest, target, w->rest);
+}
+
+/* As realpath(3), which does not tell what was on the way: sets *through if an entry of an agent's
+ * directory was. The agent of another run may change such an entry meanwhile; what is resolved without
+ * one is not the agent's to change. With @name_kept a link that @path itself is stays one. */
+static bool resolve(const char *path, bool name_kept, const char *const *agents, char ret[IMAGE_PATH_MAX],
+		    bool *through)
+{
+	struct walk w = { .done = "" };
+
+	if (path[0] != '/' && !getcwd(w.done, sizeof w.done))
+		return false;
+	if (strcmp(w.done, "/") == 0)
+		w.done[0] = 0;
+	if (strlen(path) >= sizeof w.rest) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	memcpy(w.rest, path, strlen(path) + 1);
+	for (;;) {
+		char *name = w.rest + strspn(w.rest, "/"), *end = name + strcspn(name, "/");
+		char part[IMAGE_PATH_MAX];
+		bool last = !end[strspn(end, "/")];
+
+		if (!*name)
+			break;
+		memcpy(part, name, (size_t)(end - name));
+		part[end - name] = 0;
+		memmove(w.rest, end, strlen(end) + 1);
+		if (strcmp(part, ".") == 0)
+			continue;
+		if (strcmp(part, "..") == 0) {
+			w.done[parent(w.done, strlen(w.done))] = 0;
+			continue;
+		}
+		if (!join(w.done, w.done, part))
+			return false;
+		*through |= is_agents(w.done, agents);
+		if (!(last && name_kept) && !follow(&w))
+			return false;
+	}
+	memcpy(ret, w.done[0] ? w.done : "/", w.done[0] ? strlen(w.done) + 1 : 2);
+	return true;
+}
+
 /* ---- scripts ---- */
 
 static struct str next_word(struct str *rest)
@@ -209,51 +308,61 @@ static bool interpreter(const char *file, char ret[SHEBANG_MAX])
 	return true;
 }
 
-/* @path with the links of its directory resolved, but not its own */
-static bool resolve_directory(const char *path, char ret[IMAGE_PATH_MAX])
-{
-	char copy[IMAGE_PATH_MAX], directory[IMAGE_PATH_MAX];
-	const char *slash = strrchr(path, '/');
-	size_t n = slash ? (size_t)(slash - path) : 0;
-
-	if (!slash || n >= sizeof copy)
-		return false;
-	memcpy(copy, n ? path : "/", n ? n : 1);
-	copy[n ? n : 1] = 0;
-	return realpath(copy, directory) &&
-	       snprintf(ret, IMAGE_PATH_MAX, "%s/%s", directory[1] ? directory : "", slash + 1) <
-		       IMAGE_PATH_MAX;
-}
+struct search {
+	struct image_trees *trees;
+	const char *path, *home;	/* where commands are looked up; resolved, or NULL */
+	const char *const *agents;
+	bool theirs;		/* what is needed is said by what an agent could have written */
+};
 
 struct program {
 	char path[IMAGE_PATH_MAX];	/* to be executed */
 	char real[IMAGE_PATH_MAX];	/* what it resolves to */
 };
 
+/* @n as for add_tree(). What an agent named is added if it sees it anyway, else left to the user. */
+static bool need_tree(struct search *s, const char *file, size_t n)
+{
+	char path[IMAGE_PATH_MAX];
+	size_t path_n = n ? n : strlen(file);
+
+	if (!s->theirs)
+		return add_tree(s->trees, file, n);
+	memcpy(path, file, path_n);
+	path[path_n] = 0;
+	if (is_agents(path, s->agents))
+		return add_tree(s->trees, file, n);
+	if (n && is_agents(file, s->agents))	/* it lies there, and the tree around it is larger */
+		return add_tree(s->trees, file, 0);
+	if (!s->trees->withheld[0])
+		memcpy(s->trees->withheld, path, path_n + 1);
+	return true;
+}
+
 /* One file: what to execute, and its tree if the image does not have it. It keeps the name that it was
  * found by where that matters and can be seen: in the image (some programs go by it), and in a Python
  * environment (whose python is a link to the system's, told apart by where it lies). */
-static enum err add_program(struct image_trees *t, const char *name, const char *search, const char *home,
-			    struct program *ret, struct buf *ret_text)
+static enum err add_program(struct search *s, const char *name, struct program *ret, struct buf *ret_text)
 {
 	char found[IMAGE_PATH_MAX];
 	size_t environment;
 	bool keep, ok = true;
 
-	if (!find_command(name, search, found)) {
+	if (!find_command(name, s->path, found)) {
 		buf_printf(ret_text, "%.500s: not found, or not executable", name);
 		return ERR_INPUT;
 	}
-	if (!realpath(found, ret->real) || !resolve_directory(found, ret->path)) {
+	if (!resolve(found, false, s->agents, ret->real, &s->theirs) ||
+	    !resolve(found, true, s->agents, ret->path, &s->theirs)) {
 		buf_printf(ret_text, "%.500s: %s", name, strerror(errno));
 		return ERR_INPUT;
 	}
-	environment = environment_of(ret->path, home);
+	environment = environment_of(ret->path, s->home);
 	keep = environment || (image_host_contains(ret->path) && image_host_contains(ret->real));
 	if (environment)
-		ok = add_tree(t, ret->path, environment);
+		ok = need_tree(s, ret->path, environment);
 	if (ok && !image_host_contains(ret->real))
-		ok = add_tree(t, ret->real, tree_of(ret->real, home));
+		ok = need_tree(s, ret->real, tree_of(ret->real, s->home));
 	if (!keep)
 		memcpy(ret->path, ret->real, sizeof ret->path);
 	if (ok)
@@ -263,15 +372,17 @@ static enum err add_program(struct image_trees *t, const char *name, const char 
 }
 
 enum err image_command_trees(const char *command, const char *search, const char *home,
-			     struct image_trees *ret, struct buf *ret_text)
+			     const char *const *agents, struct image_trees *ret, struct buf *ret_text)
 {
 	char next[SHEBANG_MAX], home_real[IMAGE_PATH_MAX];
+	struct search s = { .trees = ret, .path = search, .agents = agents,
+			    .home = home && realpath(home, home_real) ? home_real : NULL };
 	struct program p;
 	enum err e;
 
 	ret->count = 0;
-	home = home && realpath(home, home_real) ? home_real : NULL;
-	e = add_program(ret, command, search, home, &p, ret_text);
+	ret->withheld[0] = 0;
+	e = add_program(&s, command, &p, ret_text);
 	if (e)
 		return e;
 	memcpy(ret->executable, p.path, sizeof ret->executable);
@@ -280,7 +391,7 @@ enum err image_command_trees(const char *command, const char *search, const char
 			buf_printf(ret_text, "%.500s: too many interpreters", command);
 			return ERR_INPUT;
 		}
-		e = add_program(ret, next, search, home, &p, ret_text);
+		e = add_program(&s, next, &p, ret_text);
 		if (e)
 			return e;
 	}

@@ -2,7 +2,9 @@
  *
  * mkfs.erofs gives up at the first file that it cannot read, and takes exclusions by exact
  * path only; so the tree is walked first. Left out are what the job says, what this user
- * cannot read, and sockets, pipes and device nodes. The walk also adds up what there will be.
+ * cannot read, and sockets, pipes and device nodes; of the host's own files also what is closed
+ * to others than its owner and group, whoever runs this: in the image everybody can read it. The
+ * walk also adds up what there will be.
  */
 #include "machine/image_parts.h"
 
@@ -30,12 +32,14 @@ static bool exclude(struct image_walk *w, const char *path)
 	return w->excluded[w->excluded_count++] != NULL;
 }
 
-static bool is_readable(int directory, const char *name, const struct stat *st)
+static bool may_be_read(const struct image_job *j, int directory, const char *name, const struct stat *st)
 {
-	mode_t wanted = S_ISDIR(st->st_mode) ? 0555 : 0444;
+	mode_t others = S_ISDIR(st->st_mode) ? S_IROTH | S_IXOTH : S_IROTH;
 	int access = S_ISDIR(st->st_mode) ? R_OK | X_OK : R_OK;
 
-	return S_ISLNK(st->st_mode) || (st->st_mode & wanted) == wanted ||
+	if (S_ISLNK(st->st_mode))
+		return true;
+	return (j->closed_too || (st->st_mode & others) == others) &&
 	       faccessat(directory, name, access, AT_EACCESS) == 0;
 }
 
@@ -52,8 +56,8 @@ static bool walk_entry(const struct image_job *j, struct image_walk *w, int dire
 		return errno == ENOENT;		/* it went away while we looked */
 	if (j->left_out(j, path))
 		return exclude(w, path);
-	if (!is_readable(directory, name, &st)) {
-		w->unreadable++;
+	if (!may_be_read(j, directory, name, &st)) {
+		w->closed++;
 		return exclude(w, path);
 	}
 	if (S_ISREG(st.st_mode))

@@ -58,6 +58,34 @@ enum err kernel_read_file(const char *path, struct buf *b)
 	}
 }
 
+static bool write_all(int fd, struct str bytes)
+{
+	while (bytes.n) {
+		ssize_t n = write(fd, bytes.p, bytes.n);
+
+		if (n <= 0)
+			return false;
+		bytes = str_from(bytes, (size_t)n);
+	}
+	return true;
+}
+
+/* So that the new name outlives a power cut too. Where it does not, the file is made again. */
+static void sync_directory_of(const char *path)
+{
+	char directory[KERNEL_PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	size_t n = slash ? (size_t)(slash - path) : 0;
+
+	if (n == 0 || n >= sizeof directory)
+		return;
+	memcpy(directory, path, n);
+	directory[n] = 0;
+	auto_fd fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0)
+		(void)fsync(fd);
+}
+
 enum err kernel_write_file(const char *path, struct str bytes)
 {
 	char temporary[KERNEL_PATH_MAX];
@@ -68,16 +96,16 @@ enum err kernel_write_file(const char *path, struct str bytes)
 	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return ERR_LOCAL;
-	while (bytes.n) {
-		ssize_t n = write(fd, bytes.p, bytes.n);
+	/* the name must not reach the disk before the bytes do: who has it is never looked into again */
+	if (!write_all(fd, bytes) || fdatasync(fd) || rename(temporary, path)) {
+		int error = errno;
 
-		if (n <= 0) {
-			unlink(temporary);
-			return ERR_LOCAL;
-		}
-		bytes = str_from(bytes, (size_t)n);
+		unlink(temporary);
+		errno = error;
+		return ERR_LOCAL;
 	}
-	return rename(temporary, path) ? ERR_LOCAL : ERR_OK;
+	sync_directory_of(path);
+	return ERR_OK;
 }
 
 enum err kernel_cache(const char *name, char *path, size_t cap)
@@ -298,6 +326,14 @@ static enum err cache_name(const char *kind, struct str a, struct str b, char *p
 	return ERR_OK;
 }
 
+/* An empty file is what a power cut left of one. */
+static bool is_cached(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && st.st_size > 0 && access(path, R_OK) == 0;
+}
+
 static enum err prepare_kernel(const struct kernel *k, char *ret_path)
 {
 	auto_buf image = BUF_EMPTY, unpacked = BUF_EMPTY;
@@ -308,7 +344,7 @@ static enum err prepare_kernel(const struct kernel *k, char *ret_path)
 	e = kernel_read_file(k->image, &image);
 	if (!e)
 		e = cache_name("vmlinux", buf_str(&image), (struct str){ 0 }, ret_path, KERNEL_PATH_MAX);
-	if (e || !access(ret_path, R_OK))
+	if (e || is_cached(ret_path))
 		return e;
 	e = kernel_unpack(buf_str(&image), &unpacked);
 	if (e == ERR_INPUT)	/* another compression: QEMU boots the bzImage as well, only later */
@@ -327,7 +363,7 @@ static enum err prepare_initrd(const struct kernel *k, const char *init, char *r
 	e = initrd_build(k, init, &archive, ret_text);
 	if (!e)
 		e = cache_name("initrd", str_of(k->version), buf_str(&archive), ret_path, KERNEL_PATH_MAX);
-	if (e || !access(ret_path, R_OK))
+	if (e || is_cached(ret_path))
 		return e;
 	return kernel_write_file(ret_path, buf_str(&archive));
 }

@@ -130,6 +130,10 @@ static bool make_target(const char *path, bool directory)
 		return false;
 	if (directory)
 		return mkdir(buf_z(&part), 0755) == 0 || errno == EEXIST;
+	/* one in a tree that was bound before is there, and cannot be opened for writing */
+	auto_fd there = open(buf_z(&part), O_PATH | O_CLOEXEC);
+	if (there >= 0)
+		return true;
 	auto_fd fd = open(buf_z(&part), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	return fd >= 0;
 }

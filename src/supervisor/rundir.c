@@ -1,7 +1,9 @@
 /* rundir.c - see rundir.h
  *
  * A lock and not a pid says whether a run lives: the kernel gives it back whatever way the
- * supervisor ended, and no other process can be taken for it.
+ * supervisor ended, and no other process can be taken for it. Whoever asks takes the lock for a
+ * moment; so a directory has its name, by which it is asked for, only once it is locked. Until
+ * then the name has a dot before it.
  */
 #include "supervisor/rundir.h"
 
@@ -37,12 +39,13 @@ static bool make_id(char ret[RUNDIR_ID_MAX])
 	       snprintf(ret + n, RUNDIR_ID_MAX - n, "-%02x%02x%02x", random[0], random[1], random[2]) == 7;
 }
 
-/* As make_id() makes them: nothing else is ever swept. */
-static bool is_id(const char *name)
+/* As make_id() makes them, also before the lock is taken: nothing else is ever swept. */
+static bool is_ours(const char *name)
 {
 	static const char form[] = "dddddddd-dddddd-xxxxxx";
 	size_t i = 0;
 
+	name += name[0] == '.';
 	while (name[i] && form[i] &&
 	       (form[i] == 'd' ? ascii_digit(name[i]) : form[i] == 'x' ? ascii_hex(name[i]) >= 0 : name[i] == '-'))
 		i++;
@@ -67,18 +70,28 @@ enum err rundir_create(struct rundir *ret, struct buf *why)
 {
 	enum err e = paths_directory(PATHS_RUNTIME, why);
 	struct rundir r = { .fd = -1, .lock = -1 };
+	char unlocked[RUNDIR_ID_MAX + 1] = ".";
 
 	if (e)
 		return e;
 	auto_fd parent = open(buf_z(why), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	/* no sweep between the making of a directory and the taking of its lock */
-	if (parent < 0 || flock(parent, LOCK_SH) || !make_id(r.id) || mkdirat(parent, r.id, 0700))
+	if (parent < 0 || flock(parent, LOCK_SH) || !make_id(r.id))
 		return ERR_LOCAL;
+	memcpy(unlocked + 1, r.id, sizeof r.id);
 	if (snprintf(r.path, sizeof r.path, "%s/%s", buf_z(why), r.id) >= (int)sizeof r.path)
 		return ERR_LIMIT;
-	r.fd = lock_run(parent, r.id, &r.lock);
-	if (r.fd < 0)
+	if (mkdirat(parent, unlocked, 0700))
 		return ERR_LOCAL;
+	r.fd = lock_run(parent, unlocked, &r.lock);
+	if (r.fd < 0 || renameat(parent, unlocked, parent, r.id)) {
+		int error = errno;
+
+		auto_fd_close(&r.fd);
+		auto_fd_close(&r.lock);
+		errno = error;
+		return ERR_LOCAL;
+	}
 	*ret = r;
 	return ERR_OK;
 }
@@ -151,7 +164,7 @@ unsigned rundir_sweep(void)
 		auto_fd lock = -1;
 		int dir;
 
-		if (!is_id(e->d_name))
+		if (!is_ours(e->d_name))
 			continue;
 		dir = lock_run(dirfd(d), e->d_name, &lock);
 		if (dir < 0)

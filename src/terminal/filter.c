@@ -45,43 +45,75 @@ const char *filter_drop_text(unsigned drops)
 /* -- what is to be undone ------------------------------------------------------------- */
 
 /* What the user's shell would suffer from. What the output says of a mode itself is believed; where it has the
- * terminal remember, it is not known what comes back, and the mode counts as set. */
-static const uint16_t modes[] = {
-	9, 25, 47, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1015, 1016, 1047, 1049, 2004, 2031, 2048, 9001,
+ * terminal remember, it is not known what comes back, and the mode counts as set. Each is undone by itself:
+ * a soft reset (ESC [ ! p) does some of them at once in xterm, but kitty and Linux's console do not know it,
+ * and nobody's covers the rest. */
+#define CURSOR_SAVED "\x1b" "7"
+#define CURSOR_RESTORED "\x1b" "8"
+#define ORIGIN 6
+#define KEYPAD 66
+static const struct mode {
+	uint16_t number;
+	char prefix;		/* '?', or 0: one of ECMA-48's */
+	bool off;		/* it is what is off that needs undoing */
+	const char *undo;	/* where it takes another sequence */
+} modes[] = {
+	{ .number = 4 },				/* insert: letters push others to the right */
+	{ .number = 20 },				/* Return sends two bytes */
+	{ .number = 1, .prefix = '?' },			/* arrow keys */
+	{ .number = 5, .prefix = '?' },			/* reverse video */
+	{ .number = ORIGIN, .prefix = '?', .undo = "\x1b[?6l\x1b[999H" },	/* the cursor goes home: not there */
+	{ .number = 7, .prefix = '?', .off = true },	/* wrap of long lines */
+	{ .number = 8, .prefix = '?', .off = true },	/* keys repeat */
+	{ .number = 9, .prefix = '?' },
+	{ .number = 25, .prefix = '?', .off = true },	/* the cursor is shown */
+	{ .number = 47, .prefix = '?' },
+	{ .number = KEYPAD, .prefix = '?', .undo = "\x1b>" },
+	{ .number = 67, .prefix = '?' },		/* the backarrow key */
+	{ .number = 69, .prefix = '?', .undo = CURSOR_SAVED "\x1b[?69l" CURSOR_RESTORED },	/* side margins */
+	{ .number = 1000, .prefix = '?' }, { .number = 1001, .prefix = '?' },	/* mouse, focus */
+	{ .number = 1002, .prefix = '?' }, { .number = 1003, .prefix = '?' },
+	{ .number = 1004, .prefix = '?' }, { .number = 1005, .prefix = '?' },
+	{ .number = 1006, .prefix = '?' }, { .number = 1015, .prefix = '?' },
+	{ .number = 1016, .prefix = '?' },
+	{ .number = 1047, .prefix = '?' }, { .number = 1049, .prefix = '?' },	/* the other screen */
+	{ .number = 2004, .prefix = '?' },		/* brackets around what is pasted */
+	{ .number = 2026, .prefix = '?' },		/* what is drawn waits */
+	{ .number = 2031, .prefix = '?' }, { .number = 2048, .prefix = '?' },	/* reports of colours, sizes */
+	{ .number = 9001, .prefix = '?' },		/* win32-input-mode */
 };
 #define MODES (sizeof modes / sizeof *modes)
 _Static_assert(MODES < 32, "a bit each");
 
-/* A cursor that is hidden is what needs undoing. */
-static char undoes(uint16_t mode) { return mode == 25 ? 'h' : 'l'; }
-
-static void mode_changed(struct filter *f, uint64_t mode, char final)
+static void mode_changed(struct filter *f, char prefix, uint64_t number, char final)
 {
 	for (size_t i = 0; i < MODES; i++) {
-		if (modes[i] != mode)
+		if (modes[i].number != number || modes[i].prefix != prefix)
 			continue;
-		if (final == undoes(modes[i]))
-			f->modes &= ~(1u << i);
-		else
+		if (final != (modes[i].off ? 'h' : 'l'))
 			f->modes |= 1u << i;
+		else if (number != ORIGIN)	/* it comes back with a saved cursor */
+			f->modes &= ~(1u << i);
 	}
-	f->alternate |= mode == 47 || mode == 1047 || mode == 1049;
+	f->alternate |= prefix && (number == 47 || number == 1047 || number == 1049);
 }
 
 /* ESC [ ? 1 ; 2 h and the like; without a field, some terminals restore all that there are. */
-static void modes_changed(struct filter *f, char final, struct str fields)
+static void modes_changed(struct filter *f, char prefix, char final, struct str fields)
 {
-	uint64_t mode;
+	uint64_t number;
 
 	if (fields.n == 0 && final == 'r') {
-		f->modes = (1u << MODES) - 1;
+		for (size_t i = 0; i < MODES; i++)
+			if (modes[i].prefix)
+				f->modes |= 1u << i;
 		f->alternate = true;
 	}
 	while (fields.n) {
 		size_t n = str_find(fields, ';');
 
-		if (str_decimal(str_head(fields, n), UINT16_MAX, &mode))
-			mode_changed(f, mode, final);
+		if (str_decimal(str_head(fields, n), UINT16_MAX, &number))
+			mode_changed(f, prefix, number, final);
 		fields = str_from(fields, n + 1);
 	}
 }
@@ -99,15 +131,25 @@ static void modified_keys_changed(struct filter *f, struct str fields)
 	f->modified_keys = !known || (value.n && (!str_decimal(value, UINT16_MAX, &number) || number));
 }
 
-/* A sequence that passes. Keyboard modes are not counted: each screen has a stack of its own, so that what
- * takes them away again may do so on the other. */
+/* A control sequence that passes. Keyboard modes are not counted: each screen has a stack of its own, so that
+ * what takes them away again may do so on the other. */
 static void remember(struct filter *f, struct str s)
 {
-	char prefix = s.p[2], final = s.p[s.n - 1];
-	struct str fields = str_make(s.p + 3, s.n - 4);
+	char final = s.p[s.n - 1], prefix = 0;
+	struct str fields = str_make(s.p + 2, s.n - 3);
 
+	if (fields.n && fields.p[0] >= '<') {
+		prefix = fields.p[0];
+		fields = str_from(fields, 1);
+	}
+	if (fields.n && fields.p[fields.n - 1] < '0')
+		return;			/* with an intermediate byte it is another one */
 	if (prefix == '?' && (final == 'h' || final == 'l' || final == 'r'))
-		modes_changed(f, final, fields);
+		modes_changed(f, prefix, final, fields);
+	else if (!prefix && (final == 'h' || final == 'l'))
+		modes_changed(f, prefix, final, fields);
+	else if (!prefix && final == 'r')
+		f->region = fields.n > 0;
 	else if (prefix == '>' && final == 'm')
 		modified_keys_changed(f, fields);
 	else if ((prefix == '>' || prefix == '=') && final == 'u')
@@ -119,8 +161,13 @@ void filter_undo(const struct filter *f, struct buf *out)
 	static const char plain_keys[] = "\x1b[<9u\x1b[=0u";	/* a stack has some eight places */
 
 	for (size_t i = 0; i < MODES; i++)
-		if (f->modes & 1u << i)
-			buf_printf(out, "\x1b[?%u%c", modes[i], undoes(modes[i]));
+		if (f->modes & 1u << i && modes[i].undo)
+			buf_put_z(out, modes[i].undo);
+		else if (f->modes & 1u << i)
+			buf_printf(out, "\x1b[%s%u%c", modes[i].prefix ? "?" : "", modes[i].number,
+				   modes[i].off ? 'h' : 'l');
+	if (f->region)			/* on the user's screen by now; the cursor would go home */
+		buf_put_z(out, CURSOR_SAVED "\x1b[r" CURSOR_RESTORED);
 	if (f->modified_keys)
 		buf_put_z(out, "\x1b[>4;m");	/* who takes it for colours resets them */
 	if (f->keyboard && f->alternate)
@@ -258,8 +305,11 @@ static void escape(struct filter *f, uint8_t c, struct buf *out)
 		f->state = FILTER_OSC;
 	else if (first && strchr("PX^_k", c))
 		f->state = FILTER_SWALLOW;
-	else if (c >= 0x30)
+	else if (c >= 0x30) {
+		if (first && (c == '=' || c == '>'))
+			mode_changed(f, '?', KEYPAD, c == '=' ? 'h' : 'l');
 		whole(f, sequence_escape(str_make(f->sequence, f->len)), out);
+	}
 }
 
 static void csi(struct filter *f, uint8_t c, struct buf *out)
@@ -282,7 +332,7 @@ static void csi(struct filter *f, uint8_t c, struct buf *out)
 		return;
 	s = str_make(f->sequence, f->len);
 	why = f->too_long ? FILTER_OTHER : sequence_csi(s);
-	if (!why && s.n > 3)
+	if (!why)
 		remember(f, s);
 	whole(f, why, out);
 }

@@ -41,7 +41,8 @@ struct filter {
 	uint8_t palette_left;
 	size_t len;
 	char sequence[FILTER_SEQUENCE_MAX];
-	uint32_t modes;			/* private modes that need undoing, and may be set: bits of a table */
+	uint32_t modes;			/* that need undoing, and may be set: bits of a table */
+	bool region;			/* some lines alone may scroll */
 	bool modified_keys;		/* xterm's modifyOtherKeys may be on */
 	bool alternate;			/* the other screen was shown */
 	bool keyboard;			/* kitty's keyboard modes were pushed or set, on either screen */
@@ -56,7 +57,8 @@ unsigned filter_take_drops(struct filter *f);
 /** filter_drop_text() - for people; of the lowest bit in @drops */
 const char *filter_drop_text(unsigned drops);
 /** filter_undo() - appends what turns off the modes that the output may have left on (mouse, focus
- *  and paste reports, alternate screen, hidden cursor, other keys); some 300 bytes at most */
+ *  and paste reports, alternate screen, hidden cursor, other keys, insertion, a scroll region, ...); some
+ *  350 bytes at most. Colours, character sets and the pointer's shape stay: they are seen, and harmless */
 void filter_undo(const struct filter *f, struct buf *out);
 
 /** sequence_csi() - @s is a whole control sequence, ESC [ ... final: 0 to pass it, or why not;

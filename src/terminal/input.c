@@ -2,7 +2,7 @@
  *
  * Theory of operation: a port and a queue. The owner takes bytes from the queue as the link
  * has credit, and calls input_watch() again, so a command that does not read holds up the
- * user's pipe. Trust: the bytes are the user's; nothing but Ctrl-C is looked for in them.
+ * user's pipe. Trust: the bytes are the user's; nothing but Ctrl-C is looked for in them (keys.c).
  */
 #include "terminal/input.h"
 
@@ -13,15 +13,12 @@
 #define WAITING_MAX (256u * 1024)
 #define READ_BYTES 32768
 #define TWICE_MS 1000
-#define CTRL_C 0x03
 
 static void watch_interrupts(struct input *in, struct str typed)
 {
 	uint64_t now = clock_ms();
 
-	for (size_t i = 0; i < typed.n; i++) {
-		if (typed.p[i] != CTRL_C)
-			continue;
+	for (unsigned n = keys_interrupts(&in->keys, typed); n; n--) {
 		if (in->interrupted_ms && now - in->interrupted_ms <= TWICE_MS) {
 			in->interrupted_ms = 0;
 			in->interrupted_twice(in->user);

@@ -1,6 +1,7 @@
 /* input.h - standard input of the command, on its way from the user */
 #pragma once
 
+#include "terminal/keys.h"
 #include "terminal/port.h"
 #include "wire/queue.h"
 
@@ -9,6 +10,7 @@ struct input {
 	struct queue waiting;		/* read, not yet sent */
 	bool ended, failed;		/* end of file; no memory */
 	bool raw;			/* it is a terminal in raw mode: set by the owner */
+	struct keys keys;
 	uint64_t interrupted_ms;	/* when Ctrl-C last came, if raw */
 	void (*arrived)(void *user);	/* ->waiting, ->ended or ->failed changed */
 	void (*interrupted_twice)(void *user);

@@ -76,6 +76,31 @@ static int files_only_where_named(void)
 	return 0;
 }
 
+/* An image of the user's own can lie in a directory that is shown, read-only, as a whole. */
+static int binds_lie_within_binds(void)
+{
+	char file[80], inner[80];
+	struct stat st;
+
+	snprintf(file, sizeof file, "%s/x", shared);
+	snprintf(inner, sizeof inner, "%s/y", shared);
+	auto_fd made = open(file, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	NEEDS(made >= 0 && write(made, "image", 5) == 5);
+	NEEDS(mkdir(inner, 0700) == 0 || errno == EEXIST);
+	const struct confine_bind binds[] = {
+		{ .source = shared, .target = shared },
+		{ .source = file, .target = file },
+		{ .source = "/usr/share", .target = inner },
+	};
+
+	NEEDS(confine_namespaces(CONFINE_NET_EMPTY) == ERR_OK);
+	NEEDS(confine_root(binds, 3, false) == ERR_OK);
+	NEEDS(stat(file, &st) == 0 && st.st_size == 5);
+	NEEDS(open(file, O_RDONLY) >= 0 && open(file, O_WRONLY) < 0 && errno == EROFS);
+	NEEDS(stat(inner, &st) == 0 && st.st_nlink > 2);
+	return 0;
+}
+
 static int no_capability_is_left(void)
 {
 	NEEDS(confine_namespaces(CONFINE_NET_EMPTY) == ERR_OK);
@@ -142,6 +167,7 @@ static int base_work_goes_on(void)
 }
 
 static void child_keeps_to_its_files(void **state) { (void)state; assert_int_equal(in_child(files_only_where_named), 0); }
+static void child_has_binds_in_binds(void **state) { (void)state; assert_int_equal(in_child(binds_lie_within_binds), 0); }
 static void child_has_no_capability(void **state) { (void)state; assert_int_equal(in_child(no_capability_is_left), 0); }
 static void child_has_no_network(void **state) { (void)state; assert_int_equal(in_child(the_network_is_empty), 0); }
 static void child_can_still_work(void **state) { (void)state; assert_int_equal(in_child(base_work_goes_on), 0); }
@@ -170,13 +196,15 @@ static int remove_shared(void **state)
 	auto_fd d = open(shared, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	unlinkat(d, "x", 0);
+	unlinkat(d, "y", AT_REMOVEDIR);
 	return rmdir(shared);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(child_keeps_to_its_files), cmocka_unit_test(child_has_no_capability),
+		cmocka_unit_test(child_keeps_to_its_files),
+		cmocka_unit_test(child_has_binds_in_binds), cmocka_unit_test(child_has_no_capability),
 		cmocka_unit_test(child_has_no_network), cmocka_unit_test(child_can_still_work),
 		cmocka_unit_test(other_calls_kill),
 	};

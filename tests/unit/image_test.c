@@ -21,9 +21,9 @@ static char home[128];
 
 static const char *at(const char *path)
 {
-	static char full[8][IMAGE_PATH_MAX];
+	static char full[64][IMAGE_PATH_MAX];
 	static unsigned next;
-	char *p = full[next++ % 8];
+	char *p = full[next++ % 64];
 
 	snprintf(p, IMAGE_PATH_MAX, "%s%s", top, path);
 	return p;
@@ -107,6 +107,38 @@ static void an_own_image_is_used_as_it_is(void **state)
 	assert_string_equal(path, at("/own.erofs"));
 }
 
+static bool is_public(const char *head, size_t padding, const char *tail)
+{
+	FILE *f = fopen(at("/source"), "w");
+
+	assert_non_null(f);
+	assert_true(fputs(head, f) >= 0);
+	for (size_t i = 0; i < padding; i++)
+		assert_true(fputc(i % 64 ? '#' : '\n', f) >= 0);
+	assert_true(fputs(tail, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	return image_source_is_public(at("/source"));
+}
+
+/* They go into the image as they are. */
+static void sources_with_a_password_are_refused(void **state)
+{
+	(void)state;
+	assert_true(is_public("deb http://deb.debian.org/debian bookworm main\n", 0, ""));
+	assert_true(is_public("Types: deb\nURIs: https://a.example/debian/ http://b.example/a@b\n", 0, ""));
+	assert_true(is_public("", 0, ""));
+	assert_false(is_public("deb http://user:word@mirror/debian bookworm main\n", 0, ""));
+	assert_false(is_public("deb http://user@mirror", 0, ""));
+	assert_false(is_public("URIs: http://a.example/debian/ http://user:word@b.example/debian/\n", 0, ""));
+	assert_false(is_public("URIs: http://a.example https://user:word@b.example\n", 0, ""));
+	assert_false(is_public("URIs: http://a.example/\n http://b.example/\n https://u:w@c.example/\n", 0, ""));
+	assert_false(is_public("# deb http://user:word@mirror/debian bookworm main\n", 0, ""));
+	assert_true(is_public("", 65536, ""));
+	assert_false(is_public("", 65536, "\ndeb http://user:word@mirror/debian bookworm main\n"));
+	assert_false(is_public("", 65536, "\n"));
+	assert_false(image_source_is_public(at("/no-source")));
+}
+
 /* ---- the host's image: what is in it ---- */
 
 static void the_host_image_has_no_homes_and_no_secrets(void **state)
@@ -127,7 +159,9 @@ static void the_host_image_has_no_homes_and_no_secrets(void **state)
 	/* registry tokens of programs that were built for another prefix */
 	static const char *const tokens[] = { "usr/local/etc", "usr/etc", "usr/pip.conf", "usr/local/pip.conf",
 					      "usr/local/apache-maven-3.9/conf/settings.xml",
-					      "usr/share/maven/conf/settings.xml" };
+					      "usr/share/maven/conf/settings.xml",
+					      "usr/local/cargo/credentials.toml",
+					      "usr/local/cargo/credentials" };
 	for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++)
 		assert_true(image_host_left_out(&j, tokens[i]));
 	assert_false(image_host_contains("/usr/local/etc/npmrc"));
@@ -197,9 +231,21 @@ static void count_progress(void *ctx, const char *what, uint64_t done, uint64_t 
 	++*calls;
 }
 
+static bool is_in(const char *image, const char *path)
+{
+	char line[8192];
+
+	snprintf(line, sizeof line, "dump.erofs --path=%s %s/images/%s.erofs 2>/dev/null | grep -q NID", path, top,
+		 image);
+	return system(line) == 0;
+}
+
 static void a_tree_becomes_an_image(void **state)
 {
 	(void)state;
+	static const char *const closed[] = { "/bound/mode-0", "/bound/mode-600", "/bound/mode-640",
+					      "/bound/mode-660", "/bound/group", "/bound/group/x",
+					      "/bound/through", "/bound/through/x" };
 	unsigned calls = 0;
 	struct image_options o = { .progress = count_progress, .ctx = &calls };
 	struct image_job j = { .what = "small", .stage = stage_small, .left_out = image_host_left_out,
@@ -208,20 +254,61 @@ static void a_tree_becomes_an_image(void **state)
 	auto_buf text = BUF_EMPTY;
 
 	buf_init(&text, 2 * IMAGE_TEXT_MAX);
-	run("mkdir -p bound images && echo open > bound/open && echo closed > bound/closed && chmod 0 "
-	    "bound/closed "
-	    "&& mkfifo bound/fifo && head -c 3000000 /dev/zero > bound/big");
+	run("mkdir -p bound/group bound/through images && echo open > bound/open && mkfifo bound/fifo && "
+	    "head -c 3000000 /dev/zero > bound/big && cd bound && "
+	    "for mode in 0 600 640 660 604; do echo x > mode-$mode && chmod $mode mode-$mode; done && "
+	    "echo x > group/x && echo x > through/x && ln -s mode-600 link && chmod 750 group && chmod 711 through");
 	assert_int_equal(image_build(&j, at("/images"), at("/images/small.erofs"), &skipped, &text), ERR_OK);
 	assert_true(calls > 0);
-	/* the superuser of a user namespace reads the files of its own user, whatever their mode */
-	assert_true(skipped <= 1);
+	/* whoever runs this: what is not everybody's is nobody's inside */
+	assert_int_equal(skipped, 6);
+	for (size_t i = 0; i < sizeof closed / sizeof *closed; i++)
+		assert_false(is_in("small", at(closed[i])));
+	assert_true(is_in("small", at("/bound/open")) && is_in("small", at("/bound/mode-604")));
 	run("dump.erofs --path=/usr/bin/tool images/small.erofs >/dev/null");
 	run("dump.erofs --path=/etc/only-this images/small.erofs >/dev/null");
 	run("dump.erofs --path=/etc/passwd images/small.erofs >/dev/null");
-	run("! dump.erofs --path=/usr/share/doc images/small.erofs 2>/dev/null | grep -q NID");
+	assert_false(is_in("small", "/usr/share/doc"));
 	run("test $(ls -A images | wc -l) = 1");	/* no stage, no temporary file */
 	run("fsck.erofs images/small.erofs >/dev/null");
 	run("test $(stat -c %a images/small.erofs) = 444");
+	j.closed_too = true;	/* a system of its own: who may read what is for the guest to say */
+	assert_int_equal(image_build(&j, at("/images"), at("/images/own.erofs"), &skipped, &text), ERR_OK);
+	assert_int_equal(skipped, 0);
+	for (size_t i = 0; i < sizeof closed / sizeof *closed; i++)
+		assert_true(is_in("own", at(closed[i])));
+	run("rm -f images/own.erofs");
+}
+
+static bool all_but_etc(const struct image_job *j, const char *path)
+{
+	return strcmp(path, "etc") != 0 && (strncmp(path, "etc/", 4) != 0 || image_host_left_out(j, path));
+}
+
+/* Of the host's own /etc; where administrators put proxies with their passwords is not of it. */
+static void etc_has_what_programs_need_to_run(void **state)
+{
+	(void)state;
+	static const char *const no[] = { "profile", "profile.d", "bash.bashrc", "zsh", "environment", "shadow",
+					  "ssh", "apt", "npmrc", "gitconfig", "pip.conf" };
+	struct image_options o = { 0 };
+	struct image_job j = { .what = "etc", .stage = image_host_stage, .left_out = all_but_etc, .options = &o };
+	uint64_t skipped;
+	auto_buf text = BUF_EMPTY;
+
+	buf_init(&text, 2 * IMAGE_TEXT_MAX);
+	run("mkdir -p images");
+	if (image_build(&j, at("/images"), at("/images/etc.erofs"), &skipped, &text))
+		fail_msg("%.*s", STR_FMT(buf_str(&text)));
+	for (size_t i = 0; i < sizeof no / sizeof *no; i++) {
+		char path[64];
+
+		snprintf(path, sizeof path, "/etc/%s", no[i]);
+		assert_false(is_in("etc", path));
+	}
+	assert_true(is_in("etc", "/etc/passwd"));
+	assert_int_equal(is_in("etc", "/etc/ssl/certs"), access("/etc/ssl/certs", F_OK) == 0);
+	run("rm images/etc.erofs");
 }
 
 static void a_failed_build_leaves_nothing_but_its_reason(void **state)
@@ -241,15 +328,17 @@ static void a_failed_build_leaves_nothing_but_its_reason(void **state)
 
 /* ---- installation trees ---- */
 
-static void expect_trees(const char *command, const char *search, const char *executable,
-			 const char *const *wanted)
+static struct image_trees t;
+static const char *const no_agents[] = { NULL };
+
+static void expect_trees_of(const char *command, const char *search, const char *const *agents,
+			    const char *executable, const char *const *wanted)
 {
-	static struct image_trees t;
 	auto_buf text = BUF_EMPTY;
 	uint32_t n = 0;
 
 	buf_init(&text, 2 * IMAGE_TEXT_MAX);
-	if (image_command_trees(command, search, home, &t, &text))
+	if (image_command_trees(command, search, home, agents, &t, &text))
 		fail_msg("%s: %.*s", command, STR_FMT(buf_str(&text)));
 	assert_string_equal(t.executable, executable);
 	for (; wanted[n]; n++) {
@@ -262,6 +351,13 @@ static void expect_trees(const char *command, const char *search, const char *ex
 		assert_int_equal(t.trees[n].directory, S_ISDIR(st.st_mode));
 	}
 	assert_int_equal(t.count, n);
+}
+
+static void expect_trees(const char *command, const char *search, const char *executable,
+			 const char *const *wanted)
+{
+	expect_trees_of(command, search, no_agents, executable, wanted);
+	assert_string_equal(t.withheld, "");
 }
 
 #define TREES(...) (const char *const[]){ __VA_ARGS__ __VA_OPT__(,) NULL }
@@ -335,11 +431,92 @@ static void a_home_is_never_a_tree(void **state)
 	run("rm home/me/package.json home/me/pyvenv.cfg && rmdir home/me/lib");
 }
 
+/* Whoever writes the workspace would else choose what is shown of the rest: by a script's first line, by a
+ * link, by a link of a directory on the way, by what a virtual environment says of its python. */
+static void what_an_agent_wrote_decides_nothing(void **state)
+{
+	(void)state;
+	const char *workspace[] = { at("/home/me/work"), at("/home/me/shown"), NULL };
+	const char *tool = at("/home/me/private/bin/tool"), *private = at("/home/me/private");
+	auto_buf text = BUF_EMPTY;
+
+	run("mkdir -p home/me/private/bin home/me/private/lib home/me/work/.venv/bin home/me/work/sub "
+	    "home/me/work/node_modules/.bin home/me/shown home/me/workmate && "
+	    "cp /bin/true home/me/private/bin/tool && touch home/me/work/.venv/pyvenv.cfg home/me/private/key");
+	run("cd home/me/work && ln -s ../private/bin/tool tool && ln -s ../private/bin bin && "
+	    "printf \"#!$PWD/../private/bin/tool\\n\" > test.sh && printf '#!/usr/bin/env tool\\n' > env.sh && "
+	    "ln -s ../../../private/bin/tool .venv/bin/python && "
+	    "printf \"#!$PWD/.venv/bin/python\\n\" > .venv/bin/pip && cp /bin/true own && "
+	    "printf '#!/bin/sh\\n' > sub/plain && chmod +x test.sh env.sh .venv/bin/pip sub/plain && "
+	    "cp own node_modules/.bin/cli && ln -s ../private/bin/tool ../shown/tool");
+	run("cd home/me && printf \"#!$PWD/work/tool\\n\" > by-way && chmod +x by-way && "
+	    "ln -s private/bin/tool workmate-tool && ln -s ../private/bin/tool workmate/tool && ln -s work/sub/up up "
+	    "&& ln -s ../../private work/sub/up");
+	static const char *const hostile[] = { "/home/me/work/tool", "/home/me/work/bin/tool",
+					       "/home/me/shown/tool", "/home/me/up/bin/tool" };
+
+	for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
+		expect_trees_of(at(hostile[i]), "", workspace, tool, TREES());
+		assert_string_equal(t.withheld, private);
+	}
+	/* what lies there itself is seen anyway, and is named */
+	expect_trees_of(at("/home/me/work/test.sh"), "", workspace, at("/home/me/work/test.sh"),
+			TREES(at("/home/me/work/test.sh")));
+	assert_string_equal(t.withheld, private);
+	expect_trees_of(at("/home/me/work/env.sh"), at("/home/me/private/bin"), workspace,
+			at("/home/me/work/env.sh"), TREES(at("/home/me/work/env.sh")));
+	assert_string_equal(t.withheld, private);
+	expect_trees_of(at("/home/me/by-way"), "", workspace, at("/home/me/by-way"), TREES(at("/home/me/by-way")));
+	assert_string_equal(t.withheld, private);
+	expect_trees_of(at("/home/me/work/.venv/bin/pip"), "", workspace, at("/home/me/work/.venv/bin/pip"),
+			TREES(at("/home/me/work/.venv")));
+	assert_string_equal(t.withheld, private);
+	expect_trees_of(at("/home/me/work/own"), "", workspace, at("/home/me/work/own"),
+			TREES(at("/home/me/work/own")));
+	assert_string_equal(t.withheld, "");
+	expect_trees_of(at("/home/me/work/sub/plain"), "", workspace, at("/home/me/work/sub/plain"),
+			TREES(at("/home/me/work/sub/plain")));
+	assert_string_equal(t.withheld, "");
+	expect_trees_of("cli", at("/home/me/work/node_modules/.bin"), workspace,
+			at("/home/me/work/node_modules/.bin/cli"), TREES(at("/home/me/work/node_modules")));
+	/* a tree around the workspace, by a file in it */
+	run("touch home/me/work/pyvenv.cfg");
+	expect_trees_of(at("/home/me/work/sub/plain"), "", (const char *const[]){ at("/home/me/work/sub"), NULL },
+			at("/home/me/work/sub/plain"), TREES(at("/home/me/work/sub/plain")));
+	run("rm home/me/work/pyvenv.cfg");
+	/* what merely looks alike is the user's own */
+	expect_trees_of(at("/home/me/workmate/tool"), "", workspace, tool, TREES(private));
+	expect_trees_of(at("/home/me/workmate-tool"), "", workspace, tool, TREES(private));
+	assert_string_equal(t.withheld, "");
+	/* a link that leads nowhere, and one in a circle */
+	run("cd home/me/work && ln -s circle circle && ln -s nowhere lost");
+	buf_init(&text, 4 * IMAGE_TEXT_MAX);
+	assert_int_equal(image_command_trees(at("/home/me/work/circle"), "", home, workspace, &t, &text), ERR_INPUT);
+	assert_int_equal(image_command_trees(at("/home/me/work/lost"), "", home, workspace, &t, &text), ERR_INPUT);
+}
+
+/* By the name that the user types there */
+static void a_name_is_looked_up_where_the_user_stands(void **state)
+{
+	(void)state;
+	const char *workspace[] = { at("/home/me/work"), NULL };
+	char before[IMAGE_PATH_MAX];
+
+	assert_non_null(getcwd(before, sizeof before));
+	assert_int_equal(chdir(at("/home/me/work/sub")), 0);
+	expect_trees_of("../tool", "", workspace, at("/home/me/private/bin/tool"), TREES());
+	assert_string_equal(t.withheld, at("/home/me/private"));
+	expect_trees_of("../../private//bin/./tool", "", workspace, at("/home/me/private/bin/tool"),
+			TREES(at("/home/me/private")));
+	assert_int_equal(chdir("/"), 0);
+	expect_trees_of("bin/sh", "", workspace, "/usr/bin/sh", TREES());
+	assert_int_equal(chdir(before), 0);
+}
+
 static void what_cannot_run_is_an_error(void **state)
 {
 	(void)state;
 	static const char *const bad[] = { "no-such-thing", "./no-such-thing", "", "/etc/passwd", "/tmp" };
-	static struct image_trees t;
 
 	run("printf '#!/no/such/interpreter\\n' > home/me/broken && chmod +x home/me/broken && "
 	    "printf \"#!$PWD/home/me/loop\\n\" > home/me/loop && chmod +x home/me/loop");
@@ -347,24 +524,26 @@ static void what_cannot_run_is_an_error(void **state)
 		auto_buf text = BUF_EMPTY;
 
 		buf_init(&text, 2 * IMAGE_TEXT_MAX);
-		assert_int_equal(image_command_trees(bad[i], SYSTEM, home, &t, &text), ERR_INPUT);
+		assert_int_equal(image_command_trees(bad[i], SYSTEM, home, no_agents, &t, &text), ERR_INPUT);
 		assert_true(text.len > 0);
 	}
 	auto_buf text = BUF_EMPTY;
 
 	buf_init(&text, 4 * IMAGE_TEXT_MAX);
-	assert_int_equal(image_command_trees(at("/home/me/broken"), SYSTEM, home, &t, &text), ERR_INPUT);
-	assert_int_equal(image_command_trees(at("/home/me/loop"), SYSTEM, home, &t, &text), ERR_INPUT);
+	assert_int_equal(image_command_trees(at("/home/me/broken"), SYSTEM, home, no_agents, &t, &text), ERR_INPUT);
+	assert_int_equal(image_command_trees(at("/home/me/loop"), SYSTEM, home, no_agents, &t, &text), ERR_INPUT);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(references_are_checked),
+		cmocka_unit_test(sources_with_a_password_are_refused),
 		cmocka_unit_test(an_own_image_is_used_as_it_is),
 		cmocka_unit_test(the_host_image_has_no_homes_and_no_secrets),
 		cmocka_unit_test(the_key_follows_what_goes_in),
 		cmocka_unit_test(a_tree_becomes_an_image),
+		cmocka_unit_test(etc_has_what_programs_need_to_run),
 		cmocka_unit_test(a_failed_build_leaves_nothing_but_its_reason),
 		cmocka_unit_test(the_system_needs_no_tree),
 		cmocka_unit_test(a_native_program_is_alone),
@@ -372,6 +551,8 @@ int main(void)
 		cmocka_unit_test(a_python_environment_is_whole),
 		cmocka_unit_test(a_shim_brings_its_manager),
 		cmocka_unit_test(a_home_is_never_a_tree),
+		cmocka_unit_test(what_an_agent_wrote_decides_nothing),
+		cmocka_unit_test(a_name_is_looked_up_where_the_user_stands),
 		cmocka_unit_test(what_cannot_run_is_an_error),
 	};
 

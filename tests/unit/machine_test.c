@@ -2,11 +2,14 @@
 #include "machine/initrd.h"
 #include "machine/machine.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -91,6 +94,116 @@ static void an_archive_has_its_members(void **state)
 	unlink(path);
 }
 
+/* ---- the cache ---- */
+
+static char order[16];		/* of the calls that matter: 'd' fdatasync, 'r' rename, 's' fsync */
+static bool sync_fails;
+
+static void called(char c)
+{
+	size_t n = strlen(order);
+
+	if (n < sizeof order - 1)
+		order[n] = c;
+}
+
+int fdatasync(int fd)
+{
+	called('d');
+	if (!sync_fails)
+		return (int)syscall(SYS_fdatasync, fd);
+	errno = EIO;
+	return -1;
+}
+
+int fsync(int fd)
+{
+	called('s');
+	return (int)syscall(SYS_fsync, fd);
+}
+
+int rename(const char *from, const char *to)
+{
+	called('r');
+	return (int)syscall(SYS_rename, from, to);
+}
+
+static char cache[] = "/tmp/paddock-machine-XXXXXX";
+
+static int make_cache(void **state)
+{
+	(void)state;
+	return mkdtemp(cache) ? setenv("XDG_CACHE_HOME", cache, 1) : -1;
+}
+
+static int remove_cache(void **state)
+{
+	char command[128];
+
+	(void)state;
+	snprintf(command, sizeof command, "rm -r %s", cache);
+	return system(command);
+}
+
+static size_t entries(const char *directory)
+{
+	DIR *d = opendir(directory);
+	size_t n = 0;
+
+	assert_non_null(d);
+	for (struct dirent *e; (e = readdir(d));)
+		n += e->d_name[0] != '.';
+	closedir(d);
+	return n;
+}
+
+/* A name that is on the disk before its bytes is an empty file after a power cut. */
+static void a_cached_file_has_its_bytes_before_its_name(void **state)
+{
+	char path[KERNEL_PATH_MAX];
+	auto_buf text = BUF_EMPTY;
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/file", cache);
+	memset(order, 0, sizeof order);
+	assert_int_equal(kernel_write_file(path, STR("bytes")), ERR_OK);
+	assert_string_equal(order, "drs");
+	memset(order, 0, sizeof order);
+	sync_fails = true;
+	assert_int_equal(kernel_write_file(path, STR("others")), ERR_LOCAL);
+	assert_int_equal(errno, EIO);
+	sync_fails = false;
+	assert_string_equal(order, "d");
+	buf_init(&text, 100);
+	assert_int_equal(kernel_read_file(path, &text), ERR_OK);
+	assert_true(str_eq(buf_str(&text), STR("bytes")));
+	assert_int_equal(entries(cache), 1);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void an_empty_file_in_the_cache_is_made_again(void **state)
+{
+	static const char block[] = "\x51\177ELFx\x01\x00\x30" "end";
+	static struct kernel k = { .version = "0", .modules = "/nowhere" };
+	static char kernel[KERNEL_PATH_MAX], initrd[KERNEL_PATH_MAX];
+	auto_buf image = BUF_EMPTY, text = BUF_EMPTY;
+
+	(void)state;
+	make_image(&image, block, sizeof block - 1);
+	snprintf(k.image, sizeof k.image, "%s/vmlinuz", cache);
+	assert_int_equal(kernel_write_file(k.image, buf_str(&image)), ERR_OK);
+	buf_init(&text, 4096);
+	for (unsigned i = 0; i < 2; i++) {
+		auto_buf made = BUF_EMPTY;
+
+		assert_int_not_equal(kernel_prepare(&k, "/nowhere", kernel, initrd, &text), ERR_OK);
+		buf_init(&made, 4096);
+		assert_int_equal(kernel_read_file(kernel, &made), ERR_OK);
+		assert_true(str_eq(buf_str(&made), STR("\177ELFxxxxxxend")));
+		assert_int_equal(truncate(kernel, 0), 0);
+	}
+}
+
 static void drivers_by_name(void **state)
 {
 	static const struct machine_ops other = { .name = "other" };
@@ -122,9 +235,11 @@ int main(void)
 		cmocka_unit_test(an_image_is_unpacked),
 		cmocka_unit_test(a_broken_image_is_refused),
 		cmocka_unit_test(an_archive_has_its_members),
+		cmocka_unit_test(a_cached_file_has_its_bytes_before_its_name),
+		cmocka_unit_test(an_empty_file_in_the_cache_is_made_again),
 		cmocka_unit_test(drivers_by_name),
 		cmocka_unit_test(no_kernel_is_said_plainly),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, make_cache, remove_cache);
 }

@@ -231,6 +231,34 @@ static void modes_are_undone(void **state)
 	UNDONE("\x1b[<u", "");
 }
 
+/* What a line editor, a keyboard and a screen of lines need to be as they were */
+static void lines_and_keys_are_undone(void **state)
+{
+	(void)state;
+	UNDONE("\x1b[4h", "\x1b[4l");
+	UNDONE("\x1b[20h", "\x1b[20l");
+	UNDONE("\x1b[20;4h\x1b[4l", "\x1b[20l");
+	UNDONE("\x1b[4h\x1b[4l", "");
+	UNDONE("\x1b[?4h\x1b[?20h", "");	/* smooth scrolling; nothing */
+	UNDONE("\x1b[1h\x1b[5h\x1b[1049h", "");
+	UNDONE("\x1b[?1h\x1b=", "\x1b[?1l\x1b>");
+	UNDONE("\x1b[?1h\x1b=\x1b[?1l\x1b>", "");
+	UNDONE("\x1b[?66h", "\x1b>");
+	UNDONE("\x1b[?5h", "\x1b[?5l");
+	UNDONE("\x1b[?67h", "\x1b[?67l");
+	UNDONE("\x1b[?2026h", "\x1b[?2026l");
+	UNDONE("\x1b[?2026h\x1b[?2026l", "");
+	UNDONE("\x1b[?7;8l", "\x1b[?7h\x1b[?8h");
+	UNDONE("\x1b[?7l\x1b[?7h", "");
+	UNDONE("\x1b[2;20r", "\x1b" "7\x1b[r\x1b" "8");
+	UNDONE("\x1b[;20r", "\x1b" "7\x1b[r\x1b" "8");
+	UNDONE("\x1b[2;20r\x1b[r", "");
+	UNDONE("\x1b[2;20r\x1b[1;2;3;4;7$r\x1b[?1049h", "\x1b[?1049l\x1b" "7\x1b[r\x1b" "8");
+	UNDONE("\x1b[1;2;3;4;7$r", "");
+	UNDONE("\x1b[?69h\x1b[5;9s", "\x1b" "7\x1b[?69l\x1b" "8");
+	UNDONE("\x1b[?6h\x1b" "7\x1b[?6l\x1b" "8", "\x1b[?6l\x1b[999H");
+}
+
 /* Said in another way, or taken back elsewhere than it was set: it counts as set. */
 static void what_is_undone_cannot_be_cheated(void **state)
 {
@@ -239,8 +267,10 @@ static void what_is_undone_cannot_be_cheated(void **state)
 	UNDONE("\x1b[?2004h\x1b[?1049;2004s\x1b[?2004l\x1b[?1049;2004r", "\x1b[?1049l\x1b[?2004l");
 	UNDONE("\x1b[?25l\x1b[?25s\x1b[?25h\x1b[?25r", "\x1b[?25h");
 	UNDONE("\x1b[?r",	/* kitty: all of them */
-	       "\x1b[?9l\x1b[?25h\x1b[?47l\x1b[?1000l\x1b[?1001l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1005l"
-	       "\x1b[?1006l\x1b[?1015l\x1b[?1016l\x1b[?1047l\x1b[?1049l\x1b[?2004l\x1b[?2031l\x1b[?2048l"
+	       "\x1b[?1l\x1b[?5l\x1b[?6l\x1b[999H\x1b[?7h\x1b[?8h\x1b[?9l\x1b[?25h\x1b[?47l\x1b>\x1b[?67l"
+	       "\x1b" "7\x1b[?69l\x1b" "8"
+	       "\x1b[?1000l\x1b[?1001l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1005l"
+	       "\x1b[?1006l\x1b[?1015l\x1b[?1016l\x1b[?1047l\x1b[?1049l\x1b[?2004l\x1b[?2026l\x1b[?2031l\x1b[?2048l"
 	       "\x1b[?9001l");
 	UNDONE("\x1b[>1u\x1b[<0u", KEYS);
 	UNDONE("\x1b[>1u\x1b[?1049h\x1b[<u\x1b[?1049l", "\x1b[?1049h" KEYS "\x1b[?1049l" KEYS);
@@ -264,6 +294,7 @@ int main(void)
 		cmocka_unit_test(sequences_are_cut_off),
 		cmocka_unit_test(sequences_are_bounded),
 		cmocka_unit_test(modes_are_undone),
+		cmocka_unit_test(lines_and_keys_are_undone),
 		cmocka_unit_test(what_is_undone_cannot_be_cheated),
 	};
 

@@ -207,6 +207,33 @@ static void a_terminal_is_raw_filtered_and_restored(void **state)
 	world_stop(w);
 }
 
+/* By whatever name the command has the terminal call it, and wherever a read ends. */
+static void ctrl_c_ends_it_in_every_mode(void **state)
+{
+	static const char *const typed[][2] = {
+		{ "\x1b[99;5u", "\x1b[99;5u" },		/* ESC [ > 1 u, ESC [ = 1 u */
+		{ "\x1b[99;5:1u\x1b[99;5:3u\x1b[99;", "5:1u" },
+		{ "\x1b[27;5;99~", "\x1b[27;5;99~" },	/* ESC [ > 4 ; 2 m */
+		{ "\x1b[67;46;3;1;8;1_\x1b[67;46;3;0;8;1_\x1b[67;46;3;1", ";8;1_" },	/* ESC [ ? 9001 h */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof typed / sizeof *typed; i++) {
+		struct world world, *w = &world;
+
+		world_start(w, true, true);
+		UNTIL(told(w, TERMINAL_STARTED, 5));
+		assert_int_equal(write(w->in, typed[i][0], strlen(typed[i][0])), strlen(typed[i][0]));
+		UNTIL(w->input.len == strlen(typed[i][0]));
+		assert_false(told(w, TERMINAL_INTERRUPT_TWICE, 0));
+		assert_int_equal(write(w->in, typed[i][1], strlen(typed[i][1])), strlen(typed[i][1]));
+		UNTIL(told(w, TERMINAL_INTERRUPT_TWICE, 0));
+		guest_exit(w, 0);
+		UNTIL(told(w, TERMINAL_EXITED, 0));
+		world_stop(w);
+	}
+}
+
 /* Whoever ends it: the terminal is as before. */
 static void it_is_restored_on_each_way_out(void **state)
 {
@@ -275,6 +302,7 @@ int main(void)
 		cmocka_unit_test(failures_are_told),
 		cmocka_unit_test(events_go_to_the_courier),
 		cmocka_unit_test(a_terminal_is_raw_filtered_and_restored),
+		cmocka_unit_test(ctrl_c_ends_it_in_every_mode),
 		cmocka_unit_test(it_is_restored_on_each_way_out),
 		cmocka_unit_test(shared_files_stay_as_they_are),
 	};
