@@ -59,6 +59,11 @@ static void answer(struct run *r, const struct link_frame *f)
 	}
 	if (f->type == LINK_END)
 		link_end(r->l, f->stream);
+	if (f->type == LINK_RESET || f->type == LINK_END) {	/* over, or nearly: still the owner's while it looks */
+		link_set_user(r->l, f->stream, NULL);
+		check(!link_user(r->l, f->stream));
+		link_set_user(r->l, f->stream, r);
+	}
 	if (f->type == LINK_DATA && f->payload.p[0] == 'R')
 		link_reset(r->l, f->stream, ERR_CANCELLED);
 }
@@ -80,6 +85,7 @@ static void feed(struct run *r, struct str bytes, size_t piece)
 			answer(r, &f);
 		}
 	}
+	note_number(r, link_wants_input(r->l));
 	note_number(r, r->end);
 	note_number(r, link_streams(r->l));
 	note(r, link_output(r->l));

@@ -154,7 +154,7 @@ enum err server_run(int fd)
 
 	while (true) {
 		auto_fd given = -1;
-		char byte;
+		char byte = 0;
 		size_t n;
 		enum err e;
 
