@@ -20,7 +20,8 @@
 
 #define MAGIC_OFFSET 1024
 #define MAGIC "\xe2\xe1\xf5\xe0"	/* 0xE0F5E1E2, little-endian */
-#define UNUSED_SECONDS 3600	/* an image is as large as what it is made of; of tools that changed it is never wanted again */
+/* An image is as large as what it is made of; that of tools which have changed is never wanted again. */
+#define UNUSED_SECONDS 3600
 #define LOCK_POLL_MS 200
 
 enum err image_check(const char *path, struct buf *ret_text)

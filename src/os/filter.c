@@ -23,7 +23,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define F_OWNER_LAST 17	/* F_GETOWNER_UIDS */
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
 #if defined(__has_feature)
@@ -124,14 +123,16 @@ static int add_memory(scmp_filter_ctx f)
 /* Signals go to this process alone: others of the same user are in its pid namespace where it has none of its own. */
 static int add_signals(scmp_filter_ctx f)
 {
+	/* F_SETOWN and F_SETSIG, which have the kernel send them, are not among these. Each is compared whole: the kernel
+	 * reads the lower half of it alone, so that a range would let what it leaves out in by the upper one. */
+	static const int commands[] = { F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL,
+					F_OFD_GETLK, F_OFD_SETLK };
 	int rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
 				  SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 
-	/* between these two: F_SETOWN and F_SETSIG, which have the kernel send them */
-	if (!rc)
-		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_LE, F_SETLKW, 0));
-	if (!rc)
-		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_GT, F_OWNER_LAST, 0));
+	for (size_t i = 0; i < COUNT(commands) && !rc; i++)
+		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+				      SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)commands[i], 0));
 	return rc;
 }
 

@@ -376,15 +376,21 @@ static enum err start_all(struct children *c, struct wiring *w, const struct spe
 	return e ? e : start_machine(c, w, spec, run, why);
 }
 
-void children_fail(struct children *c, const char *reason)
+bool children_end_trail(struct children *c, const char *reason, int exit_code)
 {
-	struct pollfd end = { .fd = c->process[CHILD_COURIER].pidfd, .events = POLLIN };
 	auto_buf message = BUF_EMPTY;
 
 	buf_init(&message, 4096);
-	state_stop_message(&message, reason, SUPERVISOR_EXIT_FAILURE);
-	if (c->process[CHILD_COURIER].pid > 0 &&
-	    send(c->courier_control, message.p, message.len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)message.len)
+	state_stop_message(&message, reason, exit_code);
+	return send(c->courier_control, message.p, message.len, MSG_NOSIGNAL | MSG_DONTWAIT) ==
+	       (ssize_t)message.len;
+}
+
+void children_fail(struct children *c, const char *reason)
+{
+	struct pollfd end = { .fd = c->process[CHILD_COURIER].pidfd, .events = POLLIN };
+
+	if (c->process[CHILD_COURIER].pid > 0 && children_end_trail(c, reason, SUPERVISOR_EXIT_FAILURE))
 		(void)poll(&end, 1, FAIL_MS);
 	children_kill_all(c);
 }
@@ -436,8 +442,8 @@ static void signal_machine(struct children *c, int number)
 		kill(c->process[CHILD_MACHINE].pid, number);
 }
 
-void children_stop(struct children *c) { signal_machine(c, SIGSTOP); }
-void children_continue(struct children *c) { signal_machine(c, SIGCONT); }
+void children_pause(struct children *c) { signal_machine(c, SIGSTOP); }
+void children_resume(struct children *c) { signal_machine(c, SIGCONT); }
 
 bool children_reap(struct children *c, enum child which, int *ret_status)
 {

@@ -58,6 +58,8 @@ void children_init(struct children *c, int words);
  * Return: ERR_OK, or an error with one line in @why */
 must_use enum err children_start(struct children *c, const struct spec *spec, const struct rundir *run,
 				 struct buf *why);
+/** children_end_trail() - the courier, which runs, is told to write the trail's end and to go. False: it cannot be */
+must_use bool children_end_trail(struct children *c, const char *reason, int exit_code);
 /** children_fail() - what was started is not wanted: the trail gets its end, with @reason, and all are killed */
 void children_fail(struct children *c, const char *reason);
 /** children_started() - the command runs: the machine is held to what it needs from then on */
@@ -65,9 +67,9 @@ void children_started(struct children *c);
 /** children_kill() - SIGKILL to one; children_kill_all() to all that are left, and reaps them */
 void children_kill(struct children *c, enum child which);
 void children_kill_all(struct children *c);
-/** children_stop(), children_continue() - the machine stands still: nothing runs on while this process is stopped */
-void children_stop(struct children *c);
-void children_continue(struct children *c);
+/** children_pause(), children_resume() - the machine stands still while this process is stopped */
+void children_pause(struct children *c);
+void children_resume(struct children *c);
 /** children_reap() - the process has ended: collects it; *ret_status as waitpid() */
 bool children_reap(struct children *c, enum child which, int *ret_status);
 void children_free(struct children *c);

@@ -73,8 +73,6 @@ static void on_deadline(uv_timer_t *timer)
 /* Nobody new; the courier records the end, and its own ends the loop. */
 static void finish(struct gate *g, int code, const char *reason)
 {
-	auto_buf message = BUF_EMPTY;
-
 	if (g->closing)
 		return;
 	g->closing = true;
@@ -88,10 +86,7 @@ static void finish(struct gate *g, int code, const char *reason)
 		uv_stop(&g->loop);
 		return;
 	}
-	buf_init(&message, 4096);
-	state_stop_message(&message, g->reason, code);
-	if (send(g->children.courier_control, message.p, message.len, MSG_NOSIGNAL | MSG_DONTWAIT) !=
-	    (ssize_t)message.len)
+	if (!children_end_trail(&g->children, g->reason, code))
 		uv_stop(&g->loop);
 }
 

@@ -44,8 +44,8 @@ static void reload(uv_timer_t *timer);
 static void wait_for_trust(struct policy_watch *w, const char *digest)
 {
 	if (strcmp(digest, w->untrusted) != 0)
-		log_error("%s changed and is not trusted: the policy in force stays; read it, then run `paddock policy trust %s`",
-			  w->spec->policy_path, w->spec->policy_path);
+		log_error("%s changed and is not trusted: the policy in force stays; read it, then run "
+			  "`paddock policy trust %s`", w->spec->policy_path, w->spec->policy_path);
 	memcpy(w->untrusted, digest, sizeof w->untrusted);
 	uv_timer_start(&w->settle, reload, TRUST_MS, 0);
 }
@@ -65,6 +65,7 @@ static void reload(uv_timer_t *timer)
 		return;
 	}
 	memcpy(w->seen, seen, sizeof seen);
+	w->untrusted[0] = '\0';
 	if (e || !text.len)
 		return;
 	e = hand_policy(w, buf_str(&text));

@@ -12,7 +12,8 @@
  *
  * The end of any child in a phase that still needs it closes the sandbox (I8). The courier is
  * told to stop last, so that it records what the others saw. What this process reads of the
- * guest: nothing; of the terminal process: numbers and one escaped line (terminal.h).
+ * guest: nothing; of the terminal process: numbers and one escaped line (terminal.h); of the others:
+ * lines for the user, which it escapes and does not look into (words.h).
  */
 #include "supervisor/supervisor.h"
 
@@ -103,9 +104,7 @@ static void on_deadline(uv_timer_t *timer)
 			uv_timer_start(timer, on_deadline, CLOSE_MS, 0);
 			break;
 		}
-		children_kill_all(&s->children);
-		advance(s, PHASE_DONE);
-		break;
+		__attribute__((fallthrough));
 	case PHASE_DONE:
 		children_kill_all(&s->children);
 		advance(s, PHASE_DONE);
@@ -121,28 +120,18 @@ static void tell_terminal(struct supervisor *s, enum terminal_kind kind, uint32_
 		(void)!send(s->children.terminal_control, &m, sizeof m, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-static bool tell_courier(struct supervisor *s, struct str message)
-{
-	return send(s->children.courier_control, message.p, message.n, MSG_NOSIGNAL | MSG_DONTWAIT) ==
-	       (ssize_t)message.n;
-}
-
 static bool lives(const struct supervisor *s, enum child c) { return s->children.process[c].pid > 0; }
 
 /* The courier is told last: when all whose words it records are gone. */
 static void finish(struct supervisor *s)
 {
-	auto_buf message = BUF_EMPTY;
-
 	if (lives(s, CHILD_MACHINE) || lives(s, CHILD_TERMINAL))
 		return;
 	if (lives(s, CHILD_COURIER)) {
 		if (s->stop_sent)
 			return;
 		s->stop_sent = true;
-		buf_init(&message, 4096);
-		state_stop_message(&message, s->reason, s->exit_code);
-		if (!tell_courier(s, buf_str(&message)))
+		if (!children_end_trail(&s->children, s->reason, s->exit_code))
 			children_kill(&s->children, CHILD_COURIER);
 		return;
 	}
@@ -336,9 +325,9 @@ static void on_signal(uv_signal_t *handle, int number)
 	uint64_t now = clock_ms();
 
 	if (number == SIGTSTP) {	/* not before the machine is: it would go on without a time limit */
-		children_stop(&s->children);
+		children_pause(&s->children);
 		raise(SIGSTOP);
-		children_continue(&s->children);
+		children_resume(&s->children);
 		return;
 	}
 	if (number == SIGINT && s->phase == PHASE_RUN &&
@@ -442,6 +431,7 @@ int supervisor_run(const struct spec *spec)
 	int code;
 
 	buf_init(&why, 4096);
+	front_wait();		/* before there is a run for others to see */
 	(void)rundir_sweep();
 	if (rundir_create(&s.run, &why)) {
 		log_error("the run's directory could not be made: %s: %s", buf_z(&why) ? buf_z(&why) : "",
@@ -449,7 +439,6 @@ int supervisor_run(const struct spec *spec)
 		return SUPERVISOR_EXIT_FAILURE;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	front_wait();
 	s.has_termios = tcgetattr(STDIN_FILENO, &s.termios) == 0;
 	if (uv_loop_init(&s.loop) || words_new(&s.loop, &s.words)) {
 		log_error("the run could not be started: %s", strerror(errno));

@@ -34,14 +34,14 @@ def job(s, command, *options, ignore=(), redirect=None):
             os.closerange(3, 256)
             arguments = s.arguments(command, *options)
             os.execve(arguments[0], arguments, s.env)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
         os.write(write, f"{leader}\n".encode())
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         while True:      # a shell that does what it is asked over its terminal's other end: nothing but wait, and "fg"
             done, status = os.waitpid(leader, os.WUNTRACED | os.WCONTINUED)
             if os.WIFSTOPPED(status):
                 os.write(write, f"stopped {os.WSTOPSIG(status)}\n".encode())
-                signal.signal(signal.SIGUSR1, lambda *a: None)
-                signal.pause()
+                signal.sigwait({signal.SIGUSR1})
                 os.tcsetpgrp(inner, leader)
                 os.killpg(leader, signal.SIGCONT)
             elif not os.WIFCONTINUED(status):
@@ -160,8 +160,7 @@ def ends_whole(s, what):
     check(f"{what}: the trail has its end", len(stop) == 1 and s.records()[-1]["kind"] == "checkpoint", s.records()[-2:])
     r = s.paddock("audit", "verify", "--strict")
     check(f"{what}: and verifies", r.returncode == 0, r.stdout + r.stderr)
-    check(f"{what}: nothing is left behind", wait_for(lambda: not s.left_behind(), 10) is not False and not s.left_behind(),
-          s.left_behind())
+    check(f"{what}: nothing is left behind", wait_for(lambda: not s.left_behind(), 10), s.left_behind())
 
 
 def group(s):

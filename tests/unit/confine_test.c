@@ -139,6 +139,10 @@ static int calls_prctl(void) { return confined() ? 99 : (prctl(PR_SET_DUMPABLE, 
 /* others of the same user are in sight where there is no pid namespace */
 static int signals_another(void) { return confined() ? 99 : ((void)syscall(SYS_tgkill, 1, 1, 0), 0); }
 static int has_the_kernel_signal(void) { return confined() ? 99 : (fcntl(0, F_SETOWN, 1), 0); }
+static int has_it_by_the_upper_half(void)
+{
+	return confined() ? 99 : ((void)syscall(SYS_fcntl, 0, (1ul << 32) | F_SETOWN, 1), 0);
+}
 static int calls_tiocsti(void)
 {
 	return confine_all(CONFINE_BASE | CONFINE_TTY) ? 99 : ((void)ioctl(0, TIOCSTI, "x"), 0);
@@ -178,7 +182,7 @@ static void other_calls_kill(void **state)
 	static int (*const bodies[])(void) = { calls_socket, calls_open, calls_fork, calls_exec,
 					       calls_unshare,
 		calls_ptrace, calls_kill, calls_prctl, calls_tiocsti, maps_code,
-		signals_another, has_the_kernel_signal };
+		signals_another, has_the_kernel_signal, has_it_by_the_upper_half };
 
 	for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
 		assert_int_equal(in_child(bodies[i]), 1000 + SIGSYS);
